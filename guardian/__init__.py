@@ -1,7 +1,8 @@
 """The guardian control system: state machines that speak EPICS Channel Access.
 
 ``from guardian import GuardState, GuardStateDecorator`` is all a state module needs. Names are loaded when they are
-first used, so that ``import guardian`` stays light. ``ezca``, ``log`` and ``notify`` exist while a node runs the module.
+first used, so that ``import guardian`` stays light. ``ezca``, ``log`` and ``notify`` exist while a node runs the
+module.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     log: _Log
     notify: _Log
 
-__all__ = ["GuardState", "GuardStateDecorator", "__version__", "ezca", "log", "notify"]  # noqa: F822
+__all__ = ["GuardState", "GuardStateDecorator", "__version__", "ezca", "log", "notify"]
 
 _LAZY = {"GuardState": "guardian.state", "GuardStateDecorator": "guardian.state"}
 _INJECTED = ("ezca", "log", "notify")

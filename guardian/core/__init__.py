@@ -1,0 +1,1 @@
+"""The floor that decides: pure, without clock, I/O, logging or EPICS."""

@@ -1,0 +1,101 @@
+"""From what a client has written on a PV to an input of the automaton, or a refusal that says what to do.
+
+Parsing happens here, at the edge, once: inside, a REQUEST is the name of a state that exists (R17).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from enum import IntEnum
+from typing import Any, TypeVar
+
+from guardian.core.events import Input, Reenter, Requested, SetManager, SetMode, SetOp
+from guardian.core.graph import LISTED, NAME_BYTES
+from guardian.core.view import View
+from guardian.enums import NONE_INDEX, NONE_STATE, Mode, Op
+from guardian.errors import RefusedError
+
+E = TypeVar("E", bound=IntEnum)
+
+
+def parse(name: str, value: Any, by: str, view: View) -> Input | None:
+    """The input that a write of `value` on the PV `name` means; None if it means nothing (REENTER=0).
+
+    Raises
+    ------
+    RefusedError
+        The value is not acceptable; the message says why and what would be.
+    """
+    return _PARSERS[name](value, by, view)
+
+
+def _enum(kind: type[E], value: Any) -> E:
+    if isinstance(value, str):
+        wanted = value.strip()
+        if wanted in kind.__members__:
+            return kind[wanted]
+        if not wanted.lstrip("+-").isdigit():
+            raise RefusedError(f"{value!r} is none of {', '.join(kind.__members__)}")
+        value = int(wanted)
+    try:
+        return kind(value)
+    except ValueError:
+        raise RefusedError(f"{value!r} is none of {', '.join(f'{int(m)} ({m.name})' for m in kind)}") from None
+
+
+def _op(value: Any, by: str, _view: View) -> Input:
+    return SetOp(op=_enum(Op, value), by=by)
+
+
+def _mode(value: Any, by: str, _view: View) -> Input:
+    return SetMode(mode=_enum(Mode, value), by=by)
+
+
+def _manager(value: Any, by: str, _view: View) -> Input:
+    name = str(value)
+    if len(name.encode()) > NAME_BYTES:
+        raise RefusedError(f"the name has {len(name.encode())} bytes, {NAME_BYTES} fit")
+    return SetManager(manager=name, by=by)
+
+
+def _request(value: Any, by: str, view: View) -> Input:
+    name = str(value).strip()
+    if name == NONE_STATE:
+        return Requested(state=NONE_STATE, by=by)
+    if view.graph is None:
+        raise RefusedError(
+            f"the states are not known yet (LOAD_STATUS {view.load_status.name}); try again once it is DONE"
+        )
+    if name not in view.graph:
+        near = get_close_matches(name.upper(), list(view.graph.states), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        menu = view.graph.menu
+        more = f" and {len(menu) - LISTED} more" if len(menu) > LISTED else ""
+        raise RefusedError(f"no such state{hint} The menu is {', '.join(menu[:LISTED])}{more}")
+    return Requested(state=name, by=by)
+
+
+def _request_n(value: Any, by: str, view: View) -> Input:
+    index = int(value)
+    if index == NONE_INDEX:
+        return Requested(state=NONE_STATE, by=by)
+    name = None if view.graph is None else view.graph.name(index)
+    if name is None:
+        raise RefusedError(f"no state has index {index}; see STATES, or write the name on REQUEST")
+    return Requested(state=name, by=by)
+
+
+def _reenter(value: Any, by: str, _view: View) -> Input | None:
+    wanted = value.strip().lower() in ("1", "true") if isinstance(value, str) else bool(value)
+    return Reenter(by=by) if wanted else None
+
+
+_PARSERS: dict[str, Callable[[Any, str, View], Input | None]] = {
+    "OP": _op,
+    "MODE": _mode,
+    "MANAGER": _manager,
+    "REQUEST": _request,
+    "REQUEST_N": _request_n,
+    "REENTER": _reenter,
+}

@@ -1,0 +1,329 @@
+"""The automaton of one node: ``feed(event, now) -> actions``. Rules R1 to R25 of the design live here and below.
+
+The automaton knows no clock and calls nobody: it is told what happened and answers with what must be done, in order.
+What user code returned is an input like any other, so a whole history can be replayed without running a line of it.
+
+Three floors, each a file: ``machine.py`` is how a node moves, ``supervision.py`` what the life of its worker process
+means, and this one what each input does. Which input is handled where is one table at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from guardian.core.events import (
+    Action,
+    Began,
+    Begin,
+    Elapsed,
+    Gone,
+    Heard,
+    Input,
+    Left,
+    Loaded,
+    LoadFailed,
+    Notifications,
+    Now,
+    Pause,
+    Raised,
+    Reenter,
+    Refused,
+    Report,
+    Requested,
+    Resume,
+    Returned,
+    SetManager,
+    SetMode,
+    SetOp,
+)
+from guardian.core.settings import Going, Limits, Start
+from guardian.core.supervision import Supervision
+from guardian.core.view import View
+from guardian.enums import INIT_STATE, NONE_STATE, Call, ErrorKind, Mode, Op, Status, Worker
+
+__all__ = ["Engine", "Going", "Limits", "Start"]
+
+
+class Engine(Supervision):
+    """The automaton of one node.
+
+    Parameters
+    ----------
+    node : name, for the sentences. start : settings restored or default. limits : times and counts.
+    """
+
+    @property
+    def view(self) -> View:
+        """The node as it was last published."""
+        return self._v
+
+    @property
+    def gen(self) -> int:
+        """Generation of the present worker."""
+        return self._life.gen
+
+    @property
+    def deadline(self) -> float | None:
+        """Monotonic second at which to feed ``Elapsed``, None if nothing is waited for."""
+        return min(self._deadlines.values(), default=None)
+
+    @property
+    def start(self) -> Start:
+        """The settings as they are to be stored (R21)."""
+        v = self._v
+        return Start(
+            op=v.op,
+            mode=v.mode,
+            manager=v.manager,
+            request=v.request if self._request_known else None,
+            request_by=v.request_by,
+            request_id=v.request_id,
+            event_id=v.event_id,
+        )
+
+    def feed(self, event: Input, now: Now) -> list[Action]:
+        """Tell the automaton what happened; do what it answers, in order."""
+        self._now = now
+        self._actions = []
+        self._INPUTS[type(event)](self, event)
+        return self._actions
+
+    # --- what people ask ---
+
+    def _on_op(self, event: SetOp) -> None:
+        before = self._v.op
+        self._accept()
+        self._set(op=event.op)
+        text = f"OP {before.name} -> {event.op.name} by {event.by}"
+        if event.op is Op.STOP:
+            self._stop(text, event.by)
+        elif not self._life.alive:
+            self._step("op", text, by=event.by)
+            if not self._waits("restart"):
+                self._life.pardon()
+                self._spawn()
+        elif self._life.stopping or self._v.worker is Worker.INIT:
+            self._life.asked_again = True
+            self._step("op", text, by=event.by)  # Gone or Loaded will look at OP
+        elif event.op is Op.PAUSE:
+            if before is not Op.PAUSE:
+                self._tell(Pause())
+            self._set(worker=Worker.PAUSE)
+            self._step("op", text, by=event.by)
+        else:
+            self._step("op", text, by=event.by)
+            if before is Op.PAUSE:
+                self._resume()
+
+    def _on_mode(self, event: SetMode) -> None:
+        self._accept()
+        text = f"MODE {self._v.mode.name} -> {event.mode.name} by {event.by}"
+        self._set(mode=event.mode)
+        self._stay.manual = None
+        if event.mode is Mode.AUTO:  # R24
+            self._set(manager="", held=False)
+        self._replan("mode", text, event.by)
+
+    def _on_manager(self, event: SetManager) -> None:
+        self._accept()
+        self._set(manager=event.manager)
+        self._step("manager", f"MANAGER = {event.manager!r} by {event.by}", by=event.by)
+
+    def _on_requested(self, event: Requested) -> None:
+        v = self._v
+        self._accept()
+        stuck = v.stalled or v.held or v.error is ErrorKind.ERROR
+        same = event.state == v.request
+        self._request_known = True
+        self._set(request=event.state, request_id=v.request_id + 1, request_by=event.by)
+        text = f"REQUEST {event.state} by {event.by}"
+        if v.mode is Mode.MANUAL:  # R9
+            self._set(held=False)
+            self._stay.manual = None if event.state == NONE_STATE else event.state
+        elif same and not stuck:  # R17
+            text += f": it is {event.state} already, nothing to do (REENTER=1 runs {v.state} again)"
+            self._step("request", text, by=event.by)
+            return
+        else:
+            self._set(held=False)
+        self._replan("request", text, event.by, after_error=True)
+
+    def _on_reenter(self, event: Reenter) -> None:
+        self._accept()
+        v = self._v
+        text = f"REENTER {v.state} by {event.by}"
+        if v.op is Op.STOP:
+            self._step("reenter", f"{text}: the node is stopped; OP=EXEC starts it", by=event.by)
+        elif not self._life.alive:  # R25: a dead worker comes back in INIT
+            self._step("reenter", f"{text}: a new worker starts in {INIT_STATE}", by=event.by)
+            self._life.pardon()
+            self._spawn()
+        elif v.worker is Worker.PAUSE and not self._stay.due and not self._stay.leaving:
+            self._stay.reenter_due = True
+            self._step("reenter", f"{text}: at OP=EXEC", by=event.by)
+        elif v.worker is not Worker.RUN or self._stay.due or self._stay.leaving or self._stay.paced:
+            self._step("reenter", f"{text}: a state is about to be entered anyway", by=event.by)
+        else:
+            self._step("reenter", text, by=event.by)
+            self._reenter()
+
+    def _on_refused(self, event: Refused) -> None:
+        text = f"{event.pv}={event.value} by {event.by} refused: {event.reason}"
+        self._notes["refused"] = text
+        self._step("refused", text, by=event.by)
+
+    def _resume(self) -> None:
+        """EXEC after PAUSE: go on with the same instance, unless something else was decided meanwhile (R10)."""
+        self._set(worker=Worker.RUN)
+        self._tell(Resume())
+        deferred, self._deferred = self._deferred, False
+        due, kept = self._stay.due, self._stay.kept
+        if due is not None:
+            self._stay.due = None
+            self._enter(due)
+        elif self._stay.leaving or self._stay.paced:
+            self._step("worker", "going on")
+        elif self._stay.reenter_due:
+            self._stay.reenter_due = False
+            self._step("worker", "going on")
+            self._reenter()
+        elif deferred and self._v.error is not ErrorKind.ERROR and self._may_redirect():
+            why = f"REQUEST {self._v.request} was written under PAUSE"
+            self._set(status=Status.REDIRECT)
+            self._leave(Going(to=None, via=Status.REDIRECT, why=why), interrupt=True)
+            self._step("worker", "going on")
+        else:
+            self._step("worker", "going on")
+            self._stay.kept = None
+            if kept is not None:
+                self._on_report(kept)
+            elif deferred and self._v.error is not ErrorKind.ERROR:
+                self._judge_again(ask=True)
+
+    # --- what the worker says ---
+
+    def _on_heard(self, event: Heard) -> None:
+        life = self._life
+        if event.gen == life.gen and life.alive and not life.stopping and life.killed_for is None:
+            self._on_report(event.report)
+
+    def _on_report(self, report: Report) -> None:
+        handler = self._REPORTS.get(type(report))
+        if handler is not None:
+            handler(self, report)
+
+    def _on_began(self, report: Began) -> None:
+        if report.entry == self._entry and self._v.status is Status.ENTER:
+            self._set(status=Status.MAIN)
+            self._step("status", "main()")
+
+    def _stale(self, report: Returned | Raised) -> bool:
+        """Words about another entry, or about one that is being left, do not count (R8)."""
+        return report.entry != self._entry or any((self._stay.leaving, self._stay.due, self._stay.paced))
+
+    def _on_returned(self, report: Returned) -> None:
+        if self._stale(report):
+            return
+        if self._v.op is Op.PAUSE:
+            self._stay.kept = report
+            return
+        if report.seq and report.seq == self._stay.judging:
+            self._stay.judging = 0
+        if self._v.error is ErrorKind.CONNECT:
+            self._connected()
+        outcome = report.outcome
+        where = f"{self._v.state}.{report.call.value}()"
+        if isinstance(outcome, str):
+            self._jump(outcome, report.call)
+            return
+        self._stay.complete = outcome
+        if outcome and self._wanted() is not None:  # R5
+            via = Status.REDIRECT if self._v.mode is Mode.MANUAL else Status.EDGE
+            self._enter(Going(to=None, via=via, why=f"{where} completed"))
+            return
+        before = self._v.status
+        self._show_outcome()
+        if self._v.status is not before or self._dirty():
+            self._step("status", f"{where} {'completed' if outcome else 'goes on'}")
+
+    def _jump(self, to: str, call: Call) -> None:
+        v = self._v
+        if v.graph is None or to not in v.graph:  # R6
+            known = ", ".join(v.graph.states) if v.graph else ""
+            source = v.graph[v.state].source if v.graph and v.state in v.graph else ""
+            at = f" ({source})" if source else ""
+            self._error(
+                f"{v.state}.{call.value}(){at} returned {to!r}, which is no state of {self.node}; "
+                f"its states: {known}. Correct the name, then OP=STOP and OP=EXEC"
+            )
+            return
+        self._enter(Going(to=to, via=Status.JUMP, why=f"{v.state}.{call.value}() returned {to!r}"))
+
+    def _on_raised(self, report: Raised) -> None:
+        if self._stale(report):
+            return
+        if self._v.op is Op.PAUSE:
+            self._stay.kept = report
+        elif report.kind is ErrorKind.CONNECT:  # R13
+            if self._v.error is not ErrorKind.CONNECT:
+                self._deadlines["connect"] = self._now.mono + self.limits.connect_alarm_s
+            self._set(error=ErrorKind.CONNECT, connect=report.channels)
+            self._notes["connect"] = report.message
+            if self._dirty():
+                self._step("connect", f"{self._v.state}.{report.call.value}(): {report.message}")
+        else:
+            self._error(report.message)
+
+    def _connected(self) -> None:
+        self._deadlines.pop("connect", None)
+        self._notes.pop("connect", None)
+        self._set(error=ErrorKind.NONE, connect=(), overdue=False)
+
+    def _error(self, message: str) -> None:
+        """R12: no more user code, until someone asks for it."""
+        self._deadlines.pop("connect", None)
+        self._notes.pop("connect", None)
+        self._stay.complete = None
+        self._stay.judging = 0
+        self._notes["error"] = message
+        self._set(error=ErrorKind.ERROR, connect=(), overdue=False)
+        self._step("error", message)
+
+    def _on_left(self, report: Left) -> None:
+        if report.entry != self._entry or self._stay.leaving is None:
+            return
+        going, self._stay.leaving = self._stay.leaving, None
+        self._deadlines.pop("leave", None)
+        if self._v.op is Op.EXEC:
+            self._enter(going)
+        else:
+            self._stay.due = going
+
+    def _on_notifications(self, report: Notifications) -> None:
+        if report.texts != self._v.notifications:
+            self._set(notifications=report.texts)
+            text = "; ".join(report.texts)
+            self._step("notify", f"notify: {text}" if text else "notifications cleared")
+
+    _INPUTS: dict[type, Callable[[Engine, Any], None]] = {
+        SetOp: _on_op,
+        SetMode: _on_mode,
+        SetManager: _on_manager,
+        Requested: _on_requested,
+        Reenter: _on_reenter,
+        Refused: _on_refused,
+        Begin: Supervision._on_begin,
+        Elapsed: Supervision._on_elapsed,
+        Gone: Supervision._on_gone,
+        Heard: _on_heard,
+    }
+    _REPORTS: dict[type, Callable[[Engine, Any], None]] = {
+        Loaded: Supervision._on_loaded,
+        LoadFailed: Supervision._on_load_failed,
+        Began: _on_began,
+        Returned: _on_returned,
+        Raised: _on_raised,
+        Left: _on_left,
+        Notifications: _on_notifications,
+    }

@@ -1,0 +1,267 @@
+"""What the automaton is told, and what it asks for.
+
+Three groups of frozen records, and nothing else crosses the walls of the automaton:
+
+* **inputs** (`Input`): what a person, the network, a deadline or the host did;
+* **reports** and **commands**: the two directions of the link to the worker, which carries them as they are
+  (``worker/link.py``). A report reaches the automaton inside
+  :class:`Heard`, with the generation it comes from;
+* **actions** (`Action`): what the host must do now, in order. Commands are actions.
+
+An *entry* is one stay in one state: a number that rises with every entering, so that a word about an earlier stay is
+recognised and dropped. A *generation* is one worker process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from guardian.core.graph import SystemFacts
+from guardian.core.view import View
+from guardian.enums import Call, ErrorKind, Mode, OnComplete, Op, Status
+
+
+class Now(NamedTuple):
+    """An instant: ``mono`` seconds for deadlines, ``epoch`` seconds for people."""
+
+    mono: float
+    epoch: float
+
+
+# --- inputs -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetOp:
+    op: Op
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetMode:
+    mode: Mode
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetManager:
+    manager: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requested:
+    """A REQUEST write. The name has been checked: a state of the graph, or NONE."""
+
+    state: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reenter:
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A write that was not accepted: told to the operator, changes nothing else."""
+
+    pv: str
+    value: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    """The host has put the node up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elapsed:
+    """The deadline the automaton asked for has passed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """The worker of that generation is dead and reaped (or could not be started)."""
+
+    gen: int
+    reason: str
+
+
+# --- reports: worker to host ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    facts: SystemFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadFailed:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Began:
+    """main() of the entry is being called now."""
+
+    entry: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """A method has returned. ``outcome``: a str is a jump, else complete or not yet (R3)."""
+
+    entry: int
+    call: Call
+    outcome: bool | str
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raised:
+    """A method has raised, or its return value cannot be used. ``channels``: those that are not connected."""
+
+    entry: int
+    call: Call
+    kind: ErrorKind
+    message: str
+    channels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """No method of that entry is running, and none will be called."""
+
+    entry: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notifications:
+    """The texts that stand now: all of them, in the order in which they came."""
+
+    entry: int
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channels:
+    """How many channels user code has used."""
+
+    total: int
+
+
+Report = Loaded | LoadFailed | Began | Returned | Raised | Left | Notifications | Channels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    gen: int
+    report: Report
+
+
+Input = SetOp | SetMode | SetManager | Requested | Reenter | Refused | Begin | Elapsed | Gone | Heard
+
+# --- commands: host to worker -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enter:
+    """Make a fresh instance of the state and call main(), then run()."""
+
+    entry: int
+    state: str
+    on_complete: OnComplete
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What to do from now on when the entry completes."""
+
+    entry: int
+    on_complete: OnComplete
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Call run() once now and answer in any case, with this number."""
+
+    entry: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """Call nothing more of that entry and answer Left. ``interrupt``: a method in progress is to end now."""
+
+    entry: int
+    interrupt: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Let the method in progress end, then call nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """Go on where Pause held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """End the process; a method in progress is interrupted."""
+
+
+Command = Enter | Policy | Judge | Leave | Pause | Resume | Stop
+
+# --- actions ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spawn:
+    """Start a worker and have it load the system."""
+
+    gen: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kill:
+    """End that worker with force; ``Gone`` will tell when it is reaped."""
+
+    gen: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tell:
+    """A command for the worker of that generation."""
+
+    gen: int
+    command: Command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of the automaton (R23): publish, log and journal it under one id and one time stamp.
+
+    Parameters
+    ----------
+    view : the node after the step; ``view.event_id`` and ``view.stamp`` are the step's.
+    via : shown on STATUS for a moment before the view's own STATUS: how the node left the last state.
+    kind : one word for the journal: request, op, mode, manager, enter, status, error, load, worker, notify, refused.
+    text : the sentence for the log and the operator.
+    by : who caused it, "" for the node itself.
+    """
+
+    view: View
+    kind: str
+    text: str
+    by: str = ""
+    via: Status | None = None
+
+
+Action = Spawn | Kill | Tell | Step

@@ -1,0 +1,129 @@
+"""OK, ACTIVE, the alarm a node deserves, and why it is not OK: in sentences (R15).
+
+One table of terms says what OK means. OK is "every term holds"; WHY reads the first terms that do not, so the
+lamp and the sentence cannot disagree. Each sentence says what is wrong, since when (UTC), and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from guardian.core.view import View
+from guardian.enums import ALIVE, FOLLOWS_GRAPH, NONE_STATE, ErrorKind, LoadStatus, Op, Severity, Status, Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One condition of OK. ``since``: which of ``View.since`` dates its failing. ``active``: ACTIVE needs it too."""
+
+    holds: Callable[[View], bool]
+    sentence: Callable[[View], str]
+    since: str
+    active: bool = False
+
+
+def _away(v: View) -> str:
+    if v.request == NONE_STATE:
+        return f"no state is requested, it rests in {v.state}; write REQUEST={v.nominal}"
+    if v.request != v.nominal:
+        by = f" by {v.request_by}" if v.request_by else ""
+        return f"REQUEST is {v.request}{by}, nominal is {v.nominal}; write REQUEST={v.nominal}"
+    if v.held:
+        return f"STALLED in {v.state} after a jump, request {v.request}; write REQUEST={v.request} again"
+    if v.stalled:
+        return f"STALLED in {v.state}, request {v.request}: {v.message}"
+    return f"on the way: in {v.state}, next {v.target}, request {v.request}"
+
+
+TERMS = (
+    Term(
+        lambda v: v.op is Op.EXEC,
+        lambda v: "stopped; write OP=EXEC" if v.op is Op.STOP else "paused; write OP=EXEC",
+        "op",
+        active=True,
+    ),
+    Term(
+        lambda v: v.load_status is not LoadStatus.ERROR,
+        lambda v: f"its code does not load: {v.message}. Mend it, then write OP=EXEC",
+        "load",
+        active=True,
+    ),
+    Term(
+        lambda v: v.worker is not Worker.DEAD,
+        lambda v: v.message if v.failed else f"{v.message}; it is being started again",
+        "worker",
+        active=True,
+    ),
+    Term(
+        lambda v: v.load_status is LoadStatus.DONE and v.worker in ALIVE - {Worker.INIT},
+        lambda v: "starting: its code is being loaded" if v.worker is Worker.INIT else "no worker; write OP=EXEC",
+        "worker",
+        active=True,
+    ),
+    Term(
+        lambda v: v.error is not ErrorKind.CONNECT,
+        lambda v: f"{v.state} waits for {', '.join(v.connect) or 'a channel'}; it goes on when the channel is back",
+        "error",
+        active=True,
+    ),
+    Term(
+        lambda v: v.error is ErrorKind.NONE,
+        lambda v: f"ERROR in {v.state}: {v.message}. Mend the code, then OP=STOP and OP=EXEC; REENTER=1 tries again",
+        "error",
+        active=True,
+    ),
+    Term(
+        lambda v: v.mode in FOLLOWS_GRAPH,
+        lambda v: f"MANUAL in {v.state}; write MODE=AUTO",
+        "mode",
+        active=True,
+    ),
+    Term(lambda v: v.nominal is not None, lambda v: "the module names no nominal state", "load"),
+    Term(lambda v: v.request == v.state == v.nominal, _away, "state"),
+    Term(lambda v: v.status is Status.DONE, lambda v: f"{v.state} is not complete yet ({v.status.name})", "status"),
+)
+
+
+def is_ok(view: View) -> bool:
+    """R15: EXEC, following its graph, at REQUEST = STATE = NOMINAL, DONE, without error."""
+    return all(term.holds(view) for term in TERMS)
+
+
+def is_active(view: View) -> bool:
+    """R15: user code is being executed and the graph is followed."""
+    return all(term.holds(view) for term in TERMS if term.active)
+
+
+def why_not_ok(view: View) -> str:
+    """The reason a node is not OK, "" if it is: "STALLED in TRIPPED after a jump, ... (since 12:03:05Z)"."""
+    for term in TERMS:
+        if not term.holds(view):
+            return f"{term.sentence(view)} (since {clock(view.since.get(term.since, view.stamp))})"
+    return ""
+
+
+def severity(view: View) -> Severity:
+    """The worst that is wrong with a node: what OK carries, and the one thing to alarm on.
+
+    Nothing is wrong on the way, while stopped or paused on purpose, or for want of a nominal state.
+    """
+    if view.op is not Op.EXEC:
+        return Severity.NO_ALARM
+    if view.error is ErrorKind.ERROR or view.overdue or view.failed or view.worker is Worker.DEAD:
+        return Severity.MAJOR
+    if view.load_status is LoadStatus.ERROR:
+        return Severity.MAJOR
+    if view.stalled or view.notifications or _settled_away(view):
+        return Severity.MINOR
+    return Severity.NO_ALARM
+
+
+def _settled_away(view: View) -> bool:
+    return view.nominal is not None and view.status is Status.DONE and view.state != view.nominal
+
+
+def clock(epoch: float) -> str:
+    """Time of day in UTC, as logs show it."""
+    return f"{datetime.fromtimestamp(epoch, UTC):%H:%M:%S}Z"

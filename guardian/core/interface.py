@@ -1,0 +1,516 @@
+"""THE table of a node's PVs: one row a PV. Everything that serves, records, documents or draws PVs reads this table.
+
+A row says what the PV is called, what it holds, who may write it, when it alarms and how it is archived. The order of
+the rows is the order in which one step is published: STATUS, STALLED, TARGET, REQUEST, STATE, the rest, and last
+SUMMARY, so that a client never sees a new STATE with the old state's DONE.
+
+Values are functions of one :class:`~guardian.core.view.View` (rows of source VIEW, published with a step) or of the
+host's :class:`Vitals` (rows of source VITALS, at most once a second).
+
+CA facts behind the types: enums hold 16 labels of 25 characters and strings 39 bytes, so state names are strings with
+an integer twin, and long texts are CHAR arrays.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from guardian._version import __version__
+from guardian.core import explain
+from guardian.core.graph import Graph
+from guardian.core.view import View
+from guardian.enums import (
+    NONE_INDEX,
+    NONE_STATE,
+    Connect,
+    ErrorKind,
+    LoadStatus,
+    Mode,
+    Op,
+    Severity,
+    Status,
+    Worker,
+)
+
+#: The usual template of a site; `{name}` is the row's.
+PV_TEMPLATE = "{ifo}:GRD-{node}_{name}"
+#: Bytes of a CA string without its closing NUL.
+STRING_BYTES = 39
+#: Node names begin like this in no site; reserved for the host's own PVs.
+RESERVED_PREFIX = "HOST_"
+#: Most states that STATES and REQUESTS list; 39 bytes each.
+MAX_STATES = 1000
+#: Bytes of a message, and of a JSON document.
+TEXT_BYTES = 2000
+JSON_BYTES = 262_144
+SUMMARY_BYTES = 8_000
+
+
+class Kind(Enum):
+    """What a PV holds."""
+
+    ENUM = "enum"
+    BOOL = "bool"  #: an enum of two labels
+    STRING = "string"  #: at most 39 bytes
+    LONG = "long string"  #: a CHAR array, ``caget -S``
+    INT = "int"
+    DOUBLE = "double"
+    STRINGS = "string array"
+
+
+class Source(Enum):
+    """Where a value comes from."""
+
+    VIEW = "view"
+    VITALS = "vitals"
+
+
+class Archive(Enum):
+    """How the value is best archived."""
+
+    EVENT = "monitor"  #: every change
+    SLOW = "scan"  #: once in a while is enough
+    NO = "no"  #: not at all: too long, or told by another PV
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vitals:
+    """What the host itself measures of a node, refreshed once a second.
+
+    Parameters
+    ----------
+    heartbeat : epoch seconds of the last beat of the host's loop for this node.
+    exectime_s : seconds the method in progress has been running, else what the last call took.
+    pv_total : channels that user code has used.
+    """
+
+    heartbeat: float = 0.0
+    exectime_s: float = 0.0
+    pv_total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One PV of a node. ``alarm``: None for never; ``size``: elements of an array, bytes of a long string."""
+
+    name: str
+    kind: Kind
+    text: str
+    value: Callable[[Any], Any]
+    source: Source = Source.VIEW
+    writable: bool = False
+    labels: tuple[str, ...] = ()
+    units: str = ""
+    precision: int = 0
+    low: float | None = None
+    high: float | None = None
+    size: int = 1
+    alarm: Callable[[View], Severity] | None = None
+    archive: Archive = Archive.EVENT
+
+
+def pv_name(template: str, *, ifo: str, node: str, name: str) -> str:
+    """The one place that builds the name of a PV. An empty IFO takes its colon along."""
+    built = template.format(ifo=ifo, node=node, name=name)
+    return built[1:] if not ifo and built.startswith(":") else built
+
+
+def clip(text: str, size: int) -> str:
+    """`text` cut to `size` bytes of UTF-8, never in the middle of a character; a cut is marked."""
+    data = text.encode()
+    if len(data) <= size:
+        return text
+    return data[: size - 3].decode(errors="ignore") + "..."
+
+
+def summary(view: View) -> dict[str, Any]:
+    """SUMMARY: one consistent moment, what managers and consoles read."""
+    return {
+        "id": view.event_id,
+        "stamp": round(view.stamp, 6),
+        "request": view.request,
+        "request_id": view.request_id,
+        "by": view.request_by,
+        "state": view.state,
+        "target": view.target,
+        "status": view.status.name,
+        "stalled": view.stalled,
+        "op": view.op.name,
+        "mode": view.mode.name,
+        "manager": view.manager,
+        "worker": view.worker.name,
+        "error": view.error.name,
+        "connect": list(view.connect),
+        "notification": bool(view.notifications),
+        "ok": explain.is_ok(view),
+    }
+
+
+def graph_facts(graph: Graph | None) -> dict[str, Any]:
+    """GRAPH: states with their flags, and the declared edges (implied ones follow from ``goto``, R19)."""
+    if graph is None:
+        return {"states": [], "edges": []}
+    return {
+        "states": [
+            {
+                "name": s.name,
+                "index": s.index,
+                "request": s.request,
+                "goto": s.goto,
+                "redirect": s.redirect,
+                "doc": s.doc,
+            }
+            for s in graph.states.values()
+        ],
+        "edges": [[e.start, e.end, e.weight] for e in graph.edges if not e.implied],
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _user_message(line: int) -> Callable[[View], str]:
+    return lambda v: clip(v.notifications[line], STRING_BYTES) if line < len(v.notifications) else ""
+
+
+def _lost(v: View) -> str:
+    return ", ".join(v.connect) or ("a channel that gave no name" if v.error is ErrorKind.CONNECT else "")
+
+
+def _names(names: Any) -> list[str]:
+    return list(names)[:MAX_STATES]
+
+
+def _labels(enum: type[Enum]) -> tuple[str, ...]:
+    return tuple(member.name for member in enum)
+
+
+_YES_NO = ("False", "True")
+
+
+def _unknown(v: View) -> Severity:
+    return Severity.NO_ALARM if v.known else Severity.INVALID
+
+
+def _when(condition: Callable[[View], bool], severity: Severity) -> Callable[[View], Severity]:
+    return lambda v: severity if condition(v) else Severity.NO_ALARM
+
+
+def _error_alarm(v: View) -> Severity:
+    return Severity.MAJOR if v.error is ErrorKind.ERROR or v.overdue else Severity.NO_ALARM
+
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        name="STATUS",
+        kind=Kind.ENUM,
+        labels=_labels(Status),
+        text="where the node stands in its state",
+        value=lambda v: v.status,
+        alarm=_unknown,
+    ),
+    Row(
+        name="STALLED",
+        kind=Kind.BOOL,
+        labels=_YES_NO,
+        text="rests away from its REQUEST",
+        value=lambda v: v.stalled,
+        alarm=_when(lambda v: v.stalled, Severity.MINOR),
+    ),
+    Row(name="TARGET", kind=Kind.STRING, text="the next state on the way", value=lambda v: v.target, alarm=_unknown),
+    Row(
+        name="TARGET_S",
+        kind=Kind.STRING,
+        text="the next state on the way",
+        value=lambda v: v.target,
+        alarm=_unknown,
+        archive=Archive.NO,
+    ),
+    Row(
+        name="TARGET_N",
+        kind=Kind.INT,
+        text="index of TARGET",
+        value=lambda v: v.index(v.target),
+        alarm=_unknown,
+    ),
+    Row(name="REQUEST", kind=Kind.STRING, text="the state that is wanted", value=lambda v: v.request, writable=True),
+    Row(
+        name="REQUEST_S",
+        kind=Kind.STRING,
+        text="the state that is wanted",
+        value=lambda v: v.request,
+        archive=Archive.NO,
+    ),
+    Row(
+        name="REQUEST_N",
+        kind=Kind.INT,
+        text="index of REQUEST, -1 for NONE",
+        value=lambda v: v.index(v.request),
+        writable=True,
+    ),
+    Row(name="REQUEST_ID", kind=Kind.INT, text="number of accepted REQUEST writes", value=lambda v: v.request_id),
+    Row(
+        name="REQUEST_BY",
+        kind=Kind.LONG,
+        size=200,
+        text="who wrote REQUEST last, as claimed",
+        value=lambda v: v.request_by,
+    ),
+    Row(name="STATE", kind=Kind.STRING, text="the present state", value=lambda v: v.state, alarm=_unknown),
+    Row(
+        name="STATE_S",
+        kind=Kind.STRING,
+        text="the present state",
+        value=lambda v: v.state,
+        alarm=_unknown,
+        archive=Archive.NO,
+    ),
+    Row(name="STATE_N", kind=Kind.INT, text="index of STATE", value=lambda v: v.index(v.state), alarm=_unknown),
+    Row(
+        name="STATE_TIME",
+        kind=Kind.DOUBLE,
+        precision=3,
+        units="s",
+        text="when STATE was entered, epoch",
+        value=lambda v: v.state_time,
+        archive=Archive.NO,
+    ),
+    Row(
+        name="NOMINAL", kind=Kind.STRING, text="the state of normal operation", value=lambda v: v.nominal or NONE_STATE
+    ),
+    Row(
+        name="NOMINAL_S",
+        kind=Kind.STRING,
+        text="the state of normal operation",
+        value=lambda v: v.nominal or NONE_STATE,
+        archive=Archive.NO,
+    ),
+    Row(
+        name="NOMINAL_N",
+        kind=Kind.INT,
+        text="index of NOMINAL, -1 for none",
+        value=lambda v: v.index(v.nominal),
+        archive=Archive.SLOW,
+    ),
+    Row(
+        name="OP",
+        kind=Kind.ENUM,
+        labels=_labels(Op),
+        text="stop, pause or run the node",
+        value=lambda v: v.op,
+        writable=True,
+    ),
+    Row(
+        name="MODE",
+        kind=Kind.ENUM,
+        labels=_labels(Mode),
+        text="who decides where the node goes",
+        value=lambda v: v.mode,
+        writable=True,
+    ),
+    Row(
+        name="MANAGER",
+        kind=Kind.STRING,
+        text="the node that manages this one",
+        value=lambda v: v.manager,
+        writable=True,
+    ),
+    Row(
+        name="REENTER",
+        kind=Kind.BOOL,
+        labels=_YES_NO,
+        text="write 1: run STATE again from main()",
+        value=lambda v: 0,
+        writable=True,
+        archive=Archive.NO,
+    ),
+    Row(
+        name="ERROR",
+        kind=Kind.ENUM,
+        labels=("False", "True", "-", "Connect"),
+        text="why user code does not run",
+        value=lambda v: v.error,
+        alarm=_error_alarm,
+    ),
+    Row(
+        name="CONNECT",
+        kind=Kind.ENUM,
+        labels=_labels(Connect),
+        text="are the channels there that code needs",
+        value=lambda v: Connect.LOST if v.error is ErrorKind.CONNECT else Connect.OK,
+        alarm=_when(lambda v: v.overdue, Severity.MAJOR),
+    ),
+    Row(
+        name="CONNECT_S",
+        kind=Kind.LONG,
+        size=TEXT_BYTES,
+        text="the channels that are lost",
+        value=_lost,
+    ),
+    Row(
+        name="NOTIFICATION",
+        kind=Kind.BOOL,
+        labels=_YES_NO,
+        text="user code has something to say",
+        value=lambda v: bool(v.notifications),
+        alarm=_when(lambda v: bool(v.notifications), Severity.MINOR),
+    ),
+    Row(
+        name="USERMSG",
+        kind=Kind.LONG,
+        size=TEXT_BYTES,
+        text="what user code has to say",
+        value=lambda v: "; ".join(v.notifications),
+    ),
+    *(
+        Row(
+            name=f"USERMSG{line}",
+            kind=Kind.STRING,
+            text=f"line {line} of what user code says",
+            value=_user_message(line),
+            archive=Archive.NO,
+        )
+        for line in range(5)
+    ),
+    Row(
+        name="GRDMSG",
+        kind=Kind.LONG,
+        size=TEXT_BYTES,
+        text="what the guardian has to say",
+        value=lambda v: v.message,
+    ),
+    Row(
+        name="WORKER",
+        kind=Kind.ENUM,
+        labels=_labels(Worker),
+        text="the process that runs user code",
+        value=lambda v: v.worker,
+        alarm=_when(lambda v: v.worker is Worker.DEAD, Severity.MAJOR),
+    ),
+    Row(
+        name="LOAD_STATUS",
+        kind=Kind.ENUM,
+        labels=_labels(LoadStatus),
+        text="what became of reading the code",
+        value=lambda v: v.load_status,
+        alarm=_when(lambda v: v.load_status is LoadStatus.ERROR, Severity.MAJOR),
+    ),
+    Row(
+        name="LOAD_TIME",
+        kind=Kind.DOUBLE,
+        precision=3,
+        units="s",
+        text="when the code was read, epoch",
+        value=lambda v: v.load_time,
+        archive=Archive.SLOW,
+    ),
+    Row(name="KILLS", kind=Kind.INT, text="workers killed because code did not end", value=lambda v: v.kills),
+    Row(
+        name="VERSION",
+        kind=Kind.STRING,
+        text="version of the guardian",
+        value=lambda v: __version__,
+        archive=Archive.SLOW,
+    ),
+    Row(
+        name="STATES",
+        kind=Kind.STRINGS,
+        size=MAX_STATES,
+        text="all states, by index",
+        value=lambda v: _names(v.graph.states if v.graph else ()),
+        archive=Archive.NO,
+    ),
+    Row(
+        name="STATES_N",
+        kind=Kind.INT,
+        text="number of states",
+        value=lambda v: len(v.graph.states) if v.graph else 0,
+        archive=Archive.SLOW,
+    ),
+    Row(
+        name="REQUESTS",
+        kind=Kind.STRINGS,
+        size=MAX_STATES,
+        text="the states on the menu, by index",
+        value=lambda v: _names(v.graph.menu if v.graph else ()),
+        archive=Archive.NO,
+    ),
+    Row(
+        name="GRAPH",
+        kind=Kind.LONG,
+        size=JSON_BYTES,
+        text="JSON: states, flags and edges",
+        value=lambda v: _json(graph_facts(v.graph)),
+        archive=Archive.NO,
+    ),
+    Row(
+        name="ACTIVE",
+        kind=Kind.BOOL,
+        labels=_YES_NO,
+        text="code runs and the graph is followed",
+        value=explain.is_active,
+    ),
+    Row(
+        name="OK",
+        kind=Kind.BOOL,
+        labels=_YES_NO,
+        text="all is as it should be; alarm on this",
+        value=explain.is_ok,
+        alarm=explain.severity,
+    ),
+    Row(name="WHY", kind=Kind.LONG, size=TEXT_BYTES, text="why it is not OK", value=explain.why_not_ok),
+    Row(
+        name="SUMMARY",
+        kind=Kind.LONG,
+        size=SUMMARY_BYTES,
+        text="JSON: all of one moment",
+        value=lambda v: _json(summary(v)),
+        archive=Archive.NO,
+    ),
+    Row(
+        name="HEARTBEAT",
+        kind=Kind.DOUBLE,
+        precision=1,
+        units="s",
+        text="last beat of the host's loop, epoch",
+        value=lambda w: w.heartbeat,
+        source=Source.VITALS,
+        archive=Archive.SLOW,
+    ),
+    Row(
+        name="EXECTIME",
+        kind=Kind.DOUBLE,
+        precision=2,
+        units="s",
+        text="how long the call takes, or took",
+        value=lambda w: round(w.exectime_s, 2),
+        source=Source.VITALS,
+    ),
+    Row(
+        name="PV_TOTAL",
+        kind=Kind.INT,
+        text="channels that code has used",
+        value=lambda w: w.pv_total,
+        source=Source.VITALS,
+        archive=Archive.SLOW,
+    ),
+)
+
+#: EVENT needs the step, not only the view, so the host fills it: JSON {id, stamp, kind, text, by}.
+EVENT = Row(
+    name="EVENT",
+    kind=Kind.LONG,
+    size=TEXT_BYTES * 2,
+    text="JSON: the last event",
+    value=_json,
+    archive=Archive.NO,
+)
+
+BY_NAME = {row.name: row for row in (*ROWS, EVENT)}
+assert len(BY_NAME) == len(ROWS) + 1, "two rows of one name"
+assert NONE_INDEX == -1

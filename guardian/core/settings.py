@@ -1,0 +1,42 @@
+"""What a node is started with, and what it is limited by; and a transition on its way. Plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from guardian.enums import Mode, Op, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The times and counts of a node; a site file or the system may set them. Seconds, unless named otherwise."""
+
+    redirect_timeout_s: float = 2.0
+    stop_timeout_s: float = 1.0
+    restarts: int = 3
+    restart_window_s: float = 60.0
+    restart_delay_s: float = 0.5
+    connect_alarm_s: float = 10.0
+    cycle_s: float = 1 / 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """The settings a node starts with (R1, R21). ``request`` None: the module's."""
+
+    op: Op = Op.EXEC
+    mode: Mode = Mode.AUTO
+    manager: str = ""
+    request: str | None = None
+    request_by: str = ""
+    request_id: int = 0
+    event_id: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Going:
+    """A transition on its way. ``to`` None: to the TARGET of the moment it happens."""
+
+    to: str | None
+    via: Status | None
+    why: str

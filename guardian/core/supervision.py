@@ -1,0 +1,196 @@
+"""What the life and death of the worker process mean for the node: start, load, STOP, kill, restart (R1, R8, R10, R12,
+R21, R25). Which process lives, and how often it died, is kept in ``lifecycle.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from guardian.core.events import Begin, Elapsed, Gone, Loaded, LoadFailed, Pause, Spawn, Stop, Tell
+from guardian.core.graph import Graph, SystemFacts
+from guardian.core.machine import Machine
+from guardian.core.settings import Going
+from guardian.enums import INIT_STATE, NONE_STATE, ErrorKind, LoadStatus, Op, Status, Worker
+from guardian.errors import GraphError
+
+_STOP = Stop()
+
+
+class Supervision(Machine):
+    """A machine that has a worker process. Not used by itself: see ``engine.py``."""
+
+    def _on_begin(self, _event: Begin) -> None:
+        self._spawn()
+
+    def _spawn(self, after_kill: Going | None = None) -> None:
+        """Start a worker. It begins in INIT (R25), but for the one after a redirect's kill (R8)."""
+        for name in ("restart", "stop"):
+            self._deadlines.pop(name, None)
+        self._notes.pop("worker", None)
+        self._notes.pop("load", None)
+        self._forget_entry(keep_manual=after_kill is not None)
+        self._stay.due = after_kill
+        gen = self._life.spawn()
+        self._set(worker=Worker.INIT, load_status=LoadStatus.INPROGRESS, failed=False, known=True, notifications=())
+        if after_kill is None:
+            self._notes.pop("error", None)
+            self._notes.pop("connect", None)
+            self._set(state=INIT_STATE, status=Status.INIT, held=False, error=ErrorKind.NONE, connect=(), overdue=False)
+            self._set(target=self._plan(), state_time=self._now.epoch)
+        self._actions.append(Spawn(gen=gen))
+        self._step("worker", f"worker {gen} starts")
+
+    def _on_loaded(self, report: Loaded) -> None:
+        facts = report.facts
+        try:
+            graph = Graph.build(facts.states, facts.edges)
+        except GraphError as error:
+            self._on_load_failed(LoadFailed(reason=str(error)))
+            return
+        text = f"loaded {facts.module}: {len(graph.states)} states" + "".join(f"; {w}" for w in facts.warnings)
+        self._redirect_timeout_s = facts.redirect_timeout_s or self.limits.redirect_timeout_s
+        self._set(graph=graph, nominal=facts.nominal, load_status=LoadStatus.DONE, load_time=self._now.epoch)
+        text += self._settle_request(facts, graph)
+        if self._v.state not in graph:
+            self._stay.due = None
+            self._set(state=INIT_STATE, status=Status.INIT)
+        going = self._stay.due or Going(to=INIT_STATE, via=None, why="start")
+        self._stay.due = None
+        self._set(target=self._plan())
+        if self._v.op is Op.STOP:  # R1: loaded once for its graph
+            self._step("load", text)
+            self._end_worker()
+            self._set(known=False)
+            self._step("worker", "stopped, as stored: OP=EXEC starts it")
+        elif self._v.op is Op.PAUSE:
+            self._stay.due = going
+            self._set(worker=Worker.PAUSE)
+            self._tell(Pause())
+            self._step("load", text)
+        else:
+            self._set(worker=Worker.RUN)
+            self._step("load", text)
+            self._enter(going)
+
+    def _settle_request(self, facts: SystemFacts, graph: Graph) -> str:
+        """R1, R21: the module's request where nobody has asked yet; NONE where the request is gone."""
+        wish = self._v.request if self._request_known else facts.request or NONE_STATE
+        self._request_known = True
+        gone = wish != NONE_STATE and wish not in graph
+        self._set(request=NONE_STATE if gone else wish)
+        if self._stay.manual is not None and self._stay.manual not in graph:
+            self._stay.manual = None
+        return f"; REQUEST {wish} is no state any more, taken as {NONE_STATE}" if gone else ""
+
+    def _on_load_failed(self, report: LoadFailed) -> None:
+        self._notes["load"] = report.reason
+        self._life.load_failed = True
+        self._forget_entry()
+        self._set(load_status=LoadStatus.ERROR, error=ErrorKind.ERROR, known=False)
+        self._end_worker()
+        self._step("load", f"load failed: {report.reason}")
+
+    def _stop(self, text: str, by: str) -> None:
+        """R10: interrupt, and kill what has not ended in time."""
+        self._forget_entry()
+        self._deferred = False
+        self._deadlines.pop("restart", None)
+        self._life.pardon()
+        self._set(known=False, failed=False)
+        if self._life.alive:
+            self._end_worker()
+        else:
+            self._set(worker=Worker.STOP)
+        self._step("op", text, by=by)
+
+    def _end_worker(self) -> None:
+        if not self._life.stopping:
+            self._life.stopping = True
+            self._actions.append(Tell(gen=self._life.gen, command=_STOP))
+            self._deadlines["stop"] = self._now.mono + self.limits.stop_timeout_s
+
+    def _on_gone(self, event: Gone) -> None:
+        if event.gen != self._life.gen or not self._life.alive:
+            return
+        life = self._life
+        ended = life.ended(self._now.mono)
+        killed_for, life.killed_for = life.killed_for, None
+        for name in ("stop", "leave", "pace", "connect"):
+            self._deadlines.pop(name, None)
+        if ended.load_failed and self._v.op is not Op.STOP and not ended.asked_again:
+            self._set(worker=Worker.STOP)
+            self._step("worker", "no worker: mend the code, then OP=EXEC loads it")
+        elif ended.stopping and self._v.op is Op.STOP:
+            self._set(worker=Worker.STOP, known=False)
+            self._step("worker", f"worker {event.gen} stopped: {event.reason}")
+        elif ended.stopping:
+            self._spawn()
+        elif killed_for is not None:
+            self._spawn(killed_for if killed_for.via is Status.REDIRECT else None)
+        else:
+            self._died(event.reason, final=ended.too_often)
+
+    def _died(self, reason: str, *, final: bool) -> None:
+        """R12: the node says so at once, and the worker comes back, unless it dies too often."""
+        self._forget_entry()
+        limits = self.limits
+        text = f"worker died: {reason}"
+        if final:
+            text += f"; more than {limits.restarts} times in {limits.restart_window_s:.0f} s, not started again. "
+            text += "See the log for the cause, then OP=EXEC or REENTER=1 starts it"
+        else:
+            self._deadlines["restart"] = self._now.mono + limits.restart_delay_s
+        self._notes["worker"] = text
+        self._set(worker=Worker.DEAD, known=False, failed=final, notifications=(), overdue=False)
+        self._step("worker", text)
+
+    # --- deadlines ---
+
+    def _waits(self, name: str) -> bool:
+        return name in self._deadlines
+
+    def _on_elapsed(self, _event: Elapsed) -> None:
+        for name in [n for n, due in self._deadlines.items() if due <= self._now.mono]:
+            if self._deadlines.pop(name, None) is not None:
+                self._DEADLINES[name](self)
+
+    def _stop_overdue(self) -> None:
+        self._kill(f"did not end within {self.limits.stop_timeout_s:g} s of STOP")
+
+    def _leave_overdue(self) -> None:
+        going = self._stay.leaving
+        why = f"{self._v.state} did not end within {self._redirect_timeout_s:g} s of a redirect"
+        self._life.killed_for = going
+        self._kill(why)
+
+    def _kill(self, why: str) -> None:
+        self._actions.append(self._life.kill(why))
+        self._set(kills=self._v.kills + 1)
+        self._step("worker", f"worker {self._life.gen} killed: {why}")
+
+    def _restart(self) -> None:
+        self._spawn()
+
+    def _pace_over(self) -> None:
+        going, self._stay.paced = self._stay.paced, None
+        if going is None:
+            return
+        if going.via is Status.EDGE and self._wanted() is None:  # the plan changed meanwhile: stay
+            self._judge_again(ask=True)
+            return
+        if self._v.op is Op.EXEC:
+            self._enter(going)
+        else:
+            self._stay.due = going
+
+    def _connect_overdue(self) -> None:
+        self._set(overdue=True)
+        self._step("connect", f"channels lost for {self.limits.connect_alarm_s:g} s: {', '.join(self._v.connect)}")
+
+    _DEADLINES: dict[str, Callable[[Supervision], None]] = {
+        "stop": _stop_overdue,
+        "leave": _leave_overdue,
+        "restart": _restart,
+        "pace": _pace_over,
+        "connect": _connect_overdue,
+    }

@@ -1,0 +1,67 @@
+"""All that one node shows, as one frozen value: the only thing the automaton publishes.
+
+A view is complete and consistent in itself (R23): PVs, SUMMARY, alarms and the sentence of WHY are functions of it
+(``interface.py``, ``explain.py``), so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from guardian.core.graph import Graph
+from guardian.enums import INIT_STATE, NONE_STATE, ErrorKind, LoadStatus, Mode, Op, Status, Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One consistent moment of a node. Times are epoch seconds of events, never elapsed seconds.
+
+    Parameters
+    ----------
+    event_id, stamp : of the step that led here.
+    graph : None until the system has been loaded once.
+    status : of the present state; ``known``: whether STATE, TARGET and STATUS still speak of something that lives.
+    held : a jump holds the node where it is (R6).
+    message : GRDMSG, what the guardian itself has to say.
+    connect : names of the channels that user code waits for; ``overdue`` after they were lost for 10 s.
+    failed : the worker died too often and is not restarted (R12).
+    since : for each condition of WHY, the epoch second it began.
+    """
+
+    event_id: int = 0
+    stamp: float = 0.0
+    op: Op = Op.EXEC
+    mode: Mode = Mode.AUTO
+    manager: str = ""
+    request: str = NONE_STATE
+    request_id: int = 0
+    request_by: str = ""
+    nominal: str | None = None
+    graph: Graph | None = None
+    state: str = INIT_STATE
+    target: str = INIT_STATE
+    status: Status = Status.INIT
+    state_time: float = 0.0
+    held: bool = False
+    known: bool = True
+    error: ErrorKind = ErrorKind.NONE
+    message: str = ""
+    connect: tuple[str, ...] = ()
+    overdue: bool = False
+    notifications: tuple[str, ...] = ()
+    worker: Worker = Worker.INIT
+    failed: bool = False
+    load_status: LoadStatus = LoadStatus.INPROGRESS
+    load_time: float = 0.0
+    kills: int = 0
+    since: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+    @property
+    def stalled(self) -> bool:
+        """STATE == TARGET != REQUEST; never without a request, nor before there is a graph to plan with (R6)."""
+        return self.graph is not None and self.state == self.target != self.request != NONE_STATE
+
+    def index(self, name: str | None) -> int:
+        """Number of a state name, -1 when there is none."""
+        return -1 if self.graph is None or name is None else self.graph.index(name)
