@@ -1,0 +1,42 @@
+"""The seam between the host and whatever shows its nodes to the world.
+
+The host thinks in nodes, steps and rows of the interface table; a face turns them into something people can read and
+write. There is one face today, ``ioc/server.py`` (Channel Access on caproto); tests use one made of dicts. The host
+never imports a face: whoever starts a host hands it one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from guardian.core.interface import Row
+from guardian.enums import Severity
+
+#: ``put(row_name, value, by)`` takes a client's write; returns when it is accepted and published, or raises
+#: :class:`guardian.errors.RefusedError`. ``value`` is plain Python: int for ENUM, BOOL and INT (or the label a client
+#: wrote, as str), str for STRING and LONG. ``by`` is the writer as claimed: "user@host (address)".
+Put = Callable[[str, Any, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A new value of one PV. For STRINGS the value is a list of str, for LONG a str, for ENUM and BOOL an int."""
+
+    row: Row
+    value: Any
+    severity: Severity
+
+
+class Face(Protocol):
+    """What a host needs of a face. All calls come from the event loop's thread and never wait."""
+
+    def open(self, node: str, updates: Sequence[Update], stamp: float, put: Put) -> None:
+        """Show a new node, with a first value for every row. Nodes that are there already notice nothing."""
+
+    def post(self, node: str, updates: Sequence[Update], stamp: float) -> None:
+        """Publish these values in this order, with this epoch stamp, before anything else is served."""
+
+    def close(self, node: str) -> None:
+        """The node is gone: its PVs disconnect. Others notice nothing."""
