@@ -1,0 +1,217 @@
+"""Writing files from a thread, so that no disk can hold up a host.
+
+The loop of a host must answer always; a disk may take seconds for an fsync, be full, or be mounted read-only. So
+everything that is kept goes through a :class:`Lane`: a thread with one job. The loop changes a value in memory and
+wakes the lane, which costs microseconds; the lane does the job and, where the job fails, does it again later.
+
+Two dangers, two remedies, and they are kept apart:
+
+* ``kill -9`` loses what the kernel has not been given. A plain write (or rename) is enough, and it is quick.
+* A power cut loses what the disk has not been given. Only fsync helps, and it may be slow.
+
+Hence each keeper has two lanes, one that writes at once and never syncs, and one that syncs at most once a second. A
+slow sync therefore never delays a write.
+
+Invariants: a job that fails keeps what it could not do, and the next call does it. A lane's thread never ends before
+`close`. :class:`Trouble` tells what is wrong and since when, until it has worked again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+Clock = Callable[[], float]
+
+#: First and longest wait before a failed job is tried again, in seconds.
+RETRY_S = (0.2, 10.0)
+
+
+def utc(stamp: float) -> str:
+    """`stamp` (epoch seconds) for people: ``2016-08-23 08:13:17Z``."""
+    try:
+        return datetime.fromtimestamp(stamp, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return f"epoch {stamp:g}"
+
+
+def sync_dir(directory: Path) -> None:
+    """Make the names in `directory` survive a power cut."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write every byte of `data`; a short write is continued."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def write_atomic(path: Path, data: bytes, *, durable: bool) -> None:
+    """Replace the file `path`: whoever reads it sees the old content or the new one, never a part.
+
+    Parameters
+    ----------
+    durable : fsync the content before the name is changed. The caller syncs the directory, once for many files.
+
+    Raises
+    ------
+    OSError
+        The old content is still there, and the space of the new one was given back.
+    """
+    temp = path.with_name(path.name + ".tmp")
+    with contextlib.suppress(FileNotFoundError):
+        temp.unlink()  # left by a kill, perhaps by another user: then it cannot be opened, but it can be removed
+    fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        try:
+            write_all(fd, data)
+            if durable:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        temp.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temp.unlink()
+        raise
+
+
+def aside_name(path: Path, now: float) -> Path:
+    """A free name beside `path` for damaged content: ``NAME.damaged-20160823T081317Z``."""
+    stamp = datetime.fromtimestamp(max(now, 0.0), UTC).strftime("%Y%m%dT%H%M%SZ")
+    name = path.with_name(f"{path.name}.damaged-{stamp}")
+    for number in range(1, 1000):
+        if not os.path.lexists(name):
+            break
+        name = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
+    return name
+
+
+class Trouble:
+    """What is wrong with one kind of writing, and since when. May be asked from any thread.
+
+    Parameters
+    ----------
+    what : opens the sentence, "settings in /var/lib/guardian are not written".
+    advice : ends it: what happens meanwhile, and what to do.
+    """
+
+    def __init__(self, what: str, advice: str, clock: Clock = time.time) -> None:
+        self._what = what
+        self._advice = advice
+        self._clock = clock
+        self._since: float | None = None
+        self._text: str | None = None
+
+    def tell(self, error: BaseException) -> None:
+        """`error` is what is wrong now; the time of the first one in a row is kept."""
+        if self._since is None:
+            self._since = self._clock()
+        if isinstance(error, OSError) and error.strerror:
+            code = errno.errorcode.get(error.errno or 0, "")
+            reason = f"{error.strerror} ({code})" if code else error.strerror
+        else:
+            reason = f"{type(error).__name__}: {error} (please report)"
+        self._text = f"{self._what} since {utc(self._since)}: {reason}. {self._advice}"
+
+    def over(self) -> None:
+        """It works again."""
+        self._since = self._text = None
+
+    def text(self) -> str | None:
+        """The sentence for the operator, or None while all is well."""
+        return self._text
+
+
+class Lane:
+    """A thread that does `job` when it is woken, and does it again later where it failed.
+
+    Parameters
+    ----------
+    job : does all there is to do. Raises OSError when something is left, which it must keep.
+    gap_s : shortest time between two calls of `job`; what comes meanwhile is done together.
+    tick_s : longest time between two calls, also when nobody woke the lane. None: no limit, an idle lane sleeps.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        job: Callable[[], None],
+        *,
+        trouble: Trouble,
+        gap_s: float = 0.0,
+        tick_s: float | None = None,
+        retry_s: tuple[float, float] = RETRY_S,
+    ) -> None:
+        self._job = job
+        self._trouble = trouble
+        self._gap_s = gap_s
+        self._tick_s = tick_s
+        self._retry_s = retry_s
+        self._changed = threading.Condition()
+        self._asked = 0  # calls of wake()
+        self._done = 0  # of those, how many a job that succeeded has seen
+        self._hurry = False
+        self._closing = False
+        # A daemon: a thread that hangs in an fsync must not keep the process from ending.
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is something to do. Returns at once."""
+        with self._changed:
+            self._asked += 1
+            self._changed.notify_all()
+
+    def wait_done(self, timeout_s: float) -> bool:
+        """Wait until all that was asked before this call is done; a pause in progress is cut short."""
+        with self._changed:
+            asked, self._hurry = self._asked, True
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: self._done >= asked, timeout_s)
+
+    def close(self, timeout_s: float) -> bool:
+        """One last call of the job, then the end of the thread. True if nothing was left undone."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive() and self._done >= self._asked
+
+    def running(self) -> bool:
+        """False once the thread has ended."""
+        return self._thread.is_alive()
+
+    def _loop(self) -> None:
+        pause_s = self._gap_s
+        last = False
+        while not last:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or self._asked > self._done, self._tick_s)
+                asked, last = self._asked, self._closing
+            try:
+                self._job()
+            except Exception as error:  # also a fault of ours: it is told, and the lane goes on
+                self._trouble.tell(error)
+                first_s, longest_s = self._retry_s
+                pause_s = min(max(first_s, 2 * pause_s), longest_s)
+                done = self._done
+            else:
+                self._trouble.over()
+                pause_s, done = self._gap_s, asked
+            with self._changed:
+                self._done = done
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._closing or self._hurry, pause_s)
+                self._hurry = False
