@@ -1,0 +1,1 @@
+"""Tests mirror the house: one directory a room, real parts, loopback only."""

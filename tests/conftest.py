@@ -1,0 +1,104 @@
+"""What every test gets: ports and prefixes of its own, children that are cleaned up, and a look at what it left behind.
+
+The look costs well under a millisecond, so it is at every test: a process, a thread or an asyncio task that outlives
+the test that made it fails that test, by name, instead of a later one at random.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import inspect
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from tests.support import CaClient, Child, ca_env, free_port, procs, random_prefix
+
+_GRACE_S = 5  # what ends by itself may take so long on a loaded machine; the look is repeated, nobody waits for nothing
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    procs.become_subreaper()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    strays = procs.stray_children() if not _is_xdist_controller(session) else {}
+    if strays:
+        print("\nkilled what the tests left running:", *(f"\n  {pid} {line}" for pid, line in strays.items()))
+        procs.kill(strays)
+
+
+def _is_xdist_controller(session: pytest.Session) -> bool:
+    """The controller's children are the pytest workers."""
+    return not hasattr(session.config, "workerinput") and bool(getattr(session.config.option, "numprocesses", None))
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
+    if inspect.iscoroutinefunction(inspect.unwrap(request.node.obj)):
+        request.getfixturevalue("_leaves_no_tasks")
+    children, threads = procs.children_now(), threading.enumerate()
+    yield
+    deadline = time.monotonic() + _GRACE_S
+    while True:
+        strays, still = procs.stray_children(children), procs.stray_threads(threads)
+        if not strays and not still:
+            return
+        if time.monotonic() > deadline:
+            break
+        gc.collect()
+        time.sleep(0.02)
+    procs.kill(strays)
+    found = [f"process {pid}: {line}" for pid, line in strays.items()] + [f"thread {name}" for name in still]
+    pytest.fail("the test left running:\n  " + "\n  ".join(found), pytrace=False)
+
+
+@pytest.fixture
+async def _leaves_no_tasks() -> AsyncIterator[None]:
+    before = asyncio.all_tasks()
+    yield
+    for _ in range(10):  # what was cancelled at the end of the test may still need a turn
+        left = asyncio.all_tasks() - before - {asyncio.current_task()}
+        if not left:
+            return
+        await asyncio.sleep(0)
+    for task in left:
+        task.cancel()
+    pytest.fail("the test left asyncio tasks:\n  " + "\n  ".join(map(repr, left)), pytrace=False)
+
+
+@pytest.fixture
+def ca_port() -> int:
+    """A free port for one CA server."""
+    return free_port()
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A PV prefix nobody else uses."""
+    return random_prefix()
+
+
+@pytest.fixture
+def child() -> Iterator[Callable[..., Child]]:
+    """Make children: ``child([...], env=...)``. All of them, with their families, are gone after the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *args, **kwargs: stack.enter_context(Child(*args, **kwargs))
+
+
+@pytest.fixture
+def ca(ca_port: int) -> Iterator[CaClient]:
+    """A libca client that asks on ``ca_port``."""
+    with CaClient(ca_env(ca_port)) as client:
+        yield client
+
+
+@pytest.fixture(params=["pyepics", "caproto"])
+def each_ca(request: pytest.FixtureRequest, ca_port: int) -> Iterator[CaClient]:
+    """A client of each kind in turn, for tests that a server must pass with both."""
+    with CaClient(ca_env(ca_port), request.param) as client:
+        yield client
