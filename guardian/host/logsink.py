@@ -19,6 +19,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
+_MOST_CHARS = 8000  # of a line; those of workers are shorter
 #: Control characters but the tab, and how they are shown.
 _SHOWN = {code: f"\\x{code:02x}" for code in (*range(9), *range(10, 32), *range(127, 160))}
 
@@ -76,7 +77,8 @@ class LogSink:
         """Add a line, or one for each line of `text`. Any thread may call this; it returns at once, always."""
         stamp = time.time_ns() // 1000 if stamp_us is None else stamp_us
         for part in text.removesuffix("\n").split("\n"):
-            shown = part if part.isprintable() else part.translate(_SHOWN)
+            shown = part if len(part) <= _MOST_CHARS else f"{part[:_MOST_CHARS]} ... [cut]"
+            shown = shown if shown.isprintable() else shown.translate(_SHOWN)
             self.put(LogLine(stamp_us=stamp, node=node, text=shown, level=level, context=context))
 
     def put(self, line: LogLine) -> None:

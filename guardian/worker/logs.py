@@ -168,12 +168,12 @@ class _Stream(io.TextIOBase):
         self._writer = writer
         self._fd = fd
         self._level = level
-        self._pending: dict[int, str] = {}
+        self._pending: dict[threading.Thread, str] = {}  # not by number: a new thread may get that of an old one
 
     def write(self, text: str) -> int:
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        me = threading.get_ident()
+        me = threading.current_thread()
         whole, newline, rest = (self._pending.pop(me, "") + text).rpartition("\n")
         if newline:
             self._writer._send(whole, self._level)
@@ -187,9 +187,9 @@ class _Stream(io.TextIOBase):
     def flush(self) -> None:
         if not self._pending:
             return
-        me, alive = threading.get_ident(), sys._current_frames()
+        me = threading.current_thread()
         for thread in list(self._pending):
-            if thread == me or thread not in alive:  # a thread that ended leaves its last words to the others
+            if thread is me or not thread.is_alive():  # a thread that ended leaves its last words to the others
                 rest = self._pending.pop(thread, "")
                 if rest:
                     self._writer._send(rest, self._level)
