@@ -132,7 +132,9 @@ class Spawner:
     @property
     def pid(self) -> int | None:
         """Process id of the forkserver; None while there is none."""
-        return None if self._forkserver is None else self._forkserver.process.pid
+        if self._forkserver is None or self._eof.is_set():  # after its end the number may be anybody's
+            return None
+        return self._forkserver.process.pid
 
     async def start(self, timeout_s: float = 60.0) -> None:
         """Start the forkserver and wait until it has preloaded.
