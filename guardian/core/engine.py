@@ -268,6 +268,7 @@ class Engine(Supervision):
         elif report.kind is ErrorKind.CONNECT:  # R13
             if self._v.error is not ErrorKind.CONNECT:
                 self._deadlines["connect"] = self._now.mono + self.limits.connect_alarm_s
+            self._stay.judging = 0
             self._set(error=ErrorKind.CONNECT, connect=report.channels)
             self._notes["connect"] = report.message
             if self._dirty():

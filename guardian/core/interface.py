@@ -4,8 +4,9 @@ A row says what the PV is called, what it holds, who may write it, when it alarm
 the rows is the order in which one step is published: STATUS, STALLED, TARGET, REQUEST, STATE, the rest, and last
 SUMMARY, so that a client never sees a new STATE with the old state's DONE.
 
-Values are functions of one :class:`~guardian.core.view.View` (rows of source VIEW, published with a step) or of the
-host's :class:`Vitals` (rows of source VITALS, at most once a second).
+Values are functions of one :class:`~guardian.core.view.View` (source VIEW, published with a step), of its graph alone
+(source GRAPH: long texts that are not made anew with every step) or of the host's :class:`Vitals` (source VITALS, at
+most once a second).
 
 CA facts behind the types: enums hold 16 labels of 25 characters and strings 39 bytes, so state names are strings with
 an integer twin, and long texts are CHAR arrays.
@@ -65,8 +66,9 @@ class Kind(Enum):
 class Source(Enum):
     """Where a value comes from."""
 
-    VIEW = "view"
-    VITALS = "vitals"
+    VIEW = "view"  #: every step
+    GRAPH = "graph"  #: a step that brings a new graph
+    VITALS = "vitals"  #: once a second
 
 
 class Archive(Enum):
@@ -422,14 +424,16 @@ ROWS: tuple[Row, ...] = (
         kind=Kind.STRINGS,
         size=MAX_STATES,
         text="all states, by index",
-        value=lambda v: _names(v.graph.states if v.graph else ()),
+        source=Source.GRAPH,
+        value=lambda g: _names(g.states if g else ()),
         archive=Archive.NO,
     ),
     Row(
         name="STATES_N",
         kind=Kind.INT,
         text="number of states",
-        value=lambda v: len(v.graph.states) if v.graph else 0,
+        source=Source.GRAPH,
+        value=lambda g: len(g.states) if g else 0,
         archive=Archive.SLOW,
     ),
     Row(
@@ -437,7 +441,8 @@ ROWS: tuple[Row, ...] = (
         kind=Kind.STRINGS,
         size=MAX_STATES,
         text="the states on the menu, by index",
-        value=lambda v: _names(v.graph.menu if v.graph else ()),
+        source=Source.GRAPH,
+        value=lambda g: _names(g.menu if g else ()),
         archive=Archive.NO,
     ),
     Row(
@@ -445,7 +450,8 @@ ROWS: tuple[Row, ...] = (
         kind=Kind.LONG,
         size=JSON_BYTES,
         text="JSON: states, flags and edges",
-        value=lambda v: _json(graph_facts(v.graph)),
+        source=Source.GRAPH,
+        value=lambda g: _json(graph_facts(g)),
         archive=Archive.NO,
     ),
     Row(

@@ -1,0 +1,37 @@
+"""``guardhost NODE...`` or ``guardhost --site FILE``: run many nodes in one process."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from guardian._version import __version__
+from guardian.cli.output import WRONG_CALL, complain
+from guardian.cli.run import add_host_options, run, with_options
+from guardian.errors import ExpectedError
+from guardian.host.site import Site, default_state_dir, read_site
+from guardian.worker.system import check_name
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the nodes of a site. A node whose module does not load is up all the same, and says why."""
+    parser = argparse.ArgumentParser(prog="guardhost", description="Run nodes until SIGTERM or Ctrl-C.")
+    parser.add_argument("nodes", nargs="*", metavar="NODE", help="names of system modules")
+    parser.add_argument("--site", type=Path, metavar="FILE", help="site file (TOML) with nodes, port, policies")
+    parser.add_argument("--version", action="version", version=__version__)
+    add_host_options(parser)
+    options = parser.parse_args(argv)
+    if bool(options.nodes) == bool(options.site):
+        parser.error("give the names of nodes, or --site FILE")
+    try:
+        if options.site:
+            site = read_site(options.site)
+        else:
+            site = Site(nodes=tuple(dict.fromkeys(options.nodes)), state_dir=default_state_dir(options.ifo))
+        for name in site.nodes:
+            check_name(name)
+    except ExpectedError as error:
+        complain("guardhost", str(error))
+        return WRONG_CALL
+    return run("guardhost", with_options(site, options))

@@ -1,0 +1,134 @@
+"""Runs a host in the foreground until a signal ends it: what `guardian` and `guardhost` share.
+
+This is where the rooms meet: the host, its Channel Access face, its control socket and its log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from guardian.cli.output import FAILED, OK, WRONG_CALL, complain
+from guardian.core.interface import pv_name
+from guardian.enums import LoadStatus
+from guardian.errors import ExpectedError, GuardianError
+from guardian.host.control import Control
+from guardian.host.host import Host
+from guardian.host.logsink import LogSink
+from guardian.host.site import Site
+from guardian.worker.system import search_paths
+
+CA_PORT = 5064
+
+
+def add_host_options(parser: argparse.ArgumentParser) -> None:
+    """The options that every command which runs a host has."""
+    parser.add_argument("--ifo", default=os.environ.get("IFO", ""), help="first part of every PV name (default: $IFO)")
+    parser.add_argument(
+        "--path", action="append", default=[], metavar="DIR", help="folder with modules; may be repeated"
+    )
+    parser.add_argument(
+        "--port", type=_port, help="Channel Access port; 0: any free one (default: 5064, or a free one)"
+    )
+    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="where settings and journal are kept")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="write the log there, not on standard output")
+    parser.add_argument("--fresh", action="store_true", help="start without the settings of the last run")
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port < 65536:
+        raise argparse.ArgumentTypeError(f"{text} is no port, use 0 to 65535")
+    return port
+
+
+def with_options(site: Site, options: argparse.Namespace) -> Site:
+    """The site with what the command line says on top."""
+    changes = {
+        "ifo": options.ifo or site.ifo,
+        "site": site.site or os.environ.get("SITE", ""),
+        "paths": search_paths([*options.path, *site.paths], ifo=options.ifo or site.ifo) or (os.getcwd(),),
+        "fresh": options.fresh,
+        "port": site.port if options.port is None else options.port,
+        "state_dir": options.state_dir or site.state_dir,
+        "log": options.log or site.log,
+    }
+    return replace(site, **changes)
+
+
+def run(command: str, site: Site, *, first_load_must_work: bool = False) -> int:
+    """Run the nodes of `site` until SIGINT or SIGTERM. Returns the exit code."""
+    try:
+        return asyncio.run(_run(command, site, first_load_must_work))
+    except ExpectedError as error:
+        complain(command, str(error))
+        return WRONG_CALL
+    except GuardianError as error:
+        complain(command, str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        return FAILED
+
+
+async def _run(command: str, site: Site, first_load_must_work: bool) -> int:
+    from ioc.server import Server  # caproto is heavy: not for --help
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(sig, stop.set)
+    sink = LogSink(1 if site.log is None else site.log)
+    server = Server(ifo=site.ifo, template=site.pv)
+    host = Host(site, server, sink)
+    control = Control(host)
+    code = OK
+    try:
+        port = await server.start(site.port)
+        await host.start()
+        await control.start()
+        for name in site.nodes:
+            await host.add(name)
+        _announce(command, site, port)
+        if first_load_must_work:
+            code = await _first_load(command, host, site.nodes, stop)
+        if code == OK:
+            await stop.wait()
+    finally:
+        await control.stop()
+        await host.stop()
+        await server.stop()
+        sink.close()
+    return code
+
+
+async def _first_load(command: str, host: Host, names: Sequence[str], stop: asyncio.Event) -> int:
+    """A module that does not load is told in one line, not left to be found on a screen."""
+    ended = asyncio.create_task(stop.wait())
+    loads = [
+        asyncio.create_task(host[n].wait_for(lambda v: v.load_status in (LoadStatus.DONE, LoadStatus.ERROR)))
+        for n in names
+    ]
+    await asyncio.wait([ended, *loads], return_when=asyncio.FIRST_COMPLETED)
+    for task in (ended, *loads):
+        task.cancel()
+    for name in names:
+        if host[name].view.load_status is LoadStatus.ERROR:
+            complain(command, host[name].view.message)
+            return WRONG_CALL
+    return OK
+
+
+def _announce(command: str, site: Site, port: int) -> None:
+    names = ", ".join(site.nodes) if len(site.nodes) <= 4 else f"{len(site.nodes)} nodes"
+    example = pv_name(site.pv, ifo=site.ifo, node=site.nodes[0], name="STATE") if site.nodes else ""
+    print(f"{command}: {names} on Channel Access port {port}, for instance {example}", file=sys.stderr)
+    if port != CA_PORT:
+        line = f"export EPICS_CA_ADDR_LIST=127.0.0.1 EPICS_CA_AUTO_ADDR_LIST=NO EPICS_CA_SERVER_PORT={port}"
+        print(f"{command}: clients need: {line}", file=sys.stderr)
+    print(f"{command}: guardctrl --state-dir {site.state_dir} list; Ctrl-C ends", file=sys.stderr, flush=True)

@@ -1,0 +1,300 @@
+"""One node: the automaton, its worker, its settings, and what it shows.
+
+All that happens to a node comes through :meth:`Node.feed`, on the event loop: the automaton answers with actions, and
+they are done in order before anything else happens to this node. So one step is one moment for everybody: PVs, log
+line and journal record carry the same number and time (R23).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from guardian.core import commands
+from guardian.core.engine import Engine, Limits, Start
+from guardian.core.events import (
+    Action,
+    Begin,
+    Channels,
+    Elapsed,
+    Gone,
+    Heard,
+    Input,
+    Kill,
+    Loaded,
+    Now,
+    Refused,
+    Report,
+    Spawn,
+    Step,
+    Stop,
+    Tell,
+)
+from guardian.core.interface import Vitals
+from guardian.core.view import View
+from guardian.errors import RefusedError
+from guardian.host.face import Face
+from guardian.host.journal import Journal
+from guardian.host.logsink import LogSink
+from guardian.host.publish import Publisher, event_record
+from guardian.host.settings import Settings
+from guardian.host.spawner import Event, Exited, Failed, Spawner
+from guardian.host.store import Store
+from guardian.host.worker import WorkerHandle, worker_environ
+from guardian.worker.link import Load
+
+#: Event ids are saved this far ahead, so that they never fall, and need not be saved with every event.
+EVENT_BLOCK = 1000
+#: Kinds of steps that are shown on PVs only: they can come sixteen times a second.
+_QUIET = frozenset({"status"})
+_LEVELS = {"error": "ERROR", "refused": "WARNING", "notify": "WARNING", "connect": "WARNING"}
+#: How long a node that leaves waits for its worker's end, in seconds.
+END_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all nodes of a host share."""
+
+    face: Face
+    spawner: Spawner
+    store: Store
+    journal: Journal
+    sink: LogSink
+    ifo: str
+    site: str
+    paths: tuple[str, ...]
+    limits: Limits
+
+
+class Node:
+    """One running node.
+
+    Parameters
+    ----------
+    settings : what it starts with, already resumed (R21). told : the sentence about them, for the log.
+    """
+
+    def __init__(self, name: str, around: Surroundings, settings: Settings, told: str) -> None:
+        self.name = name
+        self._around = around
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._engine = Engine(
+            name,
+            Start(
+                op=settings.op,
+                mode=settings.mode,
+                manager=settings.manager,
+                request=settings.request,
+                request_by=settings.request_by,
+                request_id=settings.request_id,
+                event_id=settings.event_id,
+            ),
+            around.limits,
+        )
+        self._publisher = Publisher()
+        self._worker: WorkerHandle | None = None
+        self._no_worker = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiters: list[tuple[Callable[[View], bool], asyncio.Future[View]]] = []
+        self._pv_total = 0
+        self._over = False
+        around.store.save(name, settings)
+        around.sink.line(name, told)
+
+    @property
+    def view(self) -> View:
+        return self._engine.view
+
+    def begin(self) -> None:
+        """Show the node and start its worker."""
+        self._around.face.open(self.name, self._publisher.first(self.view), time.time(), self.put)
+        self.feed(Begin())
+
+    def put(self, row: str, value: Any, by: str) -> None:
+        """Take a client's write.
+
+        Raises
+        ------
+        RefusedError
+            It is not acceptable; GRDMSG, log and journal say who wrote what and why not.
+        """
+        try:
+            event = commands.parse(row, value, by, self.view)
+        except RefusedError as error:
+            self.feed(Refused(pv=row, value=str(value)[:80], by=by, reason=str(error)))
+            raise
+        if event is not None:
+            self.feed(event)
+
+    def feed(self, event: Input) -> None:
+        """Tell the automaton, and do what it answers."""
+        if self._over:
+            return
+        for action in self._engine.feed(event, Now(self._loop.time(), time.time())):
+            self._do(action)
+        self._set_timer()
+        self._wake_waiters()
+
+    def on_spawner(self, event: Event) -> None:
+        """The spawner tells of this node's worker."""
+        worker = self._worker
+        if worker is not None and worker.key == event.key and isinstance(event, (Exited, Failed)):
+            worker.close()
+            self._worker = None
+            self._no_worker.set()
+            self.feed(Gone(gen=worker.gen, reason=event.reason))
+
+    def tick(self, now_epoch: float) -> None:
+        """Once a second: what the host itself measures."""
+        exectime_s = 0.0
+        if self._worker is not None:
+            beat = self._worker.beat()
+            exectime_s = beat.busy_s(time.monotonic()) or beat.last_duration_s
+        vitals = Vitals(heartbeat=round(now_epoch, 1), exectime_s=exectime_s, pv_total=self._pv_total)
+        self._around.face.post(self.name, self._publisher.vitals(vitals, self.view), now_epoch)
+
+    async def wait_for(self, condition: Callable[[View], bool], timeout_s: float | None = None) -> View:
+        """The view at which `condition` became true.
+
+        Raises
+        ------
+        TimeoutError
+        """
+        if condition(self.view):
+            return self.view
+        future: asyncio.Future[View] = self._loop.create_future()
+        self._waiters.append((condition, future))
+        async with asyncio.timeout(timeout_s):
+            return await future
+
+    async def end(self) -> None:
+        """The node leaves the host: no worker, no PVs; its settings stay."""
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._around.face.close(self.name)
+        worker = self._worker
+        if worker is not None:
+            worker.send(Stop())
+            self._loop.call_later(self._around.limits.stop_timeout_s, self._around.spawner.kill, worker.key)
+            async with asyncio.timeout(END_S):
+                await self._no_worker.wait()
+        for _, future in self._waiters:
+            future.cancel()
+        self._around.sink.line(self.name, "the node has ended")
+
+    # --- actions -----------------------------------------------------------------------------------------------
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Step():
+                self._publish(action)
+            case Tell():
+                if self._worker is not None and self._worker.gen == action.gen:
+                    self._worker.send(action.command)
+            case Spawn():
+                self._spawn(action.gen)
+            case Kill():
+                if self._worker is not None and self._worker.gen == action.gen:
+                    self._worker.kill()
+
+    def _spawn(self, gen: int) -> None:
+        around = self._around
+        self._no_worker.clear()
+        try:
+            self._worker = WorkerHandle(
+                node=self.name,
+                gen=gen,
+                spawner=around.spawner,
+                sink=around.sink,
+                environ=worker_environ({"IFO": around.ifo, "SITE": around.site}),
+                report=self._heard,
+            )
+        except OSError as error:  # no descriptors left: as good as a worker that died at once
+            reason = f"not started: {error.strerror}; look at `ulimit -n`"
+            self._loop.call_soon(self.feed, Gone(gen=gen, reason=reason))
+            return
+        self._worker.send(
+            Load(
+                node=self.name,
+                ifo=around.ifo,
+                site=around.site,
+                paths=around.paths,
+                indices=dict(self._settings.indices),
+            )
+        )
+
+    def _heard(self, gen: int, report: Report) -> None:
+        if isinstance(report, Channels):
+            self._pv_total = report.total
+            return
+        if isinstance(report, Loaded):
+            self._remember_indices(report)
+        self.feed(Heard(gen=gen, report=report))
+
+    def _remember_indices(self, report: Loaded) -> None:
+        """R20: automatic numbers (all negative, and INIT's) are kept for their names for good."""
+        automatic = {s.name: s.index for s in report.facts.states if s.index is not None and s.index < -1}
+        self._settings = replace(self._settings, indices={**self._settings.indices, **automatic})
+
+    def _publish(self, step: Step) -> None:
+        around, view = self._around, step.view
+        around.face.post(self.name, self._publisher.step(step), view.stamp)
+        if step.kind not in _QUIET:
+            around.sink.line(
+                self.name, step.text, level=_LEVELS.get(step.kind, "INFO"), stamp_us=round(view.stamp * 1e6)
+            )
+            around.journal.append({"node": self.name, **event_record(step)})
+        self._save(step)
+
+    def _save(self, step: Step) -> None:
+        start, before = self._engine.start, self._settings
+        after = replace(
+            before,
+            op=start.op,
+            mode=start.mode,
+            manager=start.manager,
+            request=start.request,
+            request_by=start.request_by,
+            request_id=start.request_id,
+        )
+        stamp = step.view.stamp
+        if step.kind == "request":
+            after = replace(after, request_at=stamp)
+        elif step.kind == "op":
+            after = replace(after, op_by=step.by, op_at=stamp)
+        elif step.kind == "mode":
+            after = replace(after, mode_by=step.by, mode_at=stamp)
+        if step.view.event_id >= before.event_id:
+            after = replace(after, event_id=step.view.event_id + EVENT_BLOCK)
+        if step.kind == "load" or after != before:
+            self._settings = after
+            self._around.store.save(self.name, after)
+
+    # --- time --------------------------------------------------------------------------------------------------
+
+    def _set_timer(self) -> None:
+        due = self._engine.deadline
+        if self._timer is not None:
+            if due is not None and self._timer.when() == due and not self._timer.cancelled():
+                return
+            self._timer.cancel()
+        self._timer = None if due is None else self._loop.call_at(due, self._elapsed)
+
+    def _elapsed(self) -> None:
+        self._timer = None
+        self.feed(Elapsed())
+
+    def _wake_waiters(self) -> None:
+        for waiter in list(self._waiters):
+            condition, future = waiter
+            if future.done():
+                self._waiters.remove(waiter)
+            elif condition(self.view):
+                self._waiters.remove(waiter)
+                future.set_result(self.view)

@@ -1,0 +1,84 @@
+"""From a step of the automaton to the PVs that change: the table, evaluated and compared.
+
+Only what differs from what was published last goes out, in the order of the table, which is the order the design
+promises. Two rows are special: STATUS shows how a state was left before it shows the new one, and EVENT tells the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from guardian.core.events import Step
+from guardian.core.graph import Graph
+from guardian.core.interface import BY_NAME, EVENT, ROWS, Row, Source, Vitals
+from guardian.core.view import View
+from guardian.enums import Severity
+from guardian.host.face import Update
+
+_STATUS = BY_NAME["STATUS"]
+_SUMMARY = BY_NAME["SUMMARY"]
+_VIEW_ROWS = tuple(r for r in ROWS if r.source is Source.VIEW and r is not _SUMMARY)
+_GRAPH_ROWS = tuple(r for r in ROWS if r.source is Source.GRAPH)
+_VITALS_ROWS = tuple(r for r in ROWS if r.source is Source.VITALS)
+_NOTHING: Any = object()
+
+
+class Publisher:
+    """Remembers what one node shows, and finds what has changed."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, tuple[Any, Severity]] = {}
+        self._graph: Any = _NOTHING
+
+    def first(self, view: View) -> list[Update]:
+        """A value for every row."""
+        event = Update(EVENT, "{}", Severity.NO_ALARM)
+        return [*self._of_view(view), *self._changed(_VITALS_ROWS, Vitals(), view), event]
+
+    def step(self, step: Step) -> list[Update]:
+        """What a step changes; EVENT and SUMMARY always, SUMMARY last."""
+        updates = self._of_view(step.view)
+        if step.via is not None:
+            updates.insert(0, Update(_STATUS, step.via, Severity.NO_ALARM))
+        event = EVENT.value(event_record(step))
+        return [*updates[:-1], Update(EVENT, event, Severity.NO_ALARM), updates[-1]]
+
+    def vitals(self, vitals: Vitals, view: View) -> list[Update]:
+        return self._changed(_VITALS_ROWS, vitals, view)
+
+    def _of_view(self, view: View) -> list[Update]:
+        updates = self._changed(_VIEW_ROWS, view, view)
+        if view.graph is not self._graph:
+            self._graph = view.graph
+            updates += self._changed(_GRAPH_ROWS, view.graph, view)
+        return [*updates, Update(_SUMMARY, _SUMMARY.value(view), Severity.NO_ALARM)]
+
+    def _changed(self, rows: Iterable[Row], source: View | Graph | Vitals | None, view: View) -> list[Update]:
+        updates = []
+        for row in rows:
+            new = (row.value(source), row.alarm(view) if row.alarm else Severity.NO_ALARM)
+            if self._shown.get(row.name, _NOTHING) != new:
+                self._shown[row.name] = new
+                updates.append(Update(row, *new))
+        return updates
+
+
+def event_record(step: Step) -> dict[str, Any]:
+    """EVENT, and what the journal keeps of a step (R23)."""
+    view = step.view
+    return {
+        "id": view.event_id,
+        "stamp": round(view.stamp, 6),
+        "kind": step.kind,
+        "text": step.text,
+        "by": step.by,
+        "via": step.via.name if step.via is not None else "",
+        "state": view.state,
+        "target": view.target,
+        "status": view.status.name,
+        "request": view.request,
+        "op": view.op.name,
+        "mode": view.mode.name,
+        "worker": view.worker.name,
+    }

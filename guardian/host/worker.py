@@ -1,0 +1,146 @@
+"""The host's end of one worker process: its link, its log pipe, its beat page. It starts one and talks to it.
+
+Nothing here blocks: what a worker does not read yet waits in a buffer, what it says is read as it comes. A worker
+that lets the buffer run full is beyond help and is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from guardian.core.events import Report
+from guardian.errors import LinkError
+from guardian.host.logs import LogReader, open_pipe
+from guardian.host.logsink import LogSink
+from guardian.host.spawner import Spawner
+from guardian.worker import link
+from guardian.worker.beat import Beat, BeatReader, create_page
+
+ENTRY = "guardian.worker.process:main"
+#: Bytes of commands that may wait for a worker which does not read.
+BUFFER_BYTES = 1 << 20
+#: What a worker gets to say where it stands before it is killed, in seconds.
+LAST_WORDS_S = 0.1
+#: See ``guardian.worker.process.DUMP_SIGNAL``; named here so that the host does not import what the worker needs.
+DUMP_SIGNAL = signal.SIGRTMIN + 4
+
+
+class WorkerHandle:
+    """One worker of one node.
+
+    Parameters
+    ----------
+    key : its name at the spawner, "NODE#3". report : called with each report. lost : called when the link is damaged.
+    """
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        gen: int,
+        spawner: Spawner,
+        sink: LogSink,
+        environ: Mapping[str, str],
+        report: Callable[[int, Report], None],
+    ) -> None:
+        self.gen = gen
+        self.key = f"{node}#{gen}"
+        self._loop = asyncio.get_running_loop()
+        self._spawner = spawner
+        self._report = report
+        self._lines = link.Lines()
+        self._waiting = bytearray()
+        with contextlib.ExitStack() as ours_or_none, contextlib.ExitStack() as theirs:
+            self._sock, their_sock = socket.socketpair()
+            ours_or_none.callback(self._sock.close)
+            theirs.callback(their_sock.close)
+            log_read, log_write = open_pipe()
+            ours_or_none.callback(os.close, log_read)
+            theirs.callback(os.close, log_write)
+            page = create_page()
+            theirs.callback(os.close, page)
+            self._beat = BeatReader(page)
+            ours_or_none.pop_all()
+            self._log = LogReader(log_read, node, sink, lost=lambda: self._beat.read().dropped)
+            spec = {"gen": gen, "env": dict(environ)}
+            spawner.spawn(self.key, ENTRY, spec, [their_sock.fileno(), log_write, page])
+        self._sock.setblocking(False)
+        self._loop.add_reader(self._sock, self._readable)
+
+    def send(self, message: link.Message) -> None:
+        """Tell the worker something; never waits."""
+        if self._sock.fileno() < 0:
+            return
+        self._waiting += link.encode(self.gen, message)
+        self._flush()
+        if len(self._waiting) > BUFFER_BYTES:
+            self._waiting.clear()
+            self._spawner.kill(self.key)
+
+    def kill(self) -> None:
+        """End it with force, after it has told its log where it stands."""
+        self._spawner.kill(self.key, DUMP_SIGNAL)
+        self._loop.call_later(LAST_WORDS_S, self._spawner.kill, self.key)
+
+    def beat(self) -> Beat:
+        return self._beat.read()
+
+    def close(self) -> None:
+        """The process is gone: take what it said last, and give everything back."""
+        self._readable()
+        self._shut()
+        self._log.close()
+        self._beat.close()
+
+    def _shut(self) -> None:
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock)
+            self._loop.remove_writer(self._sock)
+            self._sock.close()
+
+    def _flush(self) -> None:
+        while self._waiting:
+            try:
+                sent = self._sock.send(self._waiting)
+            except BlockingIOError:
+                self._loop.add_writer(self._sock, self._flush)
+                return
+            except OSError:
+                self._waiting.clear()  # it is dying; the spawner will say so
+                return
+            del self._waiting[:sent]
+        self._loop.remove_writer(self._sock)
+
+    def _readable(self) -> None:
+        while self._sock.fileno() >= 0:
+            try:
+                data = self._sock.recv(65536)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._shut()
+                return
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        try:
+            for line in self._lines.feed(data):
+                gen, report = link.decode(line)
+                self._report(gen, report)
+        except LinkError:
+            self._shut()
+            self._spawner.kill(self.key)
+            raise
+
+
+def worker_environ(values: Mapping[str, Any]) -> dict[str, str]:
+    """Environment of a worker: what is set, as text."""
+    return {k: str(v) for k, v in values.items() if v}

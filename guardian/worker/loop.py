@@ -1,0 +1,316 @@
+"""The loop that runs user code: main() once, then run() sixteen times a second, as the host tells it.
+
+The loop knows one entry at a time and decides nothing: it makes the calls, says what came of them, and obeys. What it
+says is little: the return of main(), then only a changed outcome, a completion it waits after, a jump, an error, and
+the answer to a Judge. Everything it waits for has a deadline or a wake-up, so an idle worker costs what sixteen
+look-ups a second cost.
+
+Timing (R2, R7, R18): the first run() follows main() at once, the next ones on a grid of one cycle; a Judge calls run()
+immediately, but extra calls keep 10 ms apart.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from guardian.core.events import (
+    Began,
+    Command,
+    Enter,
+    Judge,
+    Leave,
+    Left,
+    Pause,
+    Policy,
+    Raised,
+    Report,
+    Resume,
+    Returned,
+    Stop,
+)
+from guardian.enums import Call, ErrorKind, OnComplete
+from guardian.errors import EzcaConnectError, Interrupted
+from guardian.state import GuardState
+from guardian.worker.interrupt import Interrupter
+from guardian.worker.notices import Notices
+from guardian.worker.system import describe, user_traceback
+
+CYCLE_S = 1 / 16
+EXTRA_CALL_S = 0.01
+#: How often a method that met an unnamed lost channel is called again (R13).
+RETRY_S = 1.0
+
+
+class BeatKeeper(Protocol):
+    """The part of the beat page that the loop writes."""
+
+    def cycle(self) -> None: ...
+    def begin(self, method: Call, entry: int) -> int: ...
+    def end(self) -> float: ...
+
+
+class Channels(Protocol):
+    """The part of the channels that the loop asks."""
+
+    def lost(self, names: tuple[str, ...]) -> tuple[str, ...]: ...
+
+
+class Inbox:
+    """Commands from the host, put in by the thread that reads the link."""
+
+    def __init__(self) -> None:
+        self._commands: deque[Command] = deque()
+        self._bell = threading.Event()
+
+    def put(self, command: Command) -> None:
+        self._commands.append(command)
+        self._bell.set()
+
+    def take(self) -> Command | None:
+        return self._commands.popleft() if self._commands else None
+
+    def wait(self, timeout_s: float | None) -> None:
+        """Until a command comes, at most `timeout_s` seconds."""
+        if not self._commands:
+            self._bell.wait(timeout_s)
+        self._bell.clear()
+
+    def __bool__(self) -> bool:
+        return bool(self._commands)
+
+
+@dataclass(slots=True)
+class Stay:
+    """The entry the loop works on.
+
+    Parameters
+    ----------
+    next_call : None once nothing more is to be called.
+    resting : complete under WAIT, until the host says what comes.
+    told : the outcome that was reported last; None: nothing yet.
+    lost : channels that the last call missed; None when it did not.
+    retry_at : when a call that missed unnamed channels is made again.
+    """
+
+    entry: int
+    state: str
+    on_complete: OnComplete
+    next_call: Call | None = Call.MAIN
+    instance: GuardState | None = None
+    resting: bool = False
+    told: bool | None = None
+    judge: int = 0
+    lost: tuple[str, ...] | None = None
+    retry_at: float = 0.0
+
+
+class Loop:
+    """Runs the states of one system. Make it and call :meth:`run` in the main thread.
+
+    Parameters
+    ----------
+    states : state classes by name. send : hands a report to the host. log : what states get as logfunc.
+    say : a line for the log with its level. context : told "STATE.method" before each call and "" after it.
+    """
+
+    def __init__(
+        self,
+        *,
+        states: Mapping[str, type[GuardState]],
+        inbox: Inbox,
+        send: Callable[[Report], None],
+        interrupter: Interrupter,
+        beat: BeatKeeper,
+        notices: Notices,
+        channels: Channels,
+        log: Callable[..., None],
+        say: Callable[[str, str], None],
+        context: Callable[[str], None],
+        after_call: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._states = states
+        self._inbox = inbox
+        self._send = send
+        self._interrupter = interrupter
+        self._beat = beat
+        self._notices = notices
+        self._channels = channels
+        self._log = log
+        self._say = say
+        self._context = context
+        self._after_call = after_call
+        self._clock = clock
+        self._stay: Stay | None = None
+        self._paused = False
+        self._stopped = False
+        self._due = 0.0
+        self._extra_at = float("-inf")
+
+    def run(self) -> None:
+        """Until Stop."""
+        while not self._stopped:
+            while (command := self._inbox.take()) is not None:
+                self._COMMANDS[type(command)](self, command)
+            if not self._stopped and not self._turn():
+                self._inbox.wait(self._wait_s())
+
+    def _wait_s(self) -> float | None:
+        stay = self._stay
+        if stay is None or self._paused or stay.next_call is None or (stay.resting and not stay.judge):
+            return None
+        return max(0.0, self._due - self._clock())
+
+    def _turn(self) -> bool:
+        """Make the call that is due; False if none is."""
+        stay = self._stay
+        if stay is None or self._paused or stay.next_call is None:
+            return False
+        now = self._clock()
+        if stay.judge:
+            if now < self._extra_at + EXTRA_CALL_S:
+                self._due = min(self._due, self._extra_at + EXTRA_CALL_S)
+                return False
+            self._extra_at = now
+        elif stay.resting or now < self._due:
+            return False
+        self._due = now + CYCLE_S
+        self._beat.cycle()
+        if stay.lost is not None and not stay.judge and not self._worth_trying(stay, now):
+            return False
+        self._call(stay, stay.next_call)
+        return True
+
+    def _worth_trying(self, stay: Stay, now: float) -> bool:
+        return not self._channels.lost(stay.lost) if stay.lost else now >= stay.retry_at
+
+    # --- one call of user code ---------------------------------------------------------------------------------
+
+    def _call(self, stay: Stay, call: Call) -> None:
+        if call is Call.MAIN and stay.instance is None:
+            self._send(Began(entry=stay.entry))
+        self._context(f"{stay.state}.{call.value}")
+        self._beat.begin(call, stay.entry)
+        whole = False
+        try:
+            outcome = self._interrupter.call(lambda: _outcome(self._method(stay, call)()))
+            whole = True
+        except Interrupted as error:
+            outcome = stay.next_call = None
+            if not self._inbox:  # nobody asked for it: user code raised it itself
+                self._failed(stay, call, error)
+        except EzcaConnectError as error:
+            self._missed(stay, call, error)
+            outcome = None
+        except BaseException as error:  # R12: also SystemExit and KeyboardInterrupt: user code ends no worker
+            self._failed(stay, call, error)
+            outcome = None
+        finally:
+            self._beat.end()
+            self._after_call()
+        self._notices.called(whole_run=whole and call is Call.RUN)
+        self._context("")
+        if outcome is not None:
+            self._returned(stay, call, outcome)
+
+    def _method(self, stay: Stay, call: Call) -> Callable[[], Any]:
+        if stay.instance is None:
+            stay.instance = self._states[stay.state](self._log)
+        method: Callable[[], Any] = getattr(stay.instance, call.value)
+        return method
+
+    def _returned(self, stay: Stay, call: Call, outcome: bool | str) -> None:
+        recovered = stay.lost is not None
+        stay.lost = None
+        seq, stay.judge = stay.judge, 0
+        if call is Call.MAIN:
+            stay.next_call = Call.RUN
+            self._due = self._clock()  # R2: the first run() follows at once
+        if isinstance(outcome, str):
+            stay.next_call = None  # a jump always waits
+        elif outcome and stay.on_complete is OnComplete.WAIT:
+            stay.resting = True
+        if seq or recovered or stay.resting or outcome is not stay.told or call is Call.MAIN:
+            stay.told = outcome if isinstance(outcome, bool) else None
+            self._send(Returned(entry=stay.entry, call=call, outcome=outcome, seq=seq))
+
+    def _missed(self, stay: Stay, call: Call, error: EzcaConnectError) -> None:
+        """R13: say which channels are lost, once, and try the same method again when they are back."""
+        channels = tuple(getattr(error, "channels", ()))
+        stay.retry_at = self._clock() + RETRY_S
+        asked, stay.judge = stay.judge, 0
+        if stay.lost != channels or asked:
+            stay.lost = channels
+            stay.told = None
+            message = str(error) or "a channel is not connected"
+            self._send(Raised(entry=stay.entry, call=call, kind=ErrorKind.CONNECT, message=message, channels=channels))
+
+    def _failed(self, stay: Stay, call: Call, error: BaseException) -> None:
+        stay.next_call = None
+        self._say("ERROR", user_traceback(error))
+        message = f"{stay.state}.{call.value}() raised {describe(error)}; the log has the traceback"
+        self._send(Raised(entry=stay.entry, call=call, kind=ErrorKind.ERROR, message=message))
+
+    # --- commands ----------------------------------------------------------------------------------------------
+
+    def _on_enter(self, command: Enter) -> None:
+        self._stay = Stay(command.entry, command.state, command.on_complete)
+        self._due = self._clock()
+
+    def _live(self, entry: int) -> Stay | None:
+        return self._stay if self._stay is not None and self._stay.entry == entry else None
+
+    def _on_policy(self, command: Policy) -> None:
+        stay = self._live(command.entry)
+        if stay is not None:
+            stay.on_complete = command.on_complete
+            if command.on_complete is OnComplete.KEEP:
+                stay.resting = False
+
+    def _on_judge(self, command: Judge) -> None:
+        stay = self._live(command.entry)
+        if stay is not None and stay.next_call is not None:
+            stay.judge = command.seq
+            self._due = self._clock()
+
+    def _on_leave(self, command: Leave) -> None:
+        stay = self._live(command.entry)
+        if stay is not None:
+            stay.next_call = None
+        self._send(Left(entry=command.entry))
+
+    def _on_pause(self, _command: Pause) -> None:
+        self._paused = True
+
+    def _on_resume(self, _command: Resume) -> None:
+        self._paused = False
+        self._due = self._clock()
+
+    def _on_stop(self, _command: Stop) -> None:
+        self._stopped = True
+
+    _COMMANDS: dict[type, Callable[[Loop, Any], None]] = {
+        Enter: _on_enter,
+        Policy: _on_policy,
+        Judge: _on_judge,
+        Leave: _on_leave,
+        Pause: _on_pause,
+        Resume: _on_resume,
+        Stop: _on_stop,
+    }
+
+
+def _outcome(value: Any) -> bool | str:
+    """R3: a str is a jump, else its truth; one whose truth cannot be taken is an error of user code."""
+    if isinstance(value, str):
+        return str(value)
+    try:
+        return bool(value)
+    except Exception as error:
+        shown = f"{type(value).__module__}.{type(value).__name__}"
+        raise TypeError(f"returned a {shown} that is neither true nor false: {error}") from error

@@ -1,0 +1,193 @@
+"""The worker process of one node, from its first instruction to its last. Forked by ``forkserver.py``.
+
+Three threads of control at most: the main thread runs user code and the loop round it; one thread reads the link, so
+that commands arrive, and interrupt, while user code runs; libca's threads exist once user code has used a channel.
+The process ends when told to, when the host closes the link, or by force.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from guardian.access.channels import Channels
+from guardian.core import events
+from guardian.core.events import Leave, Loaded, LoadFailed, Report, Stop
+from guardian.errors import LinkError, SystemLoadError
+from guardian.worker import link, logs, namespace, system
+from guardian.worker.beat import BeatWriter
+from guardian.worker.interrupt import Interrupter
+from guardian.worker.loop import Inbox, Loop
+from guardian.worker.notices import Notices
+
+#: Makes a worker write where it stands to its log, also while C code holds the interpreter.
+DUMP_SIGNAL = signal.SIGRTMIN + 4
+#: How often the number of channels is told, at most.
+CHANNELS_EVERY_S = 1.0
+
+
+class Uplink:
+    """Sends reports. A line is never cut in two by an interrupt."""
+
+    def __init__(self, sock: socket.socket, gen: int, interrupter: Interrupter) -> None:
+        self._sock = sock
+        self._gen = gen
+        self._interrupter = interrupter
+
+    def send(self, report: Report) -> None:
+        with self._interrupter.shield():
+            try:
+                self._sock.sendall(link.encode(self._gen, report))
+            except OSError:
+                os._exit(0)  # the host is gone, and with it the reason to live
+
+
+class Downlink(threading.Thread):
+    """Reads commands into the inbox, and interrupts user code for those that cannot wait."""
+
+    def __init__(self, sock: socket.socket, inbox: Inbox, interrupter: Interrupter) -> None:
+        super().__init__(name="guardian-link", daemon=True)
+        self._sock = sock
+        self._inbox = inbox
+        self._interrupter = interrupter
+        self._lines = link.Lines()
+
+    def run(self) -> None:
+        while data := self._receive():
+            try:
+                for line in self._lines.feed(data):
+                    self._take(link.decode(line)[1])
+            except LinkError as error:
+                sys.stderr.write(f"{error}\n")
+                break
+        os._exit(0)
+
+    def _receive(self) -> bytes:
+        try:
+            return self._sock.recv(65536)
+        except OSError:
+            return b""
+
+    def _take(self, command: Any) -> None:
+        self._inbox.put(command)
+        if isinstance(command, Stop) or (isinstance(command, Leave) and command.interrupt):
+            self._interrupter.shoot()
+
+
+def main(spec: dict[str, Any], fds: Sequence[int]) -> int:
+    """Run a worker.
+
+    Parameters
+    ----------
+    spec : ``{"gen": generation}``.
+    fds : the link (a stream socket), the write end of the log pipe, the beat page; all become this process's own.
+    """
+    link_fd, log_fd, beat_fd = fds
+    beat = BeatWriter(beat_fd)
+    os.close(beat_fd)
+    writer = logs.install(log_fd, beat)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sock = socket.socket(fileno=link_fd)
+    sock.setblocking(True)
+    faulthandler.register(DUMP_SIGNAL, file=2, all_threads=True)
+    interrupter = Interrupter()
+    uplink = Uplink(sock, int(spec["gen"]), interrupter)
+    load, rest = _first_word(sock)
+    inbox = Inbox()
+    notices = Notices(
+        lambda texts: uplink.send(events.Notifications(entry=0, texts=texts)),
+        time.monotonic,
+    )
+    channels = Channels(load.ifo, log=writer.log)
+    namespace.inject(
+        node=load.node,
+        ifo=load.ifo,
+        site=load.site,
+        ezca=channels,
+        log=writer.log,
+        notify=_Notify(notices, interrupter),
+    )
+    downlink = Downlink(sock, inbox, interrupter)
+    for line in downlink._lines.feed(rest):
+        inbox.put(link.decode(line)[1])
+    downlink.start()
+    writer.context = "load"
+    sys.dont_write_bytecode = True
+    try:
+        loaded = interrupter.call(lambda: system.load(load.node, load.paths, load.indices))
+    except SystemLoadError as error:
+        if error.details:
+            writer.log(error.details, level="ERROR")
+        uplink.send(LoadFailed(reason=str(error)))
+        return 0
+    channels.use_prefix(loaded.facts.prefix)
+    writer.context = ""
+    uplink.send(Loaded(facts=loaded.facts))
+    loop = Loop(
+        states=loaded.states,
+        inbox=inbox,
+        send=uplink.send,
+        interrupter=interrupter,
+        beat=beat,
+        notices=notices,
+        channels=channels,
+        log=writer.log,
+        say=lambda level, text: writer.log(text, level=level),
+        context=lambda text: setattr(writer, "context", text),
+        after_call=_AfterCall(writer, channels, uplink),
+    )
+    loop.run()
+    return 0
+
+
+class _AfterCall:
+    """What follows every call of user code: its unfinished line is shown, and new channels are counted."""
+
+    def __init__(self, writer: logs.LogWriter, channels: Channels, uplink: Uplink) -> None:
+        self._writer = writer
+        self._channels = channels
+        self._uplink = uplink
+        self._told = 0
+        self._told_at = float("-inf")
+
+    def __call__(self) -> None:
+        self._writer.flush()
+        count = self._channels.count
+        now = time.monotonic()
+        if count != self._told and now - self._told_at >= CHANNELS_EVERY_S:
+            self._told, self._told_at = count, now
+            self._uplink.send(events.Channels(total=count))
+
+
+def _first_word(sock: socket.socket) -> tuple[link.Load, bytes]:
+    """Wait for Load; what came behind it in the same packet is handed back."""
+    data = b""
+    while b"\n" not in data:
+        more = sock.recv(65536)
+        if not more:
+            os._exit(0)
+        data += more
+    line, _, rest = data.partition(b"\n")
+    load = link.decode(line)[1]
+    if not isinstance(load, link.Load):
+        raise LinkError(f"link: the first word was {type(load).__name__}, not Load; please report it")
+    return load, rest
+
+
+class _Notify:
+    """R14: what user code calls ``notify(text)``, with the same %-style second form as log."""
+
+    def __init__(self, notices: Notices, interrupter: Interrupter) -> None:
+        self._notices = notices
+        self._interrupter = interrupter
+
+    def __call__(self, text: object, *args: object) -> None:
+        with self._interrupter.shield():
+            self._notices.give(logs.message(text, args))
