@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import gc
 import inspect
+import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
 import pytest
 
@@ -28,13 +29,31 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     strays = procs.stray_children() if not _is_xdist_controller(session) else {}
     if strays:
-        print("\nkilled what the tests left running:", *(f"\n  {pid} {line}" for pid, line in strays.items()))
+        text = "".join(f"\n  {pid} {line}" for pid, line in strays.items())
+        print(f"\nkilled what the tests left running:{text}", file=sys.__stderr__)  # pytest-xdist swallows stdout
         procs.kill(strays)
 
 
 def _is_xdist_controller(session: pytest.Session) -> bool:
     """The controller's children are the pytest workers."""
     return not hasattr(session.config, "workerinput") and bool(getattr(session.config.option, "numprocesses", None))
+
+
+# What fixtures of a wider scope made belongs to no single test, whichever test happened to ask for them first.
+_shared_children: set[int] = set()
+_shared_threads: set[threading.Thread] = set()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Generator[None, object, object]:
+    if fixturedef.scope == "function":
+        return (yield)
+    children, threads = procs.children_now(), set(threading.enumerate())
+    try:
+        return (yield)
+    finally:
+        _shared_children.update(procs.children_now() - children)
+        _shared_threads.update(set(threading.enumerate()) - threads)
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +64,8 @@ def _leaves_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     deadline = time.monotonic() + _GRACE_S
     while True:
-        strays, still = procs.stray_children(children), procs.stray_threads(threads)
+        strays = procs.stray_children(children | _shared_children)
+        still = procs.stray_threads({*threads, *_shared_threads})
         if not strays and not still:
             return
         if time.monotonic() > deadline:

@@ -182,11 +182,13 @@ def test_what_a_test_leaves_behind_fails_it(pytester):
     pytester.makeconftest(
         "from tests import conftest as ours\n"
         "ours._GRACE_S = 0.2\n"
-        "from tests.conftest import _leaves_nothing, _leaves_no_tasks, pytest_sessionstart, pytest_sessionfinish\n"
+        "from tests.conftest import _leaves_nothing, _leaves_no_tasks\n"
+        "from tests.conftest import pytest_fixture_setup, pytest_sessionstart, pytest_sessionfinish\n"
     )
     pytester.makepyfile(
         """
         import asyncio, subprocess, sys, threading, time
+        import pytest
 
         def test_process():
             subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -201,6 +203,18 @@ def test_what_a_test_leaves_behind_fails_it(pytester):
 
         async def test_task():
             asyncio.create_task(asyncio.sleep(600), name="forgotten")
+
+        @pytest.fixture(scope="module")
+        def server():
+            with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as running:
+                yield running
+                running.stdin.close()
+
+        def test_of_a_server_for_all(request):
+            assert request.getfixturevalue("server").poll() is None
+
+        def test_of_the_same_server(server):
+            assert server.poll() is None
 
         def test_clean():
             subprocess.run([sys.executable, "-c", ""])
@@ -223,7 +237,7 @@ def test_what_a_test_leaves_behind_fails_it(pytester):
         "name='forgotten'",
     ):
         run.wait_for(line)
-    assert "6 passed, 4 errors" in said, said
+    assert "8 passed, 4 errors" in said, said
 
 
 def test_children_are_seen_cheaply():

@@ -64,9 +64,13 @@ class PyepicsClient:
     def _channel(self, name: str, timeout_s: float) -> Any:
         channel = self._channels.get(name)
         if channel is None:
-            listeners: list[Callable[[bool], None]] = []
-            channel = self._session.channel(name, lambda up: [listener(up) for listener in listeners] and None)
-            self._channels[name], self._listeners[name] = channel, listeners
+            listeners = self._listeners[name] = []
+
+            def connection(up: bool) -> None:
+                for listener in tuple(listeners):
+                    listener(up)
+
+            channel = self._channels[name] = self._session.channel(name, connection)
         self._session.connect([channel], timeout_s)
         if not channel.connected:
             raise NotConnected(f"{name} not connected in {timeout_s:g} s")

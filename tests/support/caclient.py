@@ -99,11 +99,12 @@ class Monitor:
 
     def wait_for(self, predicate: Callable[[CaEvent], bool], timeout_s: float = 30, *, start: int = 0) -> CaEvent:
         """The first event from number ``start`` on that satisfies ``predicate``."""
-        return self._client._wait(
+        event: CaEvent = self._client._wait(
             lambda: next((event for event in self.events[start:] if predicate(event)), None),
             timeout_s,
             lambda: f"an event of {self.name}; it had {[(e.value, e.severity) for e in self.events]}",
         )
+        return event
 
     def wait_value(self, value: Any, timeout_s: float = 30, *, start: int = 0) -> CaEvent:
         """The first event from number ``start`` on with this value."""
