@@ -1,0 +1,229 @@
+"""What user code calls ``ezca``: the channels of other people's IOCs, by name.
+
+``ezca['SUS_GAIN']`` reads, ``ezca['SUS_GAIN'] = 3`` writes. The first use of a channel connects it and starts its
+monitor; it stays connected, and later reads are answered from the monitor without network (`channel` says when they are
+not). Names get the prefix of the system (`prefix`), values are plain Python (`wire`).
+
+Two errors leave this room. `EzcaConnectError`: a channel is not connected. The node shows it as CONNECT, waits, and
+calls the method again (R13), so it names the channel in full. A channel that was waited for once is not waited for
+again: it raises at once, and libca goes on searching, so :meth:`Channels.lost` tells when it is there. `EzcaError`: a
+channel is there and the operation failed; that is an error of the node.
+
+Nothing here makes a CA context before the first use of a channel, because a context wakes 65 times a second and a site
+runs a hundred workers. There are no callbacks into user code and no threads of our own but the short one that
+loads the library. Every wait ends when a signal
+handler raises in the main thread. Threads of user code may call everything here.
+"""
+
+from __future__ import annotations
+
+import _thread
+import atexit
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from guardian.access.bells import Bells
+from guardian.access.channel import Channel
+from guardian.access.libca import Library
+from guardian.access.prefix import channel_prefix, full_name
+from guardian.errors import EzcaConnectError, EzcaError
+
+_SHOWN_LENGTH = 100
+#: Loading libca takes some 20 ms; importing epics and numpy before it, if nobody has, a second of a loaded machine.
+_START_TIMEOUT_S = 60.0
+
+
+class Channels:
+    """Channels of one system.
+
+    Parameters
+    ----------
+    ifo : the machine, the part of a name before the colon; may be empty.
+    prefix : the subsystem, for instance ``SUS-ETMX``; see :mod:`guardian.access.prefix`.
+    timeout_s : how long a first connection, a write or a question to the server may take, in seconds.
+    log : called with one line for each write that changes a value, ``X1:SUS-GAIN => 3``.
+    """
+
+    __iter__ = None  # else Python would try ezca[0], ezca[1], ...
+
+    def __init__(
+        self, ifo: str, prefix: str = "", *, timeout_s: float = 2.0, log: Callable[[str], None] | None = None
+    ) -> None:
+        self._ifo = ifo
+        self._prefix = channel_prefix(ifo, prefix)
+        self._timeout_s = timeout_s
+        self._log = log
+        self._library: Library | None = None
+        self._failure: Exception | None = None
+        self._bells = Bells()
+        self._channels: dict[str, Channel] = {}
+        self._registering = threading.Lock()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(prefix={self._prefix!r}, {self.count} channels)"
+
+    @property
+    def ifo(self) -> str:
+        """The machine."""
+        return self._ifo
+
+    @property
+    def prefix(self) -> str:
+        """The full prefix, with the machine: ``X1:SUS-ETMX_``."""
+        return self._prefix
+
+    def use_prefix(self, prefix: str) -> None:
+        """From now on use the subsystem `prefix`: a module tells it only once it has been imported."""
+        self._prefix = channel_prefix(self._ifo, prefix)
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that a first connection, a write or a question to the server may take."""
+        return self._timeout_s
+
+    @property
+    def count(self) -> int:
+        """How many channels have been used."""
+        return len(self._channels)
+
+    def full_name(self, name: str) -> str:
+        """The name on the network of what user code calls `name`."""
+        if not isinstance(name, str):
+            raise TypeError(f"a channel name is a str, not {name!r}")
+        return full_name(self._ifo, self._prefix, name)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.read(name)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.write(name, value)
+
+    def read(self, name: str, log: bool = False, as_string: bool = False, *, timeout: float | None = None) -> Any:
+        """The value of a channel, never older than what this object wrote to it.
+
+        Parameters
+        ----------
+        name : the name without the prefix of the system; with a colon in front, without its subsystem.
+        log : write a line with the value to the log.
+        as_string : the label of an enum, the text in a CHAR array, a number with the precision of its channel.
+        timeout : seconds, instead of those of the object.
+
+        Raises
+        ------
+        EzcaConnectError
+            The channel is not connected.
+        EzcaError
+            It is, but may not be read, or the server does not answer.
+        """
+        channel, deadline = self._connected(name, timeout)
+        value = channel.text(deadline) if as_string else channel.value(deadline)
+        if log and self._log is not None:
+            self._log(f"{channel.name} == {_shown(value)}")
+        return value
+
+    def write(
+        self, name: str, value: Any, wait: bool = True, *, log: bool = True, timeout: float | None = None
+    ) -> None:
+        """Write a channel, by default until the server says that it has processed the write.
+
+        Parameters
+        ----------
+        name : as in :meth:`read`.
+        value : a number; for an enum its label or number; a text, of at most 39 bytes unless the channel is a CHAR
+            array; a list, tuple or array for an array.
+        wait : False sends the write and does not hear of its failure.
+        log : False writes no line to the log.
+        timeout : seconds, instead of those of the object.
+
+        Raises
+        ------
+        EzcaConnectError
+            The channel is not connected, or was lost before the server answered.
+        EzcaError
+            The channel cannot hold the value, may not be written, or the server refused or did not answer in time.
+        """
+        channel, deadline = self._connected(name, timeout)
+        payload = channel.encode(value, deadline)
+        changes = log and self._log is not None and channel.would_change(payload, deadline)
+        channel.put(payload, wait=wait, deadline=deadline)
+        if changes and self._log is not None:
+            self._log(f"{channel.name} => {_shown(value)}")
+
+    def check_connections(self) -> list[str]:
+        """Full names of the channels used that are not connected now, as ezca's."""
+        return list(self.disconnected())
+
+    def disconnected(self) -> tuple[str, ...]:
+        """Full names of the channels used that are not connected now. Touches no network."""
+        return tuple(channel.name for channel in tuple(self._channels.values()) if not channel.connected)
+
+    def lost(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of the full names `names` that are not connected now; call it until there are none.
+
+        Costs microseconds. Now and then it has a lost channel searched for as if it were new, because libca takes
+        seconds to notice that a server is back. Names that were never used here are left out: nothing here would
+        notice when they come.
+        """
+        found = [channel for name in names if (channel := self._channels.get(name)) and not channel.connected]
+        for channel in found:
+            channel.search_again()
+        return tuple(channel.name for channel in found)
+
+    def close(self) -> None:
+        """Give all channels back. The object cannot be used any more."""
+        self._closed = True
+        atexit.unregister(self.close)
+        while self._channels:
+            self._channels.popitem()[1].close()
+
+    def _connected(self, name: str, timeout_s: float | None) -> tuple[Channel, float]:
+        """The connected channel, and the deadline of the operation. The first use of a name waits for it."""
+        full = self.full_name(name)
+        channel = self._channels.get(full) or self._register(full)
+        began = time.monotonic()
+        deadline = began + (self._timeout_s if timeout_s is None else timeout_s)
+        if channel.connected:
+            return channel, deadline
+        if channel.waited:
+            raise EzcaConnectError(f"{full}: not connected. It is used again when its IOC is back.", (full,))
+        channel.open()
+        if not channel.wait_connected(deadline):
+            raise EzcaConnectError(
+                f"{full}: no server answered within {time.monotonic() - began:.1f} s. "
+                "Is the name right, its IOC running, and in reach of EPICS_CA_ADDR_LIST?",
+                (full,),
+            )
+        return channel, deadline
+
+    def _register(self, full: str) -> Channel:
+        if self._library is None:
+            # In a thread of its own, because an interrupt must not leave the library half initialised.
+            _thread.start_new_thread(self._start_library, ())
+            self._bells.wait(lambda: bool(self._library or self._failure), time.monotonic() + _START_TIMEOUT_S)
+        if self._library is None:
+            raise EzcaError(f"{full}: Channel Access does not start ({self._failure or 'it takes too long'}).")
+        with self._registering:
+            if self._closed:
+                raise EzcaError(f"{full}: these channels are closed.")
+            # Known here before libca knows it: an interrupt cannot lose a channel that libca calls into.
+            return self._channels.setdefault(full, Channel(self._library, full))
+
+    def _start_library(self) -> None:
+        with self._registering:
+            if self._library is None and not self._closed:
+                try:
+                    self._library = Library()
+                    # libca calls into channels for as long as they are open, so they must outlive whoever forgets us.
+                    # Its own farewell was registered by Library() and runs after ours.
+                    atexit.register(self.close)
+                except Exception as error:
+                    self._failure = error
+        self._bells.ring()
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 3] + "..."

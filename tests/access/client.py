@@ -1,0 +1,399 @@
+"""The process that uses `Channels` under test, because a process has one CA context and one CA environment.
+
+It reads lines ``NAME [ARGUMENT]`` from stdin, calls the function of that name below with fresh `Channels`, and says
+``ok NAME`` or the traceback and ``failed NAME``.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+import traceback
+from contextlib import contextmanager
+
+import numpy as np
+import psutil
+
+from guardian.access.channels import Channels
+from guardian.errors import EzcaConnectError, EzcaError, Interrupted
+from tests.support.waiting import eventually
+
+
+@contextmanager
+def raises(kind, *words):
+    """The block raises exactly `kind`, with all `words` in its message."""
+    try:
+        yield
+    except kind as error:
+        assert type(error) is kind, type(error)
+        missing = [word for word in words if word not in str(error)]
+        assert not missing, f"{missing} not in: {error}"
+    else:
+        raise AssertionError(f"no {kind.__name__}")
+
+
+@contextmanager
+def interrupted_in(seconds):
+    """A signal handler raises Interrupted in the main thread after some time; the block must let it out quickly."""
+
+    def handler(*_):
+        handler.at = time.monotonic()
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    except Interrupted:
+        assert time.monotonic() - handler.at < 1.0
+    else:
+        raise AssertionError("was not interrupted")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+# -- every type, on both servers --------------------------------------------------------------------------------------
+
+
+def numbers(ezca, log):
+    ezca["NUM"] = 2
+    assert ezca["NUM"] == 2.0 and type(ezca["NUM"]) is float
+    ezca["NUM"] = "3.25"
+    assert ezca.read("NUM", as_string=True) == "3.25"
+    ezca["NUM"] = np.float64(1.5)
+    assert ezca["NUM"] == 1.5
+    ezca["COUNT"] = 9.0
+    assert ezca["COUNT"] == 9 and type(ezca["COUNT"]) is int
+    ezca["COUNT"] = True
+    assert ezca["COUNT"] == 1
+    with raises(EzcaError, "COUNT", "LONG", str(2**31 - 1)):
+        ezca["COUNT"] = 2**40
+    with raises(EzcaError, "NUM", "'high'", "not a number"):
+        ezca["NUM"] = "high"
+    with raises(EzcaError, "NUM", "2 values", "one value"):
+        ezca["NUM"] = [1, 2]
+
+
+def enums(ezca, log):
+    ezca["SWITCH"] = "ON"
+    assert ezca["SWITCH"] == 1 and type(ezca["SWITCH"]) is int
+    assert ezca.read("SWITCH", as_string=True) == "ON"
+    ezca["SWITCH"] = 2
+    assert ezca.read("SWITCH", as_string=True) == "AUTO"
+    ezca["SWITCH"] = "0"
+    assert ezca["SWITCH"] == 0
+    with raises(EzcaError, "SWITCH", "'HALF'", "OFF, ON, AUTO"):
+        ezca["SWITCH"] = "HALF"
+    assert ezca["SWITCH"] == 0
+
+
+def strings(ezca, log):
+    ezca["TEXT"] = "ALIGNED"
+    assert ezca["TEXT"] == "ALIGNED"
+    ezca["TEXT"] = "x" * 39
+    assert ezca.read("TEXT", as_string=True) == "x" * 39
+    with raises(EzcaError, "TEXT", "40 bytes", "39"):
+        ezca["TEXT"] = "y" * 40
+    assert ezca["TEXT"] == "x" * 39
+
+
+def long_strings(ezca, log):
+    ezca["LONG"] = "z" * 150
+    assert ezca.read("LONG", as_string=True) == "z" * 150
+    ezca["LONG"] = "short"
+    assert ezca.read("LONG", as_string=True) == "short"
+    value = ezca["LONG"]
+    assert isinstance(value, np.ndarray) and bytes(value[:5]) == b"short"
+    with raises(EzcaError, "LONG", "201 bytes", "200"):
+        ezca["LONG"] = "z" * 201
+
+
+def arrays(ezca, log):
+    ezca["WAVE"] = [1, 2, 3]
+    value = ezca["WAVE"]
+    assert isinstance(value, np.ndarray) and value.dtype == float and list(value) == [1, 2, 3]
+    value[0] = 99  # what user code gets is its own
+    assert ezca["WAVE"][0] == 1
+    ezca["WAVE"] = np.arange(10)
+    assert list(ezca["WAVE"]) == list(range(10))
+    ezca["WAVE"] = [5]
+    assert isinstance(ezca["WAVE"], np.ndarray) and list(ezca["WAVE"]) == [5]
+    with raises(EzcaError, "WAVE", "11 values", "1 to 10"):
+        ezca["WAVE"] = range(11)
+
+
+def string_arrays(ezca, log):
+    ezca["WORDS"] = ["one", "two"]
+    assert list(ezca["WORDS"]) == ["one", "two"]
+    with raises(EzcaError, "WORDS", "40 bytes"):
+        ezca["WORDS"] = ["one", "x" * 40]
+
+
+def prefixes(ezca, log):
+    part = Channels(ezca.ifo, "N")  # N- is not served; the escape leaves it
+    try:
+        assert part.prefix == f"{ezca.ifo}:N-"
+        part[":NUM"] = 4
+        assert ezca["NUM"] == 4 and part.count == 1
+    finally:
+        part.close()
+    with raises(TypeError, "0"):
+        ezca[0]
+    with raises(TypeError):
+        list(ezca)
+
+
+# -- what a write says and does ---------------------------------------------------------------------------------------
+
+
+def logs_changes(ezca, log):
+    ezca["NUM"] = 10
+    log.clear()
+    ezca["NUM"] = 10
+    ezca["NUM"] = 3.0
+    ezca["NUM"] = 3
+    ezca["NUM"] = 10
+    ezca["SWITCH"] = "AUTO"
+    ezca["SWITCH"] = 2
+    ezca["SWITCH"] = "OFF"
+    ezca.write("NUM", 11, log=False)
+    name = f"{ezca.ifo}:"
+    assert log == [f"{name}NUM => 3.0", f"{name}NUM => 10", f"{name}SWITCH => AUTO", f"{name}SWITCH => OFF"], log
+    fresh = Channels(ezca.ifo, log=log.append)
+    try:
+        fresh["NUM"] = 11  # the first use of a channel knows its value, too
+        assert len(log) == 4, log
+    finally:
+        fresh.close()
+
+
+def refused_write(ezca, log):
+    with raises(EzcaError, "READONLY", "no write access"):
+        ezca["READONLY"] = 1
+    assert ezca["READONLY"] == 3.0
+    with raises(EzcaError, "REFUSE", "refused"):
+        ezca["REFUSE"] = 9
+    assert not log
+    assert ezca["REFUSE"] == 3.0
+
+
+def slow_write(ezca, log):
+    began = time.monotonic()
+    with raises(EzcaError, "SLOW0", "not confirmed", "wait=False"):
+        ezca.write("SLOW0", 50, timeout=0.3)
+    assert time.monotonic() - began < 5
+    ezca.write("NUM", 5, wait=False)
+    eventually(lambda: ezca["NUM"] == 5)
+
+
+def interrupted_write(ezca, log):
+    for turn, seconds in enumerate((0.05, 0.1, 0.2)):
+        ezca.read(f"SLOW{turn + 1}")
+        with interrupted_in(seconds):
+            ezca.write(f"SLOW{turn + 1}", 50, timeout=50)
+    with interrupted_in(0.1):
+        Channels(ezca.ifo, timeout_s=60)["NOWHERE"]
+    ezca["NUM"] = 6  # and nothing is stuck
+    assert ezca["NUM"] == 6
+
+
+def interrupted_anywhere(ezca, log):
+    """Interrupts at random points of writing and reading leave an object that works."""
+    hits = 0
+
+    def handler(*_):
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        for turn in range(150):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0002 + 0.00001 * turn)
+                while True:
+                    ezca["NUM"] = turn
+                    ezca["NUM"]
+            except Interrupted:
+                hits += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert hits == 150
+    for value in (1.0, 2.0, 3.0):
+        ezca["NUM"] = value
+        assert ezca["NUM"] == value
+
+
+# -- own writes, monitors ---------------------------------------------------------------------------------------------
+
+
+def sees_own_write(ezca, log):
+    for value in range(50):
+        ezca["NUM"] = value
+        assert ezca["NUM"] == value
+    other = Channels(ezca.ifo)
+    try:
+        for value in range(5):
+            other["NUM"] = value
+            eventually(lambda value=value: ezca["NUM"] == value, what=f"a foreign write of {value}")
+    finally:
+        other.close()
+
+
+def sees_own_write_without_event(ezca, log):
+    """MDEL=10: small changes cause no monitor event, so the monitor alone would give an old value for ever."""
+    ezca["LAG"] = 100
+    for value in (101, 102, 103, 104):
+        ezca["LAG"] = value
+        assert ezca["LAG"] == value
+        assert ezca["LAG"] == value
+    other = Channels(ezca.ifo)
+    try:
+        other["LAG"] = 200
+        eventually(lambda: ezca["LAG"] == 200)
+    finally:
+        other.close()
+
+
+def cached_read(ezca, log):
+    """A read that the monitor answers costs microseconds."""
+    ezca["NUM"]
+    began = time.perf_counter()
+    for _ in range(2000):
+        ezca["NUM"]
+    each_us = (time.perf_counter() - began) / 2000 * 1e6
+    print(f"{each_us:.1f} us a cached read", flush=True)
+    assert each_us < 100
+
+
+def other_threads(ezca, log):
+    faults = []
+
+    def use(number):
+        try:
+            for turn in range(20):
+                ezca["WAVE"] = [number, turn]
+                ezca.read("NUM")
+                ezca.read("SWITCH", as_string=True)
+        except Exception:
+            faults.append(traceback.format_exc())
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not faults, faults[0]
+    assert ezca.count == 3
+
+
+# -- connections ------------------------------------------------------------------------------------------------------
+
+
+def missing(ezca, log):
+    name = f"{ezca.ifo}:NOWHERE"
+    quick = Channels(ezca.ifo, timeout_s=0.3)
+    try:
+        with raises(EzcaConnectError, name, "0.3 s", "EPICS_CA_ADDR_LIST"):
+            quick["NOWHERE"]
+        began = time.monotonic()
+        with raises(EzcaConnectError, name, "not connected"):
+            quick["NOWHERE"] = 1
+        assert time.monotonic() - began < 0.2, "a known lost channel is not waited for"
+        try:
+            quick["NOWHERE"]
+        except EzcaConnectError as error:
+            assert error.channels == (name,)
+        quick["NUM"]
+        assert quick.count == 2
+        assert quick.disconnected() == (name,) and quick.check_connections() == [name]
+        assert quick.lost([name, f"{ezca.ifo}:NUM", "never used"]) == (name,)
+    finally:
+        quick.close()
+    with raises(EzcaError, "closed"):
+        quick["NUM"]
+
+
+def failures_leak_nothing(ezca, log):
+    def use():
+        return threading.active_count(), psutil.Process().num_threads(), psutil.Process().num_fds()
+
+    quick = Channels(ezca.ifo, timeout_s=0.05)
+    try:
+        for turn in range(60):
+            if turn == 5:
+                before = use()
+            for name, value in (("NOWHERE", 1), ("READONLY", 2), ("TEXT", "x" * 50), ("REFUSE", 50)):
+                try:
+                    quick[name] = value
+                except (EzcaError, EzcaConnectError):
+                    continue
+                raise AssertionError(name)
+        assert use() == before, (before, use())
+    finally:
+        quick.close()
+
+
+# -- a server that goes and comes: steps on one object ----------------------------------------------------------------
+
+
+def use_and_keep(ezca, log):
+    ezca["NUM"] = 12
+    assert ezca["NUM"] == 12
+
+
+def see_it_gone(ezca, log):
+    name = f"{ezca.ifo}:NUM"
+    began = time.monotonic()
+    eventually(lambda: ezca.lost([name]) == (name,))
+    print(f"lost after {time.monotonic() - began:.2f} s", flush=True)
+    for use in (lambda: ezca["NUM"], lambda: ezca.write("NUM", 1)):
+        with raises(EzcaConnectError, name):
+            use()
+    with raises(EzcaConnectError, f"{ezca.ifo}:LATER"):
+        ezca.read("LATER", timeout=0.2)
+
+
+def see_it_back(ezca, log):
+    names = [f"{ezca.ifo}:NUM", f"{ezca.ifo}:LATER"]
+    began = time.monotonic()
+    eventually(lambda: not ezca.lost(names), timeout_s=60)
+    print(f"back after {time.monotonic() - began:.2f} s", flush=True)
+    # Of another kind than before: NUM is a text now.
+    assert ezca["NUM"] == "now a text", ezca["NUM"]
+    assert ezca["LATER"] == 1
+    ezca["NUM"] = "yes"
+    assert ezca["NUM"] == "yes"
+
+
+def lose_it_while_writing(ezca, log):
+    with raises(EzcaConnectError, "SLOW0", "lost"):
+        ezca.write("SLOW0", 50, timeout=60)
+
+
+def main(ifo):
+    kept = None
+    for line in sys.stdin:
+        check = line.strip()
+        keep = check in ("use_and_keep", "see_it_gone", "see_it_back")
+        log = []
+        try:
+            ezca = (keep and kept) or Channels(ifo, log=log.append, timeout_s=20)
+            if keep:
+                kept = ezca
+            try:
+                globals()[check](ezca, log)
+            finally:
+                if not keep:
+                    ezca.close()
+        except BaseException:
+            traceback.print_exc()
+            print(f"failed {check}", flush=True)
+        else:
+            print(f"ok {check}", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,125 @@
+"""`Channels` against a caproto server and a real EPICS IOC. The checks are functions of `tests.access.client`."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from tests.access.records import ACF, DB
+from tests.support.child import REPO, Child
+from tests.support.net import ca_env, free_port, random_prefix
+from tests.support.softioc import SoftIoc
+
+EVERYWHERE = [
+    "numbers",
+    "enums",
+    "strings",
+    "long_strings",
+    "arrays",
+    "prefixes",
+    "logs_changes",
+    "refused_write",
+    "slow_write",
+    "interrupted_write",
+    "interrupted_anywhere",
+    "sees_own_write",
+    "cached_read",
+    "other_threads",
+    "missing",
+    "failures_leak_nothing",
+]
+IOC_ONLY = ["string_arrays", "sees_own_write_without_event"]
+
+
+class Client:
+    """The process of `tests.access.client`, asked one check after another."""
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+
+    def begin(self, check: str) -> int:
+        start = len(self.child.output)
+        self.child.send(f"{check}\n")
+        return start
+
+    def end(self, check: str, start: int) -> str:
+        end = self.child.wait_for(rf"^(ok|failed) {check}$", 90, start=start)
+        said = self.child.output[start : end.end()]
+        assert end[1] == "ok", said
+        return said
+
+    def check(self, check: str) -> str:
+        return self.end(check, self.begin(check))
+
+
+@contextmanager
+def caproto_server(prefix: str, port: int, group: str = "plant"):
+    argv = [sys.executable, "-m", "tests.access.serve", prefix, group]
+    with Child(argv, env=ca_env(port), cwd=REPO) as child:
+        child.wait_for("SERVER READY", 60)
+        yield child
+
+
+@contextmanager
+def client_of(prefix: str, port: int):
+    argv = [sys.executable, "-m", "tests.access.client", prefix.rstrip(":")]
+    with Child(argv, env=ca_env(port), cwd=REPO, stdin=True) as child:
+        yield Client(child)
+
+
+@pytest.fixture(scope="module")
+def on_caproto():
+    prefix, port = random_prefix(), free_port()
+    with caproto_server(prefix, port), client_of(prefix, port) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def on_ioc():
+    prefix, port = random_prefix(), free_port()
+    with SoftIoc(DB, port, acf=ACF, macros=f"P={prefix}"), client_of(prefix, port) as client:
+        yield client
+
+
+@pytest.mark.ca
+@pytest.mark.parametrize("check", EVERYWHERE)
+def test_on_a_caproto_server(on_caproto: Client, check: str) -> None:
+    on_caproto.check(check)
+
+
+@pytest.mark.ca
+@pytest.mark.parametrize("check", EVERYWHERE + IOC_ONLY)
+def test_on_a_real_ioc(on_ioc: Client, check: str) -> None:
+    on_ioc.check(check)
+
+
+@pytest.mark.ca
+def test_a_server_that_is_killed_and_comes_back_changed() -> None:
+    prefix, port = random_prefix(), free_port()
+    with client_of(prefix, port) as client:
+        with caproto_server(prefix, port) as server:
+            client.check("use_and_keep")
+            writing = client.begin("lose_it_while_writing")
+            server.wait_for("PUT BEGUN")
+            server.kill9()
+            client.end("lose_it_while_writing", writing)
+        said = client.check("see_it_gone")
+        assert float(re.search(r"lost after (\S+) s", said)[1]) < 1.0
+        with caproto_server(prefix, port, "changed"):
+            client.check("see_it_back")
+
+
+def test_no_ca_context_before_the_first_use() -> None:
+    script = (
+        "import sys, epics, guardian.access.channels as channels\n"
+        "ezca = channels.Channels('X1', 'SUS')\n"
+        "assert ezca.count == 0 and ezca.lost(['X1:SUS-A']) == () and ezca.disconnected() == ()\n"
+        "ezca.close()\n"
+        "assert epics.ca.libca is None\n"
+        "assert 'caproto' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=REPO, env=ca_env(free_port()), check=True, timeout=60)
