@@ -1,0 +1,3 @@
+"""The suspension of mirror MC1. Everything is in suslib.py, which takes the name of the mirror from that of the node."""
+
+from suslib import *
