@@ -152,7 +152,7 @@ class Channel:
         away for a quarter longer, so that a name that will never exist costs the network next to nothing.
         """
         now = time.monotonic()
-        if self.connected or not self._channel or now < self._search_at:
+        if self.connected or now < self._search_at:
             return
         shortest_s, longest_s = _SEARCH_AGAIN_S
         self._search_at = now + min(max((now - self._lost_at) / 4, shortest_s), longest_s)
@@ -164,10 +164,10 @@ class Channel:
         if self._described == self._connections:
             return self._shape
         with self._setup:
-            self._library.attach()
-            connections = self._connections
             if not self.connected:
                 raise self._lost()
+            self._library.attach()
+            connections = self._connections
             kind, length = self._call.ca_field_type(self._channel), self._call.ca_element_count(self._channel)
             if not Kind.STRING <= kind <= Kind.DOUBLE or length < 1:
                 raise self._lost()  # between two lines
@@ -197,6 +197,8 @@ class Channel:
         shape = self.shape()
         sample = self._believed()
         if sample is None and self._latest is None and not self._unsure:
+            if not self._call.ca_read_access(self._channel):
+                raise self._no_value()
             self._bells.wait(lambda: self._latest is not None or not self.connected, deadline)
             sample = self._believed()
             if sample is None and self._latest is None:

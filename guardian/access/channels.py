@@ -199,14 +199,14 @@ class Channels:
         return channel, deadline
 
     def _register(self, full: str) -> Channel:
-        if self._library is None:
+        if self._library is None and not self._closed:
             # In a thread of its own, because an interrupt must not leave the library half initialised.
             _thread.start_new_thread(self._start_library, ())
             self._bells.wait(lambda: bool(self._library or self._failure), time.monotonic() + _START_TIMEOUT_S)
-        if self._library is None:
+        if self._library is None and not self._closed:
             raise EzcaError(f"{full}: Channel Access does not start ({self._failure or 'it takes too long'}).")
         with self._registering:
-            if self._closed:
+            if self._closed or self._library is None:
                 raise EzcaError(f"{full}: these channels are closed.")
             # Known here before libca knows it: an interrupt cannot lose a channel that libca calls into.
             return self._channels.setdefault(full, Channel(self._library, full))

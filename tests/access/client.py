@@ -132,6 +132,15 @@ def string_arrays(ezca, log):
         ezca["WORDS"] = ["one", "x" * 40]
 
 
+def empty_arrays(ezca, log):
+    value = ezca["EMPTY"]
+    assert isinstance(value, np.ndarray) and value.size == 0
+    ezca["EMPTY"] = [1, 2]
+    assert list(ezca["EMPTY"]) == [1, 2]
+    with raises(EzcaError, "EMPTY", "0 values", "1 to 5"):
+        ezca["EMPTY"] = []
+
+
 def prefixes(ezca, log):
     part = Channels(ezca.ifo, "N")  # N- is not served; the escape leaves it
     try:
@@ -178,6 +187,15 @@ def refused_write(ezca, log):
         ezca["REFUSE"] = 9
     assert not log
     assert ezca["REFUSE"] == 3.0
+
+
+def no_read_access(ezca, log):
+    began = time.monotonic()
+    with raises(EzcaError, "HIDDEN", "no read access"):
+        ezca["HIDDEN"]
+    with raises(EzcaError, "HIDDEN", "no write access"):
+        ezca["HIDDEN"] = 1
+    assert time.monotonic() - began < 5
 
 
 def slow_write(ezca, log):

@@ -11,6 +11,8 @@ record(stringout, "$(P)TEXT") { field(VAL, "SAFE") field(PINI, "YES") }
 record(waveform, "$(P)LONG") { field(FTVL, "CHAR") field(NELM, "200") }
 record(waveform, "$(P)WAVE") { field(FTVL, "DOUBLE") field(NELM, "10") }
 record(waveform, "$(P)WORDS") { field(FTVL, "STRING") field(NELM, "4") }
+record(waveform, "$(P)EMPTY") { field(FTVL, "LONG") field(NELM, "5") }
+record(ao, "$(P)HIDDEN") { field(ASG, "NOBODY") }
 record(ao, "$(P)READONLY") { field(VAL, "3") field(PINI, "YES") field(ASG, "FIXED") }
 record(ao, "$(P)LAG") { field(MDEL, "10") field(PINI, "YES") }
 record(ao, "$(P)REFUSE") { field(VAL, "3") field(PINI, "YES") field(DISP, "1") }
@@ -26,4 +28,5 @@ DB += "".join(_SLOW % {"n": n} for n in range(4))
 ACF = """
 ASG(DEFAULT) { RULE(1, WRITE) RULE(1, READ) }
 ASG(FIXED) { RULE(1, READ) }
+ASG(NOBODY) { RULE(1, NONE) }
 """

@@ -32,7 +32,7 @@ EVERYWHERE = [
     "missing",
     "failures_leak_nothing",
 ]
-IOC_ONLY = ["string_arrays", "sees_own_write_without_event"]
+IOC_ONLY = ["string_arrays", "empty_arrays", "no_read_access", "sees_own_write_without_event"]
 
 
 class Client:
@@ -119,6 +119,9 @@ def test_no_ca_context_before_the_first_use() -> None:
         "ezca = channels.Channels('X1', 'SUS')\n"
         "assert ezca.count == 0 and ezca.lost(['X1:SUS-A']) == () and ezca.disconnected() == ()\n"
         "ezca.close()\n"
+        "try: ezca['A']\n"
+        "except Exception as error: assert 'closed' in str(error)\n"
+        "else: raise AssertionError\n"
         "assert epics.ca.libca is None\n"
         "assert 'caproto' not in sys.modules\n"
     )
