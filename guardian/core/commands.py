@@ -35,9 +35,10 @@ def _enum(kind: type[E], value: Any) -> E:
         wanted = value.strip()
         if wanted in kind.__members__:
             return kind[wanted]
-        if not wanted.lstrip("+-").isdigit():
-            raise RefusedError(f"{value!r} is none of {', '.join(kind.__members__)}")
-        value = int(wanted)
+        try:
+            value = int(wanted)
+        except ValueError:
+            raise RefusedError(f"{value!r} is none of {', '.join(kind.__members__)}") from None
     try:
         return kind(value)
     except ValueError:
@@ -69,7 +70,7 @@ def _request(value: Any, by: str, view: View) -> Input:
         )
     if name not in view.graph:
         near = get_close_matches(name.upper(), list(view.graph.states), n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = f"; did you mean {near[0]}?" if near else "."
         menu = view.graph.menu
         more = f" and {len(menu) - LISTED} more" if len(menu) > LISTED else ""
         raise RefusedError(f"no such state{hint} The menu is {', '.join(menu[:LISTED])}{more}")
@@ -77,7 +78,13 @@ def _request(value: Any, by: str, view: View) -> Input:
 
 
 def _request_n(value: Any, by: str, view: View) -> Input:
-    index = int(value)
+    try:
+        index = int(value)
+        whole = index == value or isinstance(value, str)
+    except (ValueError, TypeError, OverflowError):
+        whole = False
+    if not whole:
+        raise RefusedError(f"{value!r} is no index; a state's index is a whole number, see STATES and GRAPH")
     if index == NONE_INDEX:
         return Requested(state=NONE_STATE, by=by)
     name = None if view.graph is None else view.graph.name(index)
@@ -87,10 +94,14 @@ def _request_n(value: Any, by: str, view: View) -> Input:
 
 
 def _reenter(value: Any, by: str, _view: View) -> Input | None:
-    wanted = value.strip().lower() in ("1", "true") if isinstance(value, str) else bool(value)
+    key = value.strip().lower() if isinstance(value, str) else value
+    wanted = _YES_NO.get(key) if isinstance(key, (str, int, float)) else None
+    if wanted is None:
+        raise RefusedError(f"{value!r} is neither 0 (False) nor 1 (True)")
     return Reenter(by=by) if wanted else None
 
 
+_YES_NO: dict[str | float, bool] = {"1": True, "true": True, "0": False, "false": False, 1: True, 0: False}
 _PARSERS: dict[str, Callable[[Any, str, View], Input | None]] = {
     "OP": _op,
     "MODE": _mode,

@@ -104,7 +104,7 @@ class Engine(Supervision):
                 self._life.pardon()
                 self._spawn()
         elif self._life.stopping or self._v.worker is Worker.INIT:
-            self._life.asked_again = True
+            self._life.asked_again = self._life.stopping
             self._step("op", text, by=event.by)  # Gone or Loaded will look at OP
         elif event.op is Op.PAUSE:
             if before is not Op.PAUSE:
@@ -119,8 +119,9 @@ class Engine(Supervision):
     def _on_mode(self, event: SetMode) -> None:
         self._accept()
         text = f"MODE {self._v.mode.name} -> {event.mode.name} by {event.by}"
+        if event.mode is not self._v.mode:
+            self._stay.manual = None
         self._set(mode=event.mode)
-        self._stay.manual = None
         if event.mode is Mode.AUTO:  # R24
             self._set(manager="", held=False)
         self._replan("mode", text, event.by)
@@ -159,6 +160,8 @@ class Engine(Supervision):
             self._step("reenter", f"{text}: a new worker starts in {INIT_STATE}", by=event.by)
             self._life.pardon()
             self._spawn()
+        elif self._life.stopping:  # OP=EXEC came after OP=STOP: nothing more for a worker that ends
+            self._step("reenter", f"{text}: a new worker is about to start in {INIT_STATE}", by=event.by)
         elif v.worker is Worker.PAUSE and not self._stay.due and not self._stay.leaving:
             self._stay.reenter_due = True
             self._step("reenter", f"{text}: at OP=EXEC", by=event.by)
@@ -174,32 +177,36 @@ class Engine(Supervision):
         self._step("refused", text, by=event.by)
 
     def _resume(self) -> None:
-        """EXEC after PAUSE: go on with the same instance, unless something else was decided meanwhile (R10)."""
+        """EXEC after PAUSE: go on with the same instance, unless something else was decided meanwhile (R10).
+
+        Resume is told last, so that the worker makes no call of a state that is about to be left.
+        """
         self._set(worker=Worker.RUN)
-        self._tell(Resume())
-        deferred, self._deferred = self._deferred, False
+        deferred, self._deferred = self._deferred, set()
         due, kept = self._stay.due, self._stay.kept
+        error = self._v.error is ErrorKind.ERROR
+        going = Going(to=None, via=Status.REDIRECT, why=f"{' and '.join(sorted(deferred))} changed under PAUSE")
         if due is not None:
             self._stay.due = None
-            self._enter(due)
+            self._go(due)
         elif self._stay.leaving or self._stay.paced:
-            self._step("worker", "going on")
+            pass
+        elif error and "request" in deferred and self._clears_error():  # R12
+            self._enter(going)
+        elif deferred and not error and self._may_redirect():
+            self._set(status=Status.REDIRECT)
+            self._leave(going, interrupt=True)
         elif self._stay.reenter_due:
             self._stay.reenter_due = False
-            self._step("worker", "going on")
             self._reenter()
-        elif deferred and self._v.error is not ErrorKind.ERROR and self._may_redirect():
-            why = f"REQUEST {self._v.request} was written under PAUSE"
-            self._set(status=Status.REDIRECT)
-            self._leave(Going(to=None, via=Status.REDIRECT, why=why), interrupt=True)
-            self._step("worker", "going on")
-        else:
-            self._step("worker", "going on")
+        elif kept is not None:
             self._stay.kept = None
-            if kept is not None:
-                self._on_report(kept)
-            elif deferred and self._v.error is not ErrorKind.ERROR:
-                self._judge_again(ask=True)
+            self._on_report(kept)
+        elif deferred and not error:
+            self._judge_again(ask=True)
+        if self._dirty():
+            self._step("worker", "going on")
+        self._tell(Resume())
 
     # --- what the worker says ---
 
@@ -219,17 +226,18 @@ class Engine(Supervision):
             self._step("status", "main()")
 
     def _stale(self, report: Returned | Raised) -> bool:
-        """Words about another entry, or about one that is being left, do not count (R8)."""
-        return report.entry != self._entry or any((self._stay.leaving, self._stay.due, self._stay.paced))
+        """Words about another entry, about one that is being left (R8), or after an error (R12), do not count."""
+        going = any((self._stay.leaving, self._stay.due, self._stay.paced))
+        return report.entry != self._entry or going or self._v.error is ErrorKind.ERROR
 
     def _on_returned(self, report: Returned) -> None:
         if self._stale(report):
             return
+        if report.seq and report.seq == self._stay.judging:
+            self._stay.judging = 0
         if self._v.op is Op.PAUSE:
             self._stay.kept = report
             return
-        if report.seq and report.seq == self._stay.judging:
-            self._stay.judging = 0
         if self._v.error is ErrorKind.CONNECT:
             self._connected()
         outcome = report.outcome
@@ -263,23 +271,18 @@ class Engine(Supervision):
     def _on_raised(self, report: Raised) -> None:
         if self._stale(report):
             return
+        self._stay.judging = 0  # the call that was to answer has ended, also under PAUSE
         if self._v.op is Op.PAUSE:
             self._stay.kept = report
         elif report.kind is ErrorKind.CONNECT:  # R13
             if self._v.error is not ErrorKind.CONNECT:
                 self._deadlines["connect"] = self._now.mono + self.limits.connect_alarm_s
-            self._stay.judging = 0
             self._set(error=ErrorKind.CONNECT, connect=report.channels)
             self._notes["connect"] = report.message
             if self._dirty():
                 self._step("connect", f"{self._v.state}.{report.call.value}(): {report.message}")
         else:
             self._error(report.message)
-
-    def _connected(self) -> None:
-        self._deadlines.pop("connect", None)
-        self._notes.pop("connect", None)
-        self._set(error=ErrorKind.NONE, connect=(), overdue=False)
 
     def _error(self, message: str) -> None:
         """R12: no more user code, until someone asks for it."""

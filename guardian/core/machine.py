@@ -18,7 +18,7 @@ from guardian.core.lifecycle import Lifecycle
 from guardian.core.pace import Pace
 from guardian.core.settings import Going, Limits, Start
 from guardian.core.view import View
-from guardian.enums import INIT_STATE, NONE_STATE, ErrorKind, Mode, OnComplete, Op, Status, Worker
+from guardian.enums import INIT_STATE, LEAVING, NONE_STATE, ErrorKind, Mode, OnComplete, Op, Status, Worker
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ class Machine:
         self._actions: list[Action] = []
         self._now = Now(0.0, 0.0)
         self._seq = 0
-        self._deferred = False
+        self._deferred: set[str] = set()  #: what was written while it could not be acted on: "request", "mode" (R10)
         self._entry = 0
         self._stay = Stay()
 
@@ -135,13 +135,17 @@ class Machine:
             return False
         return v.mode is Mode.MANUAL or v.graph.is_goto(to)
 
+    def _clears_error(self) -> bool:
+        """R12: whether a REQUEST leads out of an ERROR: its first step is a redirect, or MODE is MANUAL."""
+        return self._wanted() is not None and (self._v.mode is Mode.MANUAL or self._may_redirect())
+
     def _replan(self, kind: str, text: str, by: str, *, after_error: bool = False) -> None:
         """REQUEST or MODE changed the plan: say so at once (R7), and go or have the worker judge."""
         self._set(target=self._plan())
         v = self._v
-        if v.worker is not Worker.RUN or v.op is not Op.EXEC:  # R10: judged at EXEC
-            self._deferred = True
-            if v.worker is Worker.PAUSE:
+        if v.worker is not Worker.RUN or v.op is not Op.EXEC or self._life.stopping:  # R10: judged at EXEC
+            self._deferred.add(kind)
+            if v.worker is Worker.PAUSE and not self._life.stopping:
                 self._judge_again(ask=False)
             self._step(kind, text, by=by)
         elif (
@@ -149,11 +153,12 @@ class Machine:
         ):  # on the way: the TARGET of the moment will count
             if self._stay.leaving and self._stay.leaving.to is not None and self._may_redirect():
                 self._stay.leaving = Going(to=None, via=Status.REDIRECT, why=text)
+            self._show_outcome()
             self._step(kind, text, by=by)
         elif v.error is ErrorKind.ERROR:  # R12
+            self._show_outcome()
             self._step(kind, text, by=by)
-            to = self._wanted()
-            if after_error and to is not None and (self._may_redirect() or v.mode is Mode.MANUAL):
+            if after_error and self._clears_error():
                 self._enter(Going(to=None, via=Status.REDIRECT, why=text))
         elif self._may_redirect():
             self._set(status=Status.REDIRECT)
@@ -175,9 +180,13 @@ class Machine:
     def _show_outcome(self) -> None:
         """R4: DONE is the latest outcome at the requested state, nothing else."""
         v = self._v
+        if v.status in LEAVING:
+            return
         if self._stay.complete is not None:
             done = self._stay.complete and v.state == v.request
             self._set(status=Status.DONE if done else Status.RUN)
+        elif v.status is Status.DONE and v.state != v.request:
+            self._set(status=Status.RUN)
 
     # --- transitions ---
 
@@ -204,6 +213,13 @@ class Machine:
             protected = v.graph is not None and not v.graph[v.state].redirect
             self._leave(going, interrupt=not protected)
 
+    def _go(self, going: Going) -> None:
+        """Enter what was put off; an edge that the plan does not want any more is not taken: the state goes on."""
+        if going.via is Status.EDGE and self._wanted() is None:
+            self._judge_again(ask=True)
+        else:
+            self._enter(going)
+
     def _enter(self, going: Going) -> None:
         """Enter a state now, or put it off where the node changes state too fast (R22)."""
         wait_s = self._pace.hold_s(self._now.mono)
@@ -219,8 +235,9 @@ class Machine:
             self._notes.pop("pace", None)
         to = going.to or self._wanted() or self._v.state
         before = self._v.state
-        self._forget_entry()
-        self._deferred = False
+        # R9: a start or a REENTER does not carry out what MANUAL was asked for, nor withdraw it
+        self._forget_entry(keep_manual=going.via is None and self._stay.manual != to)
+        self._deferred.clear()
         self._entry += 1
         self._pace.entered(self._now.mono)
         for note in ("refused", "error", "connect"):
@@ -248,6 +265,12 @@ class Machine:
             )
 
     # --- small tools ---
+
+    def _connected(self) -> None:
+        """Nobody waits for a channel any more (R13)."""
+        self._deadlines.pop("connect", None)
+        self._notes.pop("connect", None)
+        self._set(error=ErrorKind.NONE, connect=(), overdue=False)
 
     def _accept(self) -> None:
         self._notes.pop("refused", None)

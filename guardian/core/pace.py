@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 
+#: Sums of times do not come out exactly; a rest this short is over.
+_GRAIN_S = 1e-6
+
 
 class Pace:
     """Counts changes of state; times are monotonic seconds."""
@@ -27,7 +30,7 @@ class Pace:
             if late > self._cycle_s:
                 self.pacing = False
                 self._last.clear()
-            return max(0.0, -late)
+            return -late if late < -_GRAIN_S else 0.0
         self.pacing = len(self._last) == self._last.maxlen and now - self._last[0] < self._window_s
         return self._cycle_s if self.pacing else 0.0
 

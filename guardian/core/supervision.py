@@ -28,19 +28,21 @@ class Supervision(Machine):
             self._deadlines.pop(name, None)
         self._notes.pop("worker", None)
         self._notes.pop("load", None)
-        self._forget_entry(keep_manual=after_kill is not None)
+        self._forget_entry(keep_manual=True)  # asked for since the last worker ended (R9, R10)
         self._stay.due = after_kill
         gen = self._life.spawn()
+        self._notes.pop("error", None)
+        self._connected()
         self._set(worker=Worker.INIT, load_status=LoadStatus.INPROGRESS, failed=False, known=True, notifications=())
         if after_kill is None:
-            self._notes.pop("error", None)
-            self._notes.pop("connect", None)
-            self._set(state=INIT_STATE, status=Status.INIT, held=False, error=ErrorKind.NONE, connect=(), overdue=False)
+            self._set(state=INIT_STATE, status=Status.INIT, held=False)
             self._set(target=self._plan(), state_time=self._now.epoch)
         self._actions.append(Spawn(gen=gen))
         self._step("worker", f"worker {gen} starts")
 
     def _on_loaded(self, report: Loaded) -> None:
+        if self._v.worker is not Worker.INIT:
+            return
         facts = report.facts
         try:
             graph = Graph.build(facts.states, facts.edges)
@@ -83,6 +85,8 @@ class Supervision(Machine):
         return f"; REQUEST {wish} is no state any more, taken as {NONE_STATE}" if gone else ""
 
     def _on_load_failed(self, report: LoadFailed) -> None:
+        if self._v.worker is not Worker.INIT:
+            return
         self._notes["load"] = report.reason
         self._life.load_failed = True
         self._forget_entry()
@@ -93,7 +97,7 @@ class Supervision(Machine):
     def _stop(self, text: str, by: str) -> None:
         """R10: interrupt, and kill what has not ended in time."""
         self._forget_entry()
-        self._deferred = False
+        self._deferred.clear()
         self._deadlines.pop("restart", None)
         self._life.pardon()
         self._set(known=False, failed=False)
@@ -121,7 +125,9 @@ class Supervision(Machine):
             self._set(worker=Worker.STOP)
             self._step("worker", "no worker: mend the code, then OP=EXEC loads it")
         elif ended.stopping and self._v.op is Op.STOP:
-            self._set(worker=Worker.STOP, known=False)
+            self._set(worker=Worker.STOP, known=False, notifications=())
+            if self._v.error is ErrorKind.CONNECT:
+                self._connected()
             self._step("worker", f"worker {event.gen} stopped: {event.reason}")
         elif ended.stopping:
             self._spawn()
@@ -175,11 +181,8 @@ class Supervision(Machine):
         going, self._stay.paced = self._stay.paced, None
         if going is None:
             return
-        if going.via is Status.EDGE and self._wanted() is None:  # the plan changed meanwhile: stay
-            self._judge_again(ask=True)
-            return
         if self._v.op is Op.EXEC:
-            self._enter(going)
+            self._go(going)
         else:
             self._stay.due = going
 
