@@ -75,3 +75,7 @@ def _show(nodes: list[dict[str, Any]], *, as_json: bool) -> None:
     for n in nodes:
         why = "OK" if n["ok"] else n["why"]
         print(f"{n['node']:{width}}  {n['op']:5}  {n['mode']:7}  {n['state']} -> {n['request']}  {n['status']}  {why}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

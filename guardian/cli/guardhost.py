@@ -35,3 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain("guardhost", str(error))
         return WRONG_CALL
     return run("guardhost", with_options(site, options))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

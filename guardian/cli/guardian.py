@@ -28,3 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain("guardian", str(error))
         return WRONG_CALL
     return run("guardian", site, first_load_must_work=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
