@@ -111,10 +111,13 @@ class Engine(Supervision):
                 self._tell(Pause())
             self._set(worker=Worker.PAUSE)
             self._step("op", text, by=event.by)
+        elif before is Op.PAUSE:
+            self._set(worker=Worker.RUN)
+            self._show_outcome()
+            self._step("op", text, by=event.by)
+            self._resume()
         else:
             self._step("op", text, by=event.by)
-            if before is Op.PAUSE:
-                self._resume()
 
     def _on_mode(self, event: SetMode) -> None:
         self._accept()
@@ -181,7 +184,6 @@ class Engine(Supervision):
 
         Resume is told last, so that the worker makes no call of a state that is about to be left.
         """
-        self._set(worker=Worker.RUN)
         deferred, self._deferred = self._deferred, set()
         due, kept = self._stay.due, self._stay.kept
         error = self._v.error is ErrorKind.ERROR

@@ -37,6 +37,14 @@ def _away(v: View) -> str:
     return f"on the way: in {v.state}, next {v.target}, request {v.request}"
 
 
+def _no_worker(v: View) -> str:
+    if v.worker is Worker.INIT:
+        return "starting: its code is being loaded"
+    if v.worker in ALIVE:
+        return "its worker is ending, then a new one starts"
+    return "no worker; write OP=EXEC"
+
+
 TERMS = (
     Term(
         lambda v: v.op is Op.EXEC,
@@ -57,8 +65,8 @@ TERMS = (
         active=True,
     ),
     Term(
-        lambda v: v.load_status is LoadStatus.DONE and v.worker in ALIVE - {Worker.INIT},
-        lambda v: "starting: its code is being loaded" if v.worker is Worker.INIT else "no worker; write OP=EXEC",
+        lambda v: v.known and v.load_status is LoadStatus.DONE and v.worker in ALIVE - {Worker.INIT},
+        _no_worker,
         "worker",
         active=True,
     ),

@@ -18,6 +18,7 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import count
 
 from guardian.enums import INIT_STATE, NONE_INDEX, NONE_STATE
 from guardian.errors import GraphError
@@ -225,8 +226,8 @@ def assign_indices(states: Sequence[StateInfo], remembered: Mapping[str, int] | 
     remembered : numbers that were given automatically before; kept for the same name, never given to another.
     """
     before = dict(remembered or {})
-    given = {s.index for s in states if s.index is not None}
-    lowest = min([-1, *before.values(), *(i for i in given if isinstance(i, int))])
+    given = {s.index for s in states if isinstance(s.index, int)}
+    free = (i for i in count(-2, -1) if i not in given and i not in before.values())
     numbered = []
     for state in states:
         index = state.index
@@ -237,8 +238,7 @@ def assign_indices(states: Sequence[StateInfo], remembered: Mapping[str, int] | 
             if index is None and state.name == INIT_STATE and 0 not in given and 0 not in before.values():
                 index = 0
             if index is None:
-                lowest -= 1
-                index = lowest
+                index = next(free)
         numbered.append(_with_index(state, index))
     return tuple(numbered)
 

@@ -1,0 +1,283 @@
+"""A node in an unkind world: commands and reports are on their way for as long as the script likes, methods run for as
+long as it likes and return what it likes, processes die, timers are late, people write what they want.
+
+A script is a string of bytes, two for a happening (hypothesis makes and shrinks those fastest). The world checks
+after every input what must always hold (`check`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+
+from guardian.core import explain
+from guardian.core.engine import Engine, Limits, Start
+from guardian.core.events import (
+    Action,
+    Begin,
+    Command,
+    Elapsed,
+    Enter,
+    Gone,
+    Heard,
+    Input,
+    Kill,
+    Loaded,
+    LoadFailed,
+    Notifications,
+    Now,
+    Reenter,
+    Report,
+    Requested,
+    Returned,
+    SetManager,
+    SetMode,
+    SetOp,
+    Spawn,
+    Step,
+    Stop,
+    Tell,
+)
+from guardian.core.graph import Edge, Graph, StateInfo, SystemFacts, assign_indices
+from guardian.core.view import View
+from guardian.enums import FOLLOWS_GRAPH, NONE_STATE, ErrorKind, LoadStatus, Mode, Op, Status, Worker
+from tests.core.driver import EPOCH, FakeWorker
+
+Script = bytes
+LIMITS = Limits(restarts=2)
+
+
+def random_system(seed: int) -> SystemFacts:
+    """A small system with a bit of everything."""
+    dice = random.Random(seed)
+    names = ["INIT", *"ABCDE"[: dice.randint(1, 5)]]
+    infos = [
+        StateInfo(
+            name=n,
+            goto=dice.choice([1, 1, 0.5, 10]) if n != "INIT" and dice.random() < 0.25 else None,
+            redirect=dice.random() < 0.8,
+            source=f"TEST.py:{i}",
+        )
+        for i, n in enumerate(names)
+    ]
+    pairs = {(a, b) for a in names for b in names if a != b and dice.random() < 0.35}
+    edges = tuple(Edge(start=a, end=b, weight=dice.choice([1, 1, 0.1, 3])) for a, b in sorted(pairs))
+    wishes = [*names, None]
+    return SystemFacts(
+        states=assign_indices(infos), edges=edges, request=dice.choice(wishes), nominal=dice.choice(wishes)
+    )
+
+
+def check(before: View, view: View, edges: set[tuple[str, str]]) -> None:
+    """What holds of every published view."""
+    graph = view.graph
+    assert view.event_id == before.event_id + 1
+    assert view.stamp >= before.stamp
+    if graph is None:
+        assert view.state == view.target == "INIT" and not view.stalled
+        return
+    assert view.state in graph and view.target in graph
+    assert view.request in graph or view.request == NONE_STATE or before.graph is None
+    if view.mode in FOLLOWS_GRAPH:
+        assert view.target == view.state or (view.state, view.target) in edges
+        if view.held or view.request == NONE_STATE:
+            assert view.target == view.state
+    assert view.stalled == (view.state == view.target and view.request not in (view.state, NONE_STATE))
+    if view.known and view.op is Op.EXEC and view.worker is Worker.RUN and view.status is Status.DONE:
+        assert view.state == view.request
+    if view.error is not ErrorKind.CONNECT:
+        assert not view.connect and not view.overdue
+    if view.worker in (Worker.DEAD, Worker.STOP):
+        assert not view.known and not view.notifications
+    if explain.is_ok(view):
+        assert view.known and view.op is Op.EXEC and view.mode in (Mode.AUTO, Mode.MANAGED)
+        assert view.request == view.state == view.nominal and view.status is Status.DONE
+        assert view.error is ErrorKind.NONE and not view.connect and view.worker is Worker.RUN
+        assert view.load_status is LoadStatus.DONE
+    assert bool(explain.why_not_ok(view)) != explain.is_ok(view)
+
+
+class World:
+    """An engine among people, a worker and two slow lines."""
+
+    def __init__(self, facts: SystemFacts, start: Start | None = None) -> None:
+        self.facts, self.start = facts, start
+        self.graph = Graph.build(facts.states, facts.edges)
+        self.edges = {(e.start, e.end) for e in self.graph.edges}
+        self.names = list(self.graph.states)
+        self.engine = Engine("TEST", start, LIMITS)
+        self.mono = 1000.0
+        self.history: list[tuple[Input, Now, list[Action]]] = []
+        self.steps: list[Step] = []
+        self.worker: FakeWorker | None = None
+        self.loading = False
+        self.doomed = False  #: killed or dead, not reaped yet
+        self.stopping = False  #: told to end
+        self.stop_by: float | None = None  #: when it is to be killed
+        self.down: deque[Command] = deque()
+        self.up: deque[Report] = deque()
+        self.complete: tuple[int, bool] = (0, False)  #: entry, and the last outcome the engine was told
+        self.before = self.engine.view
+        self.feed(Begin())
+
+    # --- the host
+
+    def feed(self, event: Input) -> None:
+        now = Now(self.mono, EPOCH + self.mono)
+        if isinstance(event, Heard) and isinstance(event.report, Returned) and isinstance(event.report.outcome, bool):
+            self.complete = (event.report.entry, event.report.outcome)
+        actions = self.engine.feed(event, now)
+        self.history.append((event, now, actions))
+        for action in actions:
+            self.do(action)
+        assert self.engine.view == self.before
+        if self.stop_by is not None:
+            assert self.engine.deadline is not None and self.engine.deadline <= self.stop_by
+        elif event == SetOp(op=Op.STOP, by="anna"):
+            assert self.worker is None or self.doomed or self.stopping, "nobody sees to the end of the worker"
+
+    def do(self, action: Action) -> None:
+        match action:
+            case Spawn():
+                assert self.worker is None, "two workers"
+                self.worker = FakeWorker(action.gen)
+                self.loading, self.doomed, self.stopping = True, False, False
+                self.down.clear()
+                self.up.clear()
+            case Kill():
+                assert self.worker is not None and action.gen == self.worker.gen
+                self.doomed, self.stop_by = True, None
+            case Tell():
+                assert self.worker is not None and action.gen == self.worker.gen, f"{action} to nobody"
+                assert not self.stopping, f"{action} after Stop"
+                if isinstance(action.command, Enter):
+                    assert self.engine.view.op is Op.EXEC
+                self.down.append(action.command)
+                if isinstance(action.command, Stop):
+                    self.stopping, self.stop_by = True, self.mono + LIMITS.stop_timeout_s
+            case Step():
+                self.step(action)
+
+    def step(self, step: Step) -> None:
+        before, view = self.before, step.view
+        check(before, view, self.edges)
+        if step.kind == "enter":
+            assert view.op is Op.EXEC
+            if step.via is Status.EDGE:
+                assert not before.held and (before.state, view.state) in self.edges
+                assert self.complete == (self.complete[0], True)
+            if step.via is Status.REDIRECT and view.mode in FOLLOWS_GRAPH:
+                assert before.state == view.state or (before.state, view.state) in self.edges
+                assert not before.held
+        elif view.state != before.state:
+            assert step.kind in ("worker", "load") and view.state == "INIT"
+        self.steps.append(step)
+        self.before = view
+
+    # --- what may happen
+
+    def people(self, n: int) -> None:
+        wishes: list[Input] = [
+            *(SetOp(op=op, by="anna") for op in Op),
+            SetOp(op=Op.EXEC, by="anna"),
+            *(SetMode(mode=mode, by="anna") for mode in Mode),
+            SetManager(manager="IMC", by="IMC"),
+            Reenter(by="anna"),
+        ]
+        if self.engine.view.graph is not None:
+            wishes += [Requested(state=s, by="anna") for s in [*self.names * 6, NONE_STATE]]
+        self.feed(wishes[n % len(wishes)])
+
+    def command_arrives(self, _n: int = 0) -> None:
+        if self.worker and self.down and not self.loading and not self.doomed:
+            self.worker.hear(self.down.popleft())
+        elif self.worker and self.loading and Stop() in self.down:
+            self.down.clear()
+            self.worker.stopped = True
+
+    def report_arrives(self, _n: int = 0) -> None:
+        if self.worker and self.worker.out:
+            self.up += self.worker.out
+            self.worker.out.clear()
+        if self.worker and self.up:
+            self.feed(Heard(gen=self.worker.gen, report=self.up.popleft()))
+
+    def user_code(self, n: int) -> None:
+        worker = self.worker
+        if worker is None or self.doomed or self.loading:
+            return
+        if worker.running is None:
+            if worker.may_call:
+                worker.begin()
+        elif worker.interrupted and n % 3:
+            worker.end(None)
+        else:
+            outcomes: list[bool | str | BaseException] = [
+                True,
+                True,
+                True,
+                False,
+                False,
+                *self.names,
+                "NOWHERE",
+                ValueError("x"),
+                ConnectionError("X:C"),
+            ]
+            worker.end(outcomes[n % len(outcomes)])
+
+    def loading_ends(self, n: int) -> None:
+        if self.worker and self.loading and not self.doomed:
+            self.loading = False
+            self.worker.out.append(LoadFailed(reason="SyntaxError") if n % 10 == 9 else Loaded(facts=self.facts))
+
+    def death(self, n: int) -> None:
+        if self.worker and (self.doomed or self.worker.stopped):
+            gen = self.worker.gen
+            self.worker, self.doomed, self.stop_by = None, False, None
+            self.feed(Gone(gen=gen, reason="gone"))
+        elif self.worker and n % 16 == 0:
+            self.doomed = True
+
+    def time(self, n: int) -> None:
+        self.mono += (0.01, 0.0625, 0.5, 1.0, 2.0, 30.0)[n % 6]
+        if n % 5 and (due := self.engine.deadline) is not None and due <= self.mono:
+            self.feed(Elapsed())
+
+    def says(self, n: int) -> None:
+        if self.worker and not self.loading:
+            self.worker.out.append(Notifications(entry=self.worker.entry, texts=("careful",)[: n % 2]))
+
+    def play(self, script: Script) -> None:
+        what: tuple[Callable[[int], None], ...] = (
+            *(self.people,) * 2,
+            *(self.command_arrives, self.report_arrives) * 7,
+            *(self.user_code,) * 10,
+            *(self.loading_ends,) * 3,
+            *(self.time, self.death) * 2,
+            self.says,
+        )
+        for choice, n in zip(script[::2], script[1::2], strict=False):
+            what[choice % len(what)](n)
+
+    # --- and then all is quiet
+
+    def settle(self, outcome: bool = True) -> None:
+        """All lines deliver, every state completes, timers are met, until nothing more can happen."""
+        for _ in range(60):
+            for _ in range(20):
+                self.command_arrives()
+                self.report_arrives()
+            self.loading_ends(0)
+            if self.worker and (self.worker.stopped or self.doomed):
+                self.death(1)
+            worker = self.worker
+            if worker and worker.running:
+                worker.end(None if worker.interrupted else outcome)
+            elif worker and worker.may_call and not self.loading and not self.doomed:
+                worker.begin()
+            self.mono += 0.07
+            due = self.engine.deadline
+            if due is not None and due <= self.mono + 2:
+                self.mono = max(self.mono, due)
+                self.feed(Elapsed())
