@@ -128,15 +128,14 @@ class Channel:
     def open(self) -> None:
         """Begin to search, until :meth:`close`. After a loss libca connects again by itself, within 3 to 13 s."""
         with self._setup:
-            if self._channel:
-                return
             self._library.attach()
-            self._subscription, self._described = ctypes.c_void_p(), -1
-            status = self._call.ca_create_channel(
-                self.name.encode(), self._on_connection, None, 0, ctypes.byref(self._channel)
-            )
-            if status != NORMAL:
-                raise EzcaError(f"{self.name!r} is not a channel name ({self._library.message(status)}).")
+            if not self._channel:
+                self._subscription, self._described = ctypes.c_void_p(), -1
+                status = self._call.ca_create_channel(
+                    self.name.encode(), self._on_connection, None, 0, ctypes.byref(self._channel)
+                )
+                if status != NORMAL:
+                    raise EzcaError(f"{self.name!r} is not a channel name ({self._library.message(status)}).")
             self._call.ca_flush_io()
 
     def wait_connected(self, deadline: float) -> bool:
@@ -188,7 +187,7 @@ class Channel:
                 )
                 if status != NORMAL:
                     raise self._lost()
-                self._call.ca_flush_io()
+            self._call.ca_flush_io()  # here, so that it is repeated after an interrupt between the two calls
             self._shape, self._facts, self._described = shape, None, connections
         return shape
 
@@ -214,7 +213,8 @@ class Channel:
         is_array = self.shape().is_array
         known: Sample | Payload | None = self._written if self._unsure else self._believed()
         if known is None and self._latest is None and self._call.ca_read_access(self._channel):
-            self._bells.wait(lambda: self._latest is not None or not self.connected, deadline)
+            now = time.monotonic()  # the question must not use up the time of the write
+            self._bells.wait(lambda: self._latest is not None or not self.connected, now + (deadline - now) / 4)
         known = known or self._latest
         return known is None or not wire.same(wire.decode(known, is_array), wire.decode(payload, is_array))
 

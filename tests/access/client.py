@@ -218,6 +218,43 @@ def interrupted_write(ezca, log):
     assert ezca["NUM"] == 6
 
 
+def interrupted_behind_each_call(ezca, log):
+    """An interrupt that arrives during a call into libca is raised right behind it: nothing there may be lost."""
+
+    class Interrupting:
+        def __init__(self, real, name):
+            self.real, self.name = real, name
+
+        def __getattr__(self, name):
+            function = getattr(self.real, name)
+            if name != self.name:
+                return function
+
+            def call(*arguments):
+                function(*arguments)
+                self.name = None
+                raise Interrupted
+
+            return call
+
+    ezca["NUM"] = 1
+    calls = "ca_create_channel ca_create_subscription ca_array_put_callback ca_array_get_callback ca_flush_io"
+    for turn, name in enumerate(calls.split()):
+        fresh = Channels(ezca.ifo, timeout_s=10, log=log.append)
+        try:
+            channel = fresh._register(fresh.full_name("NUM"))
+            channel._call = Interrupting(channel._call, name)
+            with raises(Interrupted):
+                fresh["NUM"] = turn + 10
+                fresh["NUM"]
+            began = time.monotonic()
+            fresh["NUM"] = turn + 20
+            assert fresh["NUM"] == turn + 20
+            assert time.monotonic() - began < 4, f"{name}: took {time.monotonic() - began:.1f} s"
+        finally:
+            fresh.close()
+
+
 def interrupted_anywhere(ezca, log):
     """Interrupts at random points of writing and reading leave an object that works."""
     hits = 0

@@ -25,6 +25,7 @@ EVERYWHERE = [
     "refused_write",
     "slow_write",
     "interrupted_write",
+    "interrupted_behind_each_call",
     "interrupted_anywhere",
     "sees_own_write",
     "cached_read",
