@@ -1,0 +1,258 @@
+"""One row of the interface table as a Channel Access channel: what a client sees of it, and how a new value gets there.
+
+The channels are caproto's, with three differences that a node needs.
+
+* **Publishing is a plain call.** caproto's ``write()`` is a coroutine, so two values of one step could be torn apart by
+  whatever the loop does in between. :meth:`RowChannel.post` sets value, severity and stamp and hands the update to the
+  subscribers before it returns. It uses caproto's own conversions, which are coroutines that never wait
+  (:func:`run_now`).
+* **Masks are respected**, as a C IOC does: a changed value is a VALUE and LOG event, a changed severity an ALARM event.
+  What is posted without any change is posted because somebody must see it again: VALUE and LOG.
+* **A value that a client cannot have does not hurt others.** A text cannot be read as a number; whoever asked for it
+  that way gets nothing, the step goes on.
+
+Texts are UTF-8. A long one ends with a NUL, as a C IOC's long strings do, so it is never an empty array. What does not
+fit is cut between two characters and ends in ``...``; a NUL inside and halves of surrogate pairs are replaced.
+
+Cost: about 3 kB a channel, so descriptions are made when somebody asks for one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import caproto as ca
+import numpy as np
+from caproto._data import SubscriptionUpdate
+from caproto._dbr import _channel_type_by_name
+
+from guardian.core.interface import STRING_BYTES, Kind, Row, clip
+from guardian.enums import Severity
+from guardian.errors import InternalError
+from guardian.host.face import Put, Update
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+INT_RANGE = (-(2**31), 2**31 - 1)
+READ = ca.AccessRights.READ
+READ_WRITE = ca.AccessRights.READ | ca.AccessRights.WRITE
+NEW_VALUE = ca.SubscriptionType.DBE_VALUE | ca.SubscriptionType.DBE_LOG
+NEW_SEVERITY = ca.SubscriptionType.DBE_ALARM
+
+_STATUS = {
+    Severity.NO_ALARM: ca.AlarmStatus.NO_ALARM,
+    Severity.MINOR: ca.AlarmStatus.STATE,
+    Severity.MAJOR: ca.AlarmStatus.STATE,
+    Severity.INVALID: ca.AlarmStatus.UDF,
+}
+
+
+def run_now(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that waits for nothing; caproto has many of them."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    coroutine.close()
+    raise InternalError(f"{coroutine} was to end at once, but waits; please report it with the version of caproto")
+
+
+def text_for(value: object, size: int) -> str:
+    """A text that can be sent: UTF-8, no NUL inside, at most `size` bytes."""
+    text = str(value).replace("\0", "\ufffd")
+    return clip(text.encode("utf-8", "replace").decode(), size)
+
+
+class RowChannel:
+    """What the channels of all kinds share; stands before caproto's class in the bases.
+
+    Parameters
+    ----------
+    row : of the interface table. put : takes the writes of clients.
+    """
+
+    _data: dict[str, Any]
+    alarm: Any
+
+    def __init__(self, row: Row, put: Put, **more: Any) -> None:
+        self.row = row
+        self.put = put
+        # One kept update a subscription is all that caproto's bookkeeping needs; its 1000 would be kept for good.
+        more |= {"alarm": ca.ChannelAlarm(), "string_encoding": "utf-8", "max_subscription_backlog": 1}
+        super().__init__(**more)
+
+    def check_access(self, _hostname: str, _username: str) -> Any:
+        """What a client may do, told to it when it connects."""
+        return READ_WRITE if self.row.writable else READ
+
+    def post(self, value: Any, severity: Severity, stamp: float) -> None:
+        """Set value, severity and stamp (epoch seconds), and hand them to all subscribers before returning."""
+        sent = self.sent(value)
+        flags = ca.SubscriptionType(0)
+        if not np.array_equal(sent, self._data["value"]):
+            flags |= NEW_VALUE
+        if severity != self.alarm.severity:
+            flags |= NEW_SEVERITY
+            run_now(self.alarm.write(severity=severity, status=_STATUS[severity], publish=False))
+        self._data["value"] = sent
+        self._data["timestamp"] = ca.TimeStamp.from_flexible_value(max(stamp, ca.EPICS2UNIX_EPOCH))
+        self._announce(flags or NEW_VALUE)
+
+    def repeat(self) -> None:
+        """Post what is shown once more, with its old stamp: a client's screen may show what it had written."""
+        self._announce(NEW_VALUE)
+
+    def sent(self, value: Any) -> Any:
+        """The value as caproto keeps it."""
+        raise NotImplementedError
+
+    def _announce(self, flags: Any) -> None:
+        self._content.clear()  # type: ignore[attr-defined]  # what was converted before this value
+        for queue, by_sync in self._queues.items():  # type: ignore[attr-defined]
+            for type_name, specs in by_sync[None].items():
+                wanted = tuple(spec for spec in specs if spec.mask & flags)
+                if not wanted:
+                    continue
+                try:
+                    content = run_now(self._read(_channel_type_by_name[type_name]))  # type: ignore[attr-defined]
+                except Exception as error:
+                    log.debug("%s cannot be sent as %s: %r", self.row.name, type_name, error)
+                    continue
+                self._content[type_name] = content  # type: ignore[attr-defined]
+                queue.put_nowait(SubscriptionUpdate(wanted, *content, flags, None))
+
+
+class EnumChannel(RowChannel, ca.ChannelEnum):
+    """ENUM and BOOL."""
+
+    def __init__(self, row: Row, put: Put) -> None:
+        super().__init__(row, put, value=0, enum_strings=row.labels)
+
+    def sent(self, value: Any) -> int:
+        return int(value)
+
+
+class _Limited(RowChannel):
+    """Numbers have units and limits."""
+
+    def __init__(self, row: Row, put: Put, **more: Any) -> None:
+        low, high = row.low or 0, row.high or 0
+        super().__init__(
+            row,
+            put,
+            units=row.units,
+            lower_disp_limit=low,
+            upper_disp_limit=high,
+            lower_ctrl_limit=low,
+            upper_ctrl_limit=high,
+            **more,
+        )
+
+
+class IntChannel(_Limited, ca.ChannelInteger):
+    """INT: 32 bits, which hold at their ends rather than wrap."""
+
+    def __init__(self, row: Row, put: Put) -> None:
+        super().__init__(row, put, value=0)
+
+    def sent(self, value: Any) -> int:
+        low, high = INT_RANGE
+        return max(low, min(high, int(value)))
+
+
+class DoubleChannel(_Limited, ca.ChannelDouble):
+    """DOUBLE."""
+
+    def __init__(self, row: Row, put: Put) -> None:
+        super().__init__(row, put, value=0.0, precision=row.precision)
+
+    def sent(self, value: Any) -> float:
+        return float(value)
+
+
+class StringChannel(RowChannel, ca.ChannelString):
+    """STRING: at most 39 bytes."""
+
+    def __init__(self, row: Row, put: Put) -> None:
+        super().__init__(row, put, value="", max_length=1)
+
+    def sent(self, value: Any) -> str:
+        return text_for(value, STRING_BYTES)
+
+
+class StringsChannel(RowChannel, ca.ChannelString):
+    """STRINGS: an array of at most ``row.size`` strings, which may be empty."""
+
+    def __init__(self, row: Row, put: Put) -> None:
+        super().__init__(row, put, value=[], max_length=row.size)
+
+    def sent(self, value: Any) -> list[str]:
+        return [text_for(one, STRING_BYTES) for one in value[: self.row.size]]
+
+
+class LongChannel(RowChannel, ca.ChannelChar):
+    """LONG: the text is kept as the bytes that are sent, 262 kB of JSON would be converted for each reader else."""
+
+    def __init__(self, row: Row, put: Put) -> None:
+        super().__init__(row, put, value="", max_length=row.size + 1)
+        self._data["value"] = self.sent("")
+
+    def sent(self, value: Any) -> Any:
+        return np.frombuffer(text_for(value, self.row.size).encode() + b"\0", dtype=np.uint8)
+
+
+_CLASSES: dict[Kind, type[Any]] = {
+    Kind.ENUM: EnumChannel,
+    Kind.BOOL: EnumChannel,
+    Kind.INT: IntChannel,
+    Kind.DOUBLE: DoubleChannel,
+    Kind.STRING: StringChannel,
+    Kind.STRINGS: StringsChannel,
+    Kind.LONG: LongChannel,
+}
+
+
+def channel(update: Update, stamp: float, put: Put) -> RowChannel:
+    """The channel of a row, showing a first value."""
+    made: RowChannel = _CLASSES[update.row.kind](update.row, put)
+    made.post(update.value, update.severity, stamp)
+    return made
+
+
+class Names(dict[str, Any]):
+    """All names that are served, and their channels. ``NAME.VAL`` is NAME; ``NAME.DESC`` its text, made when asked for.
+
+    caproto looks names up here, and stores what it has found under the full name; :meth:`forget` knows them all.
+    """
+
+    def __missing__(self, name: str) -> Any:
+        base, dot, field = name.rpartition(".")
+        if not dot or field not in ("VAL", "DESC"):
+            raise KeyError(name)
+        found = dict.get(self, base)
+        if not isinstance(found, RowChannel):
+            raise KeyError(name)
+        if field == "VAL":
+            return found
+        self[name] = described = _Description(found.row.text)
+        return described
+
+    def known(self, name: str) -> list[str]:
+        """`name` and its fields that somebody has asked for."""
+        return [one for one in (name, f"{name}.VAL", f"{name}.DESC") if one in self]
+
+    def forget(self, name: str) -> None:
+        """Serve `name` and its fields no longer."""
+        for one in self.known(name):
+            del self[one]
+
+
+class _Description(ca.ChannelString):
+    def __init__(self, text: str) -> None:
+        super().__init__(value=text_for(text, STRING_BYTES), string_encoding="utf-8", max_length=1)
+
+    def check_access(self, _hostname: str, _username: str) -> Any:
+        return READ
