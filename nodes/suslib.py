@@ -47,6 +47,14 @@ class watchdog_check(GuardStateDecorator):
             return 'TRIPPED'
 
 
+class damping_check(GuardStateDecorator):
+    """Jumps to SAFE when the damping is off in a state that needs it: its IOC was rebooted, or a person did it."""
+
+    def pre_exec(self):
+        if not ezca['DAMP_SW']:
+            return 'SAFE'
+
+
 class INIT(GuardState):
     """Finds out what the hardware is doing, so that a node that is restarted disturbs nothing."""
     index = 0
@@ -103,6 +111,7 @@ class DAMPED(GuardState):
         ezca['DAMP_SW'] = 'ON'
 
     @watchdog_check
+    @damping_check
     def run(self):
         return ezca['MOTION'] < QUIET
 
@@ -116,6 +125,7 @@ class MISALIGNED(GuardState):
         align_to(MISALIGNED_OFFSET)
 
     @watchdog_check
+    @damping_check
     def run(self):
         return has_settled_at(MISALIGNED_OFFSET)
 
@@ -129,6 +139,7 @@ class ALIGNED(GuardState):
         align_to(ALIGNED_OFFSET)
 
     @watchdog_check
+    @damping_check
     def run(self):
         # Called 16 times a second for as long as the node is here, so this is also what watches the mirror.
         return has_settled_at(ALIGNED_OFFSET)

@@ -35,9 +35,10 @@ class Guardhost:
         nodes: list[str] | None = None,
         options: tuple[str, ...] = (),
         env: Mapping[str, str] | None = None,
+        ifo: str | None = None,
     ) -> None:
         self.folder = folder
-        self.ifo = random_prefix().rstrip(":")
+        self.ifo = random_prefix().rstrip(":") if ifo is None else ifo
         self.port = free_port()
         self.env = {**ca_env(self.port), **(env or {})}
         self.nodes = list(modules) if nodes is None else nodes
