@@ -122,12 +122,13 @@ class Engine(Supervision):
     def _on_mode(self, event: SetMode) -> None:
         self._accept()
         text = f"MODE {self._v.mode.name} -> {event.mode.name} by {event.by}"
-        if event.mode is not self._v.mode:
+        before = self._v.mode
+        if event.mode is not before:
             self._stay.manual = None
         self._set(mode=event.mode)
         if event.mode is Mode.AUTO:  # R24
             self._set(manager="", held=False)
-        self._replan("mode", text, event.by)
+        self._replan("mode", text, event.by, judged=before is not event.mode is Mode.AUTO)
 
     def _on_manager(self, event: SetManager) -> None:
         self._accept()

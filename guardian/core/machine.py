@@ -139,12 +139,18 @@ class Machine:
         """R12: whether a REQUEST leads out of an ERROR: its first step is a redirect, or MODE is MANUAL."""
         return self._wanted() is not None and (self._v.mode is Mode.MANUAL or self._may_redirect())
 
-    def _replan(self, kind: str, text: str, by: str, *, after_error: bool = False) -> None:
-        """REQUEST or MODE changed the plan: say so at once (R7), and go or have the worker judge."""
+    def _replan(self, kind: str, text: str, by: str, *, judged: bool = True, after_error: bool = False) -> None:
+        """REQUEST or MODE changed the plan: say so at once (R7), and go or have the worker judge.
+
+        ``judged`` False: a redirect is judged only if TARGET has changed with the plan (R8).
+        """
+        before = self._v.target
         self._set(target=self._plan())
         v = self._v
+        judged = judged or v.target != before
         if v.worker is not Worker.RUN or v.op is not Op.EXEC or self._life.stopping:  # R10: judged at EXEC
-            self._deferred.add(kind)
+            if judged:
+                self._deferred.add(kind)
             if v.worker is Worker.PAUSE and not self._life.stopping:
                 self._judge_again(ask=False)
             self._step(kind, text, by=by)
@@ -160,7 +166,7 @@ class Machine:
             self._step(kind, text, by=by)
             if after_error and self._clears_error():
                 self._enter(Going(to=None, via=Status.REDIRECT, why=text))
-        elif self._may_redirect():
+        elif judged and self._may_redirect():
             self._set(status=Status.REDIRECT)
             self._leave(Going(to=None, via=Status.REDIRECT, why=text), interrupt=True)
             self._step(kind, text, by=by)

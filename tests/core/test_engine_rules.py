@@ -352,6 +352,19 @@ def test_R8_not_on_arrival_by_an_edge_nor_by_REENTER() -> None:
     assert node.running == "SAFE.main"
 
 
+def test_R8_not_by_a_MODE_that_changes_no_plan() -> None:
+    node = Node(system("INIT>A INIT>SAFE:50 SAFE>B", goto="SAFE", request="B"))
+    for mode in (Mode.AUTO, Mode.MANAGED, Mode.MANAGED):
+        node.mode(mode)
+        assert node.running == "A.main" and node.told(Leave) == []
+    node.op(Op.PAUSE)
+    node.mode(Mode.MANAGED)
+    node.op(Op.EXEC)
+    assert node.running == "A.main"
+    node.mode(Mode.AUTO)  # R24: R8 applies
+    assert node.running == "SAFE.main"
+
+
 @pytest.mark.parametrize("outcome", [True, "DAMPED", ValueError("late")])
 def test_R8_what_the_method_says_meanwhile_is_ignored(outcome: bool | str | Exception) -> None:
     node = aligned()

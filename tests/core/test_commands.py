@@ -1,0 +1,124 @@
+"""What clients write, and what becomes of it: an input, or a refusal that says what to do. Never another exception."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guardian.core import interface
+from guardian.core.commands import parse
+from guardian.core.events import Reenter, Requested, SetManager, SetMode, SetOp
+from guardian.core.graph import Graph
+from guardian.core.view import View
+from guardian.enums import Mode, Op
+from guardian.errors import RefusedError
+from tests.core.driver import system
+
+_FACTS = system("INIT>SAFE SAFE>ALIGNED", states="S4 S5 S6 S7 S8")
+VIEW = View(graph=Graph.build(_FACTS.states, _FACTS.edges))
+WRITABLE = [row.name for row in interface.ROWS if row.writable]
+
+
+def test_every_writable_row_is_understood_and_no_other() -> None:
+    good: dict[str, Any] = {
+        "OP": "EXEC",
+        "MODE": "AUTO",
+        "MANAGER": "IMC",
+        "REQUEST": "SAFE",
+        "REQUEST_N": -2,
+        "REENTER": 1,
+    }
+    assert sorted(good) == sorted(WRITABLE)
+    for name, value in good.items():
+        assert parse(name, value, "anna", VIEW) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("OP", "STOP", SetOp(op=Op.STOP, by="anna")),
+        ("OP", 1, SetOp(op=Op.PAUSE, by="anna")),
+        ("OP", " 2 ", SetOp(op=Op.EXEC, by="anna")),
+        ("OP", 2.0, SetOp(op=Op.EXEC, by="anna")),
+        ("MODE", "MANAGED", SetMode(mode=Mode.MANAGED, by="anna")),
+        ("MANAGER", "", SetManager(manager="", by="anna")),
+        ("REQUEST", "ALIGNED", Requested(state="ALIGNED", by="anna")),
+        ("REQUEST", " NONE ", Requested(state="NONE", by="anna")),
+        ("REQUEST_N", -1, Requested(state="NONE", by="anna")),
+        ("REQUEST_N", 0, Requested(state="INIT", by="anna")),
+        ("REQUEST_N", "-2", Requested(state="SAFE", by="anna")),
+        ("REENTER", "True", Reenter(by="anna")),
+        ("REENTER", 1, Reenter(by="anna")),
+        ("REENTER", 0, None),
+        ("REENTER", "False", None),
+    ],
+)
+def test_accepted(name: str, value: Any, expected: object) -> None:
+    assert parse(name, value, "anna", VIEW) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("OP", "RUN", "STOP, PAUSE, EXEC"),
+        ("OP", 3, "2 (EXEC)"),
+        ("OP", "7", "2 (EXEC)"),
+        ("OP", "²", "STOP"),
+        ("OP", "+-1", "STOP"),
+        ("OP", "", "STOP"),
+        ("OP", 1.5, "1 (PAUSE)"),
+        ("OP", float("nan"), "1 (PAUSE)"),
+        ("OP", [1], "1 (PAUSE)"),
+        ("MODE", "auto", "AUTO, MANAGED, MANUAL"),
+        ("MANAGER", "M" * 40, "40 bytes"),
+        ("REQUEST", "ALIGND", "no such state; did you mean ALIGNED? The menu is"),
+        ("REQUEST", "aligned", "did you mean ALIGNED?"),
+        ("REQUEST", "???", "no such state. The menu is"),
+        ("REQUEST", "", "and 2 more"),
+        ("REQUEST_N", 77, "no state has index 77"),
+        ("REQUEST_N", 0.5, "whole number"),
+        ("REQUEST_N", float("nan"), "whole number"),
+        ("REQUEST_N", float("inf"), "whole number"),
+        ("REQUEST_N", "SAFE", "whole number"),
+        ("REQUEST_N", [1, 2], "whole number"),
+        ("REENTER", "maybe", "neither"),
+        ("REENTER", 2, "neither"),
+        ("REENTER", float("nan"), "neither"),
+    ],
+)
+def test_refused(name: str, value: Any, says: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        parse(name, value, "anna", VIEW)
+    assert says in str(caught.value)
+
+
+def test_before_the_states_are_known_only_NONE_may_be_requested() -> None:
+    assert parse("REQUEST", "NONE", "anna", View()) == Requested(state="NONE", by="anna")
+    with pytest.raises(RefusedError, match="LOAD_STATUS INPROGRESS"):
+        parse("REQUEST", "SAFE", "anna", View())
+    with pytest.raises(RefusedError, match="no state has index 0"):
+        parse("REQUEST_N", 0, "anna", View())
+
+
+VALUES = st.one_of(
+    st.text(max_size=50), st.integers(), st.floats(), st.booleans(), st.lists(st.integers(), max_size=3), st.none()
+)
+
+
+@settings(deadline=None, derandomize=True, max_examples=80, database=None)
+@given(st.sampled_from(WRITABLE), VALUES)
+def test_nothing_else_is_ever_raised(name: str, value: Any) -> None:
+    try:
+        parsed = parse(name, value, "anna", VIEW)
+    except RefusedError as error:
+        assert str(error)
+    else:
+        assert parsed is not None or name == "REENTER"
+        assert (
+            not isinstance(parsed, Requested)
+            or parsed.state == "NONE"
+            or parsed.state in {s.name for s in _FACTS.states}
+        )

@@ -1,0 +1,102 @@
+"""OK, ACTIVE, the alarm of a node and WHY (R15): one view that is OK, and each thing that can be wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from guardian.core.explain import TERMS, clock, is_active, is_ok, severity, why_not_ok
+from guardian.core.graph import Graph
+from guardian.core.view import View
+from guardian.enums import ErrorKind, LoadStatus, Mode, Op, Severity, Status, Worker
+from tests.core.driver import system
+
+_FACTS = system("INIT>SAFE SAFE>ALIGNED")
+OK = View(
+    graph=Graph.build(_FACTS.states, _FACTS.edges),
+    state="ALIGNED",
+    target="ALIGNED",
+    request="ALIGNED",
+    nominal="ALIGNED",
+    status=Status.DONE,
+    worker=Worker.RUN,
+    load_status=LoadStatus.DONE,
+    request_by="anna",
+    stamp=1e9,
+    since={"op": 1e9 - 60},
+)
+SAFE: dict[str, Any] = {"state": "SAFE", "target": "SAFE", "request": "SAFE"}
+#: what differs from OK | ACTIVE | alarm | what WHY says
+TABLE: list[tuple[dict[str, Any], bool, Severity, str]] = [
+    ({"op": Op.STOP, "worker": Worker.STOP}, False, Severity.NO_ALARM, "stopped; write OP=EXEC"),
+    ({"op": Op.PAUSE, "worker": Worker.PAUSE}, False, Severity.NO_ALARM, "paused; write OP=EXEC"),
+    ({"mode": Mode.MANAGED}, True, Severity.NO_ALARM, ""),
+    ({"mode": Mode.MANUAL}, False, Severity.NO_ALARM, "write MODE=AUTO"),
+    ({"nominal": None}, True, Severity.NO_ALARM, "names no nominal state"),
+    ({"nominal": None, **SAFE}, True, Severity.NO_ALARM, "names no nominal state"),
+    ({**SAFE}, True, Severity.MINOR, "REQUEST is SAFE by anna, nominal is ALIGNED; write REQUEST=ALIGNED"),
+    ({**SAFE, "status": Status.RUN}, True, Severity.NO_ALARM, "REQUEST is SAFE"),
+    ({"state": "SAFE", "status": Status.RUN}, True, Severity.NO_ALARM, "on the way: in SAFE, next ALIGNED"),
+    ({"status": Status.RUN}, True, Severity.NO_ALARM, "ALIGNED is not complete yet (RUN)"),
+    ({"request": "NONE", "status": Status.RUN}, True, Severity.NO_ALARM, "no state is requested"),
+    (
+        {"state": "SAFE", "target": "SAFE", "held": True, "status": Status.RUN},
+        True,
+        Severity.MINOR,
+        "STALLED in SAFE after a jump, request ALIGNED; write REQUEST=ALIGNED again",
+    ),
+    (
+        {"state": "SAFE", "target": "SAFE", "status": Status.RUN, "message": "no path"},
+        True,
+        Severity.MINOR,
+        "STALLED in SAFE, request ALIGNED: no path",
+    ),
+    ({"error": ErrorKind.ERROR, "message": "oops"}, False, Severity.MAJOR, "ERROR in ALIGNED: oops"),
+    ({"error": ErrorKind.CONNECT, "connect": ("X:C",)}, False, Severity.NO_ALARM, "waits for X:C"),
+    ({"error": ErrorKind.CONNECT}, False, Severity.NO_ALARM, "waits for a channel"),
+    ({"error": ErrorKind.CONNECT, "connect": ("X:C",), "overdue": True}, False, Severity.MAJOR, "waits for X:C"),
+    ({"notifications": ("careful",)}, True, Severity.MINOR, ""),
+    ({"worker": Worker.DEAD, "known": False, "message": "worker died"}, False, Severity.MAJOR, "being started again"),
+    ({"worker": Worker.DEAD, "known": False, "failed": True, "message": "gone"}, False, Severity.MAJOR, "gone"),
+    ({"worker": Worker.INIT, "load_status": LoadStatus.INPROGRESS}, False, Severity.NO_ALARM, "being loaded"),
+    ({"known": False}, False, Severity.NO_ALARM, "its worker is ending"),
+    ({"worker": Worker.STOP, "known": False}, False, Severity.NO_ALARM, "no worker; write OP=EXEC"),
+    (
+        {"load_status": LoadStatus.ERROR, "error": ErrorKind.ERROR, "worker": Worker.STOP, "message": "SyntaxError"},
+        False,
+        Severity.MAJOR,
+        "does not load: SyntaxError",
+    ),
+]
+
+
+def test_R15_OK() -> None:
+    assert is_ok(OK) and is_active(OK) and why_not_ok(OK) == "" and severity(OK) is Severity.NO_ALARM
+
+
+@pytest.mark.parametrize(("wrong", "active", "alarm", "says"), TABLE, ids=lambda v: str(v)[:60])
+def test_R15_what_can_be_wrong(wrong: dict[str, Any], active: bool, alarm: Severity, says: str) -> None:
+    view = replace(OK, **wrong)
+    why = why_not_ok(view)
+    assert (is_active(view), severity(view)) == (active, alarm)
+    assert says in why and is_ok(view) == (says == "") == (why == "")
+
+
+@pytest.mark.parametrize("op", [Op.STOP, Op.PAUSE])
+def test_R15_no_alarm_while_stopped_or_paused_on_purpose(op: Op) -> None:
+    for wrong, *_ in TABLE:
+        assert severity(replace(OK, **{**wrong, "op": op})) is Severity.NO_ALARM
+
+
+def test_R15_WHY_says_since_when() -> None:
+    assert clock(1e9) == "01:46:40Z"
+    assert why_not_ok(replace(OK, op=Op.PAUSE)).endswith("(since 01:45:40Z)")
+    assert why_not_ok(replace(OK, status=Status.RUN)).endswith("(since 01:46:40Z)")
+
+
+def test_R15_every_term_is_dated() -> None:
+    from guardian.core.machine import _SINCE
+
+    assert {term.since for term in TERMS} <= set(_SINCE)
