@@ -70,7 +70,9 @@ class Circuit(VirtualCircuit):
 
     def __init__(self, circuit: Any, client: Any, context: Any) -> None:
         super().__init__(circuit, client, context)
-        client.writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = client.writer.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # as rsrv: a machine that was switched off
         self.outbox = Outbox(self._overflow)
         self.subscription_queue = _Updates(self.outbox)
         self.write_event = _NoWrite()
@@ -124,7 +126,9 @@ class Circuit(VirtualCircuit):
 
     async def end(self) -> None:
         """Drop the subscriptions and the connection, whatever became of it."""
+        specs = list(self.subscriptions)
         await CommonCircuit._on_disconnect(self)
+        self._forget(specs)
         self.abort()
         if self._sender is not None:
             self._sender.cancel()
@@ -231,6 +235,17 @@ class Circuit(VirtualCircuit):
         for number in [number for number, event in events.items() if event.sid in sids]:
             del events[number]
             self.unexpired_updates.pop(number, None)
+        unused = [spec for spec, subs in self.subscriptions.items() if not subs]
+        for spec in unused:
+            del self.subscriptions[spec]
+            self.subscriptions_to_resend.pop(spec, None)
+        self._forget(unused)
+
+    def _forget(self, specs: Sequence[Any]) -> None:
+        """Drop the empty lists that caproto leaves behind; they hold the channels of nodes that are gone."""
+        for spec in specs:
+            if not self.context.subscriptions[spec]:
+                del self.context.subscriptions[spec]
 
     # -- what goes -------------------------------------------------------------------------------------------------
 

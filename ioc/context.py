@@ -133,8 +133,6 @@ class Context(CaprotoContext):
         """Disconnect all clients from these channels. Call it before their names are forgotten."""
         for circuit in list(self.circuits):
             circuit.take_away(channels)
-        for spec in [spec for spec in self.subscriptions if spec.db_entry in channels]:
-            del self.subscriptions[spec]
 
     def _welcome(self, reader: Any, writer: Any) -> None:
         transport = _TransportWrapper(reader, writer)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import random
 import socket
+import struct
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ from guardian.core.interface import ROWS, Kind
 from guardian.enums import ErrorKind, Op, Severity
 from guardian.errors import ExpectedError, InternalError
 from ioc import outbox
+from ioc.node import RowChannel
 from ioc.server import Server
 from tests.ioc.served import FakeNode, RawClient, Served, pv, running, updates
 from tests.support import CaClient, Child, PutRefusedError, ca_env, eventually, free_port, softioc
@@ -445,6 +449,41 @@ def test_a_cleared_channel_leaves_no_subscription(served: Served, node: FakeNode
         assert [type(one) for one in raw.until(ca.ReadNotifyResponse)] == [ca.ReadNotifyResponse]
 
 
+def test_nothing_is_kept_of_nodes_that_went_and_clients_that_left(served: Served) -> None:
+    def channels() -> int:
+        gc.collect()
+        return sum(isinstance(one, RowChannel) for one in gc.get_objects())
+
+    before, connected = channels(), served.circuits
+    with RawClient(served.port) as stays:
+        for _ in range(10):
+            node = served.node()
+            with RawClient(served.port) as leaves:
+                for raw in (stays, leaves):
+                    opened = [raw.channel(pv(node, name)) for name in ("STATE", "SUMMARY", "OP.DESC")]
+                    raw.send(*(channel.subscribe() for channel in opened))
+                    raw.until(ca.EventAddResponse, 3)
+            served.do(served.server.close, node.name)
+            stays.until(ca.ServerDisconnResponse, 3)
+        eventually(lambda: served.circuits == connected + 1, what="the circuit that stays")
+        del node
+        eventually(lambda: channels() == before, what=f"{before} channels again")
+
+
+def test_a_client_that_switches_events_off_gets_the_last_value_later(served: Served, node: FakeNode) -> None:
+    with RawClient(served.port) as raw:
+        channel = raw.channel(pv(node, "STATE"))
+        raw.send(channel.subscribe())
+        raw.until(ca.EventAddResponse)
+        raw.send(ca.EventsOffRequest(), channel.read())
+        raw.until(ca.ReadNotifyResponse)
+        for number in range(100):
+            served.do(node.become, state=f"S{number}")
+        raw.send(ca.EventsOnRequest(), channel.read())
+        events = [one for one in raw.until(ca.ReadNotifyResponse) if isinstance(one, ca.EventAddResponse)]
+        assert [bytes(one.data[0]) for one in events] == [b"S99"]
+
+
 def test_names_and_nodes_are_there_once(served: Served, node: FakeNode) -> None:
     with pytest.raises(InternalError, match="opened twice"):
         served.do(served.server.open, node.name, updates(node.view), 0.0, node.put)
@@ -568,6 +607,25 @@ async def test_a_taken_port_is_never_shared(monkeypatch: pytest.MonkeyPatch) -> 
         await third.stop()
     assert await first.start() == usual  # and it can be started again
     await first.stop()
+
+
+async def test_interfaces_and_beacons_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as repeater:
+        repeater.bind(("127.0.0.1", 0))
+        repeater.setblocking(False)
+        monkeypatch.setenv("EPICS_CAS_INTF_ADDR_LIST", "127.0.0.1")
+        monkeypatch.setenv("EPICS_CAS_BEACON_ADDR_LIST", "127.0.0.1")
+        monkeypatch.setenv("EPICS_CAS_AUTO_BEACON_ADDR_LIST", "NO")
+        monkeypatch.setenv("EPICS_CAS_BEACON_PORT", str(repeater.getsockname()[1]))
+        server = Server(ifo="A")
+        port = await server.start(free_port())
+        beacon = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(repeater, 100), 30)
+        assert struct.unpack(">HHHHII", beacon) == (13, 0, 13, port, 0, 0)
+        with socket.create_connection(("127.0.0.1", port)):
+            pass
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", port))
+        await server.stop()
 
 
 # -- other clients ---------------------------------------------------------------------------------------------------
