@@ -13,6 +13,8 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+from guardian.access.repeater import as_if_repeated
+
 #: CA_OP_CONN_UP, ECA_NORMAL, DBE_VALUE | DBE_ALARM
 UP = 6
 NORMAL = 1
@@ -61,7 +63,10 @@ class Library:
     def __init__(self) -> None:
         from epics import ca
 
-        ca.use_initial_context()
+        with as_if_repeated():
+            ca.use_initial_context()
+            # libca looks for a repeater when it makes its first channel, not before.
+            ca.clear_channel(ca.create_channel("repeater", auto_cb=False))
         self._ca: Any = ca
         # A handle of its own: prototypes set here do not reach what pyepics calls.
         self.call: Any = ctypes.CDLL(ca.libca._name)

@@ -17,20 +17,17 @@ only a server that writes in a task of its own may be later (see :meth:`Channel.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import itertools
-import os
 import re
-import shutil
-import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from epics import ca, dbr
 
+from guardian.access.repeater import as_if_repeated
 from guardian.errors import ExpectedError
 
 STRING, INT, FLOAT, ENUM, CHAR, LONG, DOUBLE = range(7)
@@ -114,7 +111,7 @@ class Session:
         self._keys = itertools.count(1)
         self._channels: dict[int, Channel] = {}
         self.changed = threading.Condition()  # notified after every connection, answer, objection
-        with quiet_repeater():
+        with as_if_repeated():
             ca.initialize_libca()
             self.lib = ca.libca
             # libca looks for a repeater when it makes its first channel, not before.
@@ -375,19 +372,3 @@ def _reason(status: int, context: bytes = b"", name: str = "") -> str:
     """
     words = re.sub(r"^Python exception: \w+ ", "", _text(context)).strip()
     return words if words and words.split(".")[0] != name.split(".", maxsplit=1)[0] else str(ca.message(int(status)))
-
-
-@contextlib.contextmanager
-def quiet_repeater() -> Iterator[None]:
-    """Let libca believe that a CA repeater runs, where there is no program to start one.
-
-    libca tries to bind the repeater port; if it can, it starts ``caRepeater``, and where EPICS is not installed prints
-    four lines about a missing executable. Only beacons need the repeater: without them a client still connects and
-    reconnects, by searching.
-    """
-    with contextlib.ExitStack() as stack:
-        if shutil.which("caRepeater") is None:
-            sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            with contextlib.suppress(OSError, ValueError, OverflowError):
-                sock.bind(("", int(os.environ.get("EPICS_CA_REPEATER_PORT") or 5065)))
-        yield
