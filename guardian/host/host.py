@@ -7,9 +7,8 @@ the settings store, the journal and the log. How nodes are shown is the face's b
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from guardian.errors import ExpectedError
 from guardian.host.face import Face
@@ -17,7 +16,7 @@ from guardian.host.journal import Journal
 from guardian.host.logsink import LogSink
 from guardian.host.node import Node, Surroundings
 from guardian.host.settings import resume
-from guardian.host.site import Site
+from guardian.host.site import Site, pv_names
 from guardian.host.spawner import Event, Spawner
 from guardian.host.store import Store
 from guardian.worker.system import check_name
@@ -34,13 +33,23 @@ class Host:
     Parameters
     ----------
     site : what to run and how. face : what shows the nodes. sink : where log lines go.
+    make_spawner : makes what starts the workers, given the receiver of its events.
     """
 
-    def __init__(self, site: Site, face: Face, sink: LogSink) -> None:
+    def __init__(
+        self,
+        site: Site,
+        face: Face,
+        sink: LogSink,
+        *,
+        make_spawner: Callable[[Callable[[Event], None]], Spawner] = lambda told: Spawner(on_event=told),
+    ) -> None:
         self.site = site
         self._face = face
         self._sink = sink
         self._nodes: dict[str, Node] = {}
+        self._make_spawner = make_spawner
+        self._pvs: dict[str, str] = {}  # every PV with the node that has it
         self._spawner: Spawner | None = None
         self._store: Store | None = None
         self._journal: Journal | None = None
@@ -78,7 +87,7 @@ class Host:
         self._journal = Journal(directory / JOURNAL)
         for warning in self._journal.warnings:
             self._sink.line(NAME, warning, level="WARNING")
-        self._spawner = Spawner(on_event=self._on_spawner)
+        self._spawner = self._make_spawner(self._on_spawner)
         await self._spawner.start()
         self._ticker = asyncio.create_task(self._tick(), name="host ticker")
 
@@ -88,11 +97,15 @@ class Host:
         Raises
         ------
         ExpectedError
-            The name cannot be used, or the node runs already.
+            The name cannot be used, one of its PVs is another node's, or the node runs already.
         """
         check_name(name)
         if name in self._nodes:
-            raise ExpectedError(f"{name} runs already in this host")
+            leaving = self._nodes[name].leaving
+            raise ExpectedError(f"{name} {'is being removed; try again' if leaving else 'runs already in this host'}")
+        pvs = pv_names(self.site, name)
+        if clash := next((pv for pv in pvs if pv in self._pvs), None):
+            raise ExpectedError(f"{name}: its PV {clash} is one of {self._pvs[clash]} already; give it another name")
         assert self._store is not None and self._journal is not None and self._spawner is not None
         stored, warnings = self._store.load(name)
         for warning in warnings:
@@ -115,34 +128,41 @@ class Host:
             paths=self.site.paths,
             limits=self.site.limits,
         )
-        node = self._nodes[name] = Node(name, around, settings, told)
+        node = Node(name, around, settings, told)
         node.begin()
+        self._nodes[name] = node
+        self._pvs.update(dict.fromkeys(pvs, name))
         return node
 
     async def remove(self, name: str) -> None:
-        """Take a node down; its settings stay.
+        """Take a node down; its settings stay. Two may ask for the same, both are answered when it is gone.
 
         Raises
         ------
         ExpectedError
-            There is no such node.
+            There is no such node, or its worker does not end.
         """
         node = self._nodes.get(name)
         if node is None:
             raise ExpectedError(f"{name} does not run in this host; it runs {', '.join(self._nodes) or 'no nodes'}")
         await node.end()
-        del self._nodes[name]
-        assert self._store is not None
-        self._store.leave(name)
+        if self._nodes.get(name) is node:
+            del self._nodes[name]
+            for pv in pv_names(self.site, name):
+                del self._pvs[pv]
+            assert self._store is not None
+            self._store.leave(name)
 
     async def stop(self) -> None:
         """End all nodes and give everything back. Settings stay for the next start."""
         if self._ticker is not None:
             self._ticker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._ticker
-        await asyncio.gather(*(node.end() for node in self._nodes.values()))
+            await asyncio.wait({self._ticker})
+        ends = await asyncio.gather(*(node.end() for node in self._nodes.values()), return_exceptions=True)
+        for fault in filter(None, ends):  # the others and the files must not suffer from it
+            self._sink.line(NAME, str(fault), level="ERROR")
         self._nodes.clear()
+        self._pvs.clear()
         if self._spawner is not None:
             await self._spawner.stop()
         loop = asyncio.get_running_loop()

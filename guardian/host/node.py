@@ -24,18 +24,17 @@ from guardian.core.events import (
     Heard,
     Input,
     Kill,
-    Loaded,
     Now,
     Refused,
     Report,
     Spawn,
     Step,
-    Stop,
     Tell,
 )
 from guardian.core.interface import Vitals
 from guardian.core.view import View
-from guardian.errors import RefusedError
+from guardian.enums import LoadStatus, Worker
+from guardian.errors import ExpectedError, RefusedError
 from guardian.host.face import Face
 from guardian.host.journal import Journal
 from guardian.host.logsink import LogSink
@@ -110,6 +109,11 @@ class Node:
     def view(self) -> View:
         return self._engine.view
 
+    @property
+    def leaving(self) -> bool:
+        """Whether it was told to end."""
+        return self._over
+
     def begin(self) -> None:
         """Show the node and start its worker."""
         self._around.face.open(self.name, self._publisher.first(self.view), time.time(), self.put)
@@ -144,13 +148,17 @@ class Node:
         """The spawner tells of this node's worker."""
         worker = self._worker
         if worker is not None and worker.key == event.key and isinstance(event, (Exited, Failed)):
-            worker.close()
-            self._worker = None
-            self._no_worker.set()
-            self.feed(Gone(gen=worker.gen, reason=event.reason))
+            try:
+                worker.close()  # what it said last counts
+            finally:
+                self._worker = None
+                self._no_worker.set()
+                self.feed(Gone(gen=worker.gen, reason=event.reason))
 
     def tick(self, now_epoch: float) -> None:
         """Once a second: what the host itself measures."""
+        if self._over:
+            return
         exectime_s = 0.0
         if self._worker is not None:
             beat = self._worker.beat()
@@ -164,6 +172,8 @@ class Node:
         Raises
         ------
         TimeoutError
+        ExpectedError
+            The node has left the host meanwhile.
         """
         if condition(self.view):
             return self.view
@@ -173,19 +183,32 @@ class Node:
             return await future
 
     async def end(self) -> None:
-        """The node leaves the host: no worker, no PVs; its settings stay."""
-        self._over = True
-        if self._timer is not None:
-            self._timer.cancel()
-        self._around.face.close(self.name)
-        worker = self._worker
-        if worker is not None:
-            worker.send(Stop())
-            self._loop.call_later(self._around.limits.stop_timeout_s, self._around.spawner.kill, worker.key)
-            async with asyncio.timeout(END_S):
-                await self._no_worker.wait()
-        for _, future in self._waiters:
-            future.cancel()
+        """The node leaves the host: no worker, no PVs; its settings stay. May be asked again while it is under way.
+
+        Raises
+        ------
+        ExpectedError
+            Its worker does not end, not even by force.
+        """
+        if not self._over:
+            self._over = True
+            if self._timer is not None:
+                self._timer.cancel()
+            self._around.face.close(self.name)
+            for _, future in self._waiters:
+                if not future.done():
+                    future.set_exception(ExpectedError(f"{self.name} has left the host"))
+            if self._worker is not None:
+                self._worker.end(self._around.limits.stop_timeout_s)
+        if self._worker is not None:
+            try:
+                async with asyncio.timeout(END_S):
+                    await self._no_worker.wait()
+            except TimeoutError:
+                raise ExpectedError(
+                    f"{self.name}: its worker was killed and is not gone after {END_S:g} s (stuck in the kernel, on a "
+                    "dead disk?). See `ps`, then remove the node again"
+                ) from None
         self._around.sink.line(self.name, "the node has ended")
 
     # --- actions -----------------------------------------------------------------------------------------------
@@ -233,22 +256,14 @@ class Node:
         if isinstance(report, Channels):
             self._pv_total = report.total
             return
-        if isinstance(report, Loaded):
-            self._remember_indices(report)
         self.feed(Heard(gen=gen, report=report))
-
-    def _remember_indices(self, report: Loaded) -> None:
-        """R20: automatic numbers (all negative, and INIT's) are kept for their names for good."""
-        automatic = {s.name: s.index for s in report.facts.states if s.index is not None and s.index < -1}
-        self._settings = replace(self._settings, indices={**self._settings.indices, **automatic})
 
     def _publish(self, step: Step) -> None:
         around, view = self._around, step.view
         around.face.post(self.name, self._publisher.step(step), view.stamp)
         if step.kind not in _QUIET:
-            around.sink.line(
-                self.name, step.text, level=_LEVELS.get(step.kind, "INFO"), stamp_us=round(view.stamp * 1e6)
-            )
+            text = step.text.replace("\n", "\\n")  # a client's words must not look like lines of ours
+            around.sink.line(self.name, text, level=_level(step), stamp_us=round(view.stamp * 1e6))
             around.journal.append({"node": self.name, **event_record(step)})
         self._save(step)
 
@@ -270,9 +285,11 @@ class Node:
             after = replace(after, op_by=step.by, op_at=stamp)
         elif step.kind == "mode":
             after = replace(after, mode_by=step.by, mode_at=stamp)
+        elif step.kind == "load":
+            after = replace(after, indices={**before.indices, **_automatic(step.view)})
         if step.view.event_id >= before.event_id:
             after = replace(after, event_id=step.view.event_id + EVENT_BLOCK)
-        if step.kind == "load" or after != before:
+        if after != before:
             self._settings = after
             self._around.store.save(self.name, after)
 
@@ -298,3 +315,17 @@ class Node:
             elif condition(self.view):
                 self._waiters.remove(waiter)
                 future.set_result(self.view)
+
+
+def _automatic(view: View) -> dict[str, int]:
+    """R20: numbers that were given automatically (those below -1) are kept for their names for good."""
+    states = view.graph.states.values() if view.graph is not None else ()
+    return {s.name: s.index for s in states if s.index is not None and s.index < -1}
+
+
+def _level(step: Step) -> str:
+    if (step.kind == "load" and step.view.load_status is LoadStatus.ERROR) or (
+        step.kind == "worker" and step.view.worker is Worker.DEAD
+    ):
+        return "ERROR"
+    return _LEVELS.get(step.kind, "INFO")

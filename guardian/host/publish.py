@@ -11,7 +11,7 @@ from typing import Any
 
 from guardian.core.events import Step
 from guardian.core.graph import Graph
-from guardian.core.interface import BY_NAME, EVENT, ROWS, Row, Source, Vitals
+from guardian.core.interface import BY_NAME, EVENT, ROWS, Row, Source, Vitals, clip
 from guardian.core.view import View
 from guardian.enums import Severity
 from guardian.host.face import Update
@@ -22,6 +22,8 @@ _VIEW_ROWS = tuple(r for r in ROWS if r.source is Source.VIEW and r is not _SUMM
 _GRAPH_ROWS = tuple(r for r in ROWS if r.source is Source.GRAPH)
 _VITALS_ROWS = tuple(r for r in ROWS if r.source is Source.VITALS)
 _NOTHING: Any = object()
+#: A text in EVENT is not cut to less than so many bytes.
+_KEPT = 100
 
 
 class Publisher:
@@ -38,11 +40,12 @@ class Publisher:
 
     def step(self, step: Step) -> list[Update]:
         """What a step changes; EVENT and SUMMARY always, SUMMARY last."""
-        updates = self._of_view(step.view)
+        left: list[Update] = []
         if step.via is not None:
-            updates.insert(0, Update(_STATUS, step.via, Severity.NO_ALARM))
-        event = EVENT.value(event_record(step))
-        return [*updates[:-1], Update(EVENT, event, Severity.NO_ALARM), updates[-1]]
+            left = [Update(_STATUS, step.via, Severity.NO_ALARM)]
+            self._shown[_STATUS.name] = (step.via, Severity.NO_ALARM)  # so that the view's own STATUS always follows
+        *updates, last = self._of_view(step.view)
+        return [*left, *updates, Update(EVENT, event_text(step), Severity.NO_ALARM), last]
 
     def vitals(self, vitals: Vitals, view: View) -> list[Update]:
         return self._changed(_VITALS_ROWS, vitals, view)
@@ -82,3 +85,14 @@ def event_record(step: Step) -> dict[str, Any]:
         "mode": view.mode.name,
         "worker": view.worker.name,
     }
+
+
+def event_text(step: Step) -> str:
+    """EVENT as JSON that fits its PV: a sentence that is too long is cut, the journal has it whole."""
+    record = event_record(step)
+    text: str = EVENT.value(record)
+    for name in ("text", "by"):
+        while len(text.encode()) > EVENT.size and len(record[name]) > _KEPT:
+            record[name] = clip(record[name], max(_KEPT, len(record[name].encode()) // 2))
+            text = EVENT.value(record)
+    return text

@@ -22,19 +22,23 @@ A site file names the machine and its nodes; all of it is optional but ``nodes``
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
-from guardian.core.interface import PV_TEMPLATE, STRING_BYTES, pv_name
+from guardian.core.interface import BY_NAME, PV_TEMPLATE, STRING_BYTES, pv_name
 from guardian.core.settings import Limits
 from guardian.errors import ExpectedError
 from guardian.host.settings import OnStart
+from guardian.worker.system import check_name
 
 CONTROL_SOCKET = "control.sock"
+MAX_PORT = 65535
 ON_START: tuple[OnStart, ...] = ("resume", "request", "hold")
 
 
@@ -82,39 +86,83 @@ def read_site(path: Path) -> Site:
         Naming the file and every fault in it.
     """
     try:
-        data = tomllib.loads(path.read_text())
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ExpectedError(f"site file {path}: {error.strerror}; give the path of a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ExpectedError(f"site file {path}: {error}") from None
     faults: list[str] = []
     values = _typed(data, _SITE_KEYS, "", faults)
-    policy = _typed(data.get("policy", {}), _POLICY_KEYS, "policy.", faults) if "policy" in data else {}
+    policy = _typed(values.get("policy", {}), _POLICY_KEYS, "policy.", faults)
+    if why := why_not_ifo(values.get("ifo", "")):
+        faults.append(f"ifo: {why}")
     if "pv" in values and (why := why_not_template(values["pv"])):
         faults.append(f"pv: {why}")
+    if values.get("port", 0) > MAX_PORT:
+        faults.append(f"port = {values['port']} is no port, use 0 to {MAX_PORT}")
     if policy.get("on_start", "resume") not in ON_START:
         faults.append(f"policy.on_start = {policy['on_start']!r}; use one of {', '.join(ON_START)}")
-    if not values.get("nodes"):
-        faults.append('nodes is missing; write nodes = ["NODE", ...]')
+    faults += _node_faults(values.get("nodes", [])) if "nodes" in values or "nodes" not in data else ()
     if faults:
         raise ExpectedError(f"site file {path}: " + "; ".join(faults))
-    return _site(values, policy, path.resolve().parent)
+    site = _site(values, policy, path.resolve().parent)
+    if clashes := _clashes(site):
+        raise ExpectedError(f"site file {path}: " + "; ".join(clashes))
+    return site
+
+
+def pv_names(site: Site, node: str) -> list[str]:
+    """All PVs of a node."""
+    return [pv_name(site.pv, ifo=site.ifo, node=node, name=row) for row in BY_NAME]
+
+
+def why_not_ifo(ifo: str) -> str | None:
+    """Why PV names cannot begin like this; None if they can."""
+    if len(ifo.encode()) > STRING_BYTES:
+        return f"{ifo!r} is too long, {STRING_BYTES} characters fit"
+    return None if _is_name(ifo) else f"{ifo!r} cannot be a part of PV names; use plain characters without spaces"
 
 
 def why_not_template(template: str) -> str | None:
     """Why PV names cannot be built with this template; None if they can."""
     try:
-        name = pv_name(template, ifo="X1", node="N" * 30, name="LOAD_STATUS")
-        other = pv_name(template, ifo="X1", node="M", name="OP")
-    except (KeyError, IndexError, ValueError) as error:
-        return f"{template!r} cannot be filled ({error!r}); it knows {{ifo}}, {{node}} and {{name}}"
-    if "{node}" not in template or "{name}" not in template or name == other:
-        return f"{template!r} gives different PVs the same name; it needs {{node}} and {{name}}"
-    return None if name.isascii() and " " not in name else f"{template!r} gives {name!r}, which is no PV name"
+        parts = [part[1:] for part in Formatter().parse(template) if part[1] is not None]
+    except ValueError as error:
+        return f"{template!r} cannot be filled ({error})"
+    if odd := [name for name, how, conversion in parts if name not in ("ifo", "node", "name") or how or conversion]:
+        return f"{template!r} cannot be filled at {', '.join(map(repr, odd))}; write {{ifo}}, {{node}} and {{name}}"
+    if missing := [f"{{{name}}}" for name in ("node", "name") if name not in [part[0] for part in parts]]:
+        return f"{template!r} gives different PVs the same name; it needs {' and '.join(missing)}"
+    name = pv_name(template, ifo="X1", node="NODE", name="STATE")
+    return None if _is_name(name) else f"{template!r} gives {name!r}, which is no PV name"
 
 
-def with_paths(site: Site, paths: tuple[str, ...]) -> Site:
-    return replace(site, paths=tuple(dict.fromkeys((*site.paths, *paths))))
+def _is_name(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+def _node_faults(nodes: list[str]) -> list[str]:
+    if not nodes:
+        return ['nodes is missing; write nodes = ["NODE", ...]']
+    faults = []
+    for node in nodes:
+        try:
+            check_name(node)
+        except ExpectedError as error:
+            faults.append(f"nodes: {error}")
+    return faults
+
+
+def _clashes(site: Site) -> list[str]:
+    """Two nodes with one PV: M and M_LOAD both have M_LOAD_STATUS."""
+    seen: dict[str, str] = {}
+    found = []
+    for node in site.nodes:
+        mine = pv_names(site, node)
+        if clash := next((pv for pv in mine if pv in seen), None):
+            found.append(f"nodes: {node} and {seen[clash]} would both have the PV {clash}; rename one, or change pv")
+        seen.update(dict.fromkeys(mine, node))
+    return found
 
 
 _SITE_KEYS: dict[str, type | tuple[type, ...]] = {
@@ -148,12 +196,12 @@ def _typed(data: Mapping[str, Any], keys: Mapping[str, Any], where: str, faults:
             faults.append(f"{where}{key} = {value!r} is of the wrong type")
         elif isinstance(value, list) and not all(isinstance(v, str) for v in value):
             faults.append(f"{where}{key} = {value!r} must list texts")
-        elif isinstance(value, (int, float)) and value < 0:
-            faults.append(f"{where}{key} = {value!r} is negative")
+        elif isinstance(value, (int, float)) and (value < 0 or math.isnan(value)):
+            faults.append(f"{where}{key} = {value!r}; use a number that is not negative")
+        elif value == "" and key not in ("ifo", "site"):
+            faults.append(f"{where}{key} is empty; leave it out, or say something")
         else:
             good[key] = value
-    if (ifo := good.get("ifo")) and len(ifo.encode()) > STRING_BYTES:
-        faults.append(f"{where}ifo = {ifo!r} is too long")
     return good
 
 

@@ -1,7 +1,8 @@
 """The host's end of one worker process: its link, its log pipe, its beat page. It starts one and talks to it.
 
-Nothing here blocks: what a worker does not read yet waits in a buffer, what it says is read as it comes. A worker
-that lets the buffer run full is beyond help and is killed.
+Nothing here blocks: what a worker does not read yet waits in a buffer, what it says is read a piece a turn, so that one
+that never stops talking leaves the host time for the others. A worker that lets the buffer run full, says what is no
+message, or closes its link and stays, is beyond help and is killed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from guardian.core.events import Report
+from guardian.core.events import Report, Stop
 from guardian.errors import LinkError
 from guardian.host.logs import LogReader, open_pipe
 from guardian.host.logsink import LogSink
@@ -25,8 +26,12 @@ from guardian.worker.beat import Beat, BeatReader, create_page
 ENTRY = "guardian.worker.process:main"
 #: Bytes of commands that may wait for a worker which does not read.
 BUFFER_BYTES = 1 << 20
+#: Bytes of reports taken in one turn of the loop.
+READ_BYTES = 4096
 #: What a worker gets to say where it stands before it is killed, in seconds.
 LAST_WORDS_S = 0.1
+#: What a worker that has closed its link gets to end by itself, in seconds.
+UNLINKED_S = 1.0
 #: See ``guardian.worker.process.DUMP_SIGNAL``; named here so that the host does not import what the worker needs.
 DUMP_SIGNAL = signal.SIGRTMIN + 4
 
@@ -36,7 +41,8 @@ class WorkerHandle:
 
     Parameters
     ----------
-    key : its name at the spawner, "NODE#3". report : called with each report. lost : called when the link is damaged.
+    gen : its generation. Its name at the spawner is "NODE#GEN". report : called with the generation a report names, and
+        the report.
     """
 
     def __init__(
@@ -51,11 +57,14 @@ class WorkerHandle:
     ) -> None:
         self.gen = gen
         self.key = f"{node}#{gen}"
+        self._node = node
+        self._sink = sink
         self._loop = asyncio.get_running_loop()
         self._spawner = spawner
         self._report = report
         self._lines = link.Lines()
         self._waiting = bytearray()
+        self._kills: list[asyncio.TimerHandle] = []  # must not outlive it: a later worker may have the same key
         with contextlib.ExitStack() as ours_or_none, contextlib.ExitStack() as theirs:
             self._sock, their_sock = socket.socketpair()
             ours_or_none.callback(self._sock.close)
@@ -86,17 +95,30 @@ class WorkerHandle:
     def kill(self) -> None:
         """End it with force, after it has told its log where it stands."""
         self._spawner.kill(self.key, DUMP_SIGNAL)
-        self._loop.call_later(LAST_WORDS_S, self._spawner.kill, self.key)
+        self._kill_in(LAST_WORDS_S)
+
+    def end(self, timeout_s: float) -> None:
+        """Tell it to stop, and end it with force if it has not done so in time."""
+        self.send(Stop())
+        self._kill_in(timeout_s)
 
     def beat(self) -> Beat:
         return self._beat.read()
 
     def close(self) -> None:
         """The process is gone: take what it said last, and give everything back."""
-        self._readable()
-        self._shut()
-        self._log.close()
-        self._beat.close()
+        for timer in self._kills:
+            timer.cancel()
+        try:
+            while self._read():
+                pass
+        finally:
+            self._shut()
+            self._log.close()
+            self._beat.close()
+
+    def _kill_in(self, delay_s: float) -> None:
+        self._kills.append(self._loop.call_later(delay_s, self._spawner.kill, self.key))
 
     def _shut(self) -> None:
         if self._sock.fileno() >= 0:
@@ -118,27 +140,33 @@ class WorkerHandle:
         self._loop.remove_writer(self._sock)
 
     def _readable(self) -> None:
-        while self._sock.fileno() >= 0:
-            try:
-                data = self._sock.recv(65536)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if not data:
-                self._shut()
-                return
-            self._take(data)
+        if not self._read() and self._sock.fileno() < 0:
+            self._kill_in(UNLINKED_S)  # nothing can be told to it any more
+
+    def _read(self) -> bool:
+        """Take what one read gives; False if there is nothing (more)."""
+        if self._sock.fileno() < 0:
+            return False
+        try:
+            data = self._sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self._shut()
+            return False
+        self._take(data)
+        return True
 
     def _take(self, data: bytes) -> None:
         try:
             for line in self._lines.feed(data):
-                gen, report = link.decode(line)
-                self._report(gen, report)
-        except LinkError:
+                self._report(*link.decode(line))
+        except (LinkError, RecursionError) as error:
+            self._sink.line(self._node, f"worker {self.gen} is killed: {error}", level="ERROR")
             self._shut()
             self._spawner.kill(self.key)
-            raise
 
 
 def worker_environ(values: Mapping[str, Any]) -> dict[str, str]:

@@ -1,0 +1,152 @@
+"""A face made of dicts: what `ioc/server.py` is to Channel Access clients, for tests that need no network.
+
+It keeps every post in order, and looks at each the way the most careful client would: one step is one consistent moment
+(SUMMARY and the rows say the same), in the promised order, under an id that rises by one (R23). What is wrong stands in
+``faults``, because an exception in here would hit the host and not the test.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from guardian.core.interface import BY_NAME
+from guardian.enums import Connect, ErrorKind, Mode, Op, Status, Worker
+from guardian.host.face import Put, Update
+
+#: What a step shows first, in this order (design, section 3).
+HEAD = ("STATUS", "STALLED", "TARGET", "REQUEST", "STATE")
+
+
+class Post(NamedTuple):
+    """One value of one PV. ``batch`` counts the calls of `post`."""
+
+    batch: int
+    node: str
+    row: str
+    value: Any
+    severity: int
+    stamp: float
+
+
+class DictFace:
+    """A :class:`guardian.host.face.Face`."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, dict[str, Any]] = {}
+        self.severities: dict[str, dict[str, int]] = {}
+        self.posts: list[Post] = []
+        self.faults: list[str] = []
+        self._puts: dict[str, Put] = {}
+        self._ids: dict[str, int] = {}
+        self._batch = 0
+
+    # --- what the host calls
+
+    def open(self, node: str, updates: Sequence[Update], stamp: float, put: Put) -> None:
+        if node in self.values:
+            raise KeyError(f"{node}: opened twice")
+        self.values[node], self.severities[node], self._puts[node] = {}, {}, put
+        missing = set(BY_NAME) - {update.row.name for update in updates}
+        if missing:
+            self.faults.append(f"{node}: opened without {sorted(missing)}")
+        self._ids[node] = json.loads(next(u.value for u in updates if u.row.name == "SUMMARY"))["id"]
+        self._take(node, updates, stamp)
+
+    def post(self, node: str, updates: Sequence[Update], stamp: float) -> None:
+        names = [update.row.name for update in updates]
+        self._take(node, updates, stamp)
+        if "SUMMARY" in names or "EVENT" in names:
+            self._check_step(node, names)
+        elif any(BY_NAME[name].source.value != "vitals" for name in names):
+            self.faults.append(f"{node}: {names} without SUMMARY")
+
+    def close(self, node: str) -> None:
+        del self.values[node], self.severities[node], self._puts[node]
+
+    # --- what tests ask
+
+    def __getitem__(self, node: str) -> dict[str, Any]:
+        """Row to value, as a client would read them now."""
+        return self.values[node]
+
+    def put(self, node: str, row: str, value: Any, by: str = "tester@test") -> None:
+        self._puts[node](row, value, by)
+
+    def seen(self, node: str, row: str) -> list[Any]:
+        """Every value that was posted, oldest first."""
+        return [post.value for post in self.posts if post.node == node and post.row == row]
+
+    def events(self, node: str) -> list[dict[str, Any]]:
+        return [json.loads(text) for text in self.seen(node, "EVENT")[1:]]
+
+    def batches(self, node: str) -> list[list[Post]]:
+        """The steps of a node, each a list of posts in order."""
+        found: dict[int, list[Post]] = {}
+        for post in self.posts:
+            if post.node == node:
+                found.setdefault(post.batch, []).append(post)
+        return list(found.values())
+
+    # --- inside
+
+    def _take(self, node: str, updates: Sequence[Update], stamp: float) -> None:
+        self._batch += 1
+        for update in updates:
+            name = update.row.name
+            self.values[node][name] = update.value
+            self.severities[node][name] = update.severity
+            self.posts.append(Post(self._batch, node, name, update.value, update.severity, stamp))
+
+    def _check_step(self, node: str, names: list[str]) -> None:
+        now = self.values[node]
+        summary, event = json.loads(now["SUMMARY"]), json.loads(now["EVENT"])
+        wrong = [
+            f"{key}: SUMMARY {summary[key]!r}, PV {value!r}"
+            for key, value in _rows(now).items()
+            if summary[key] != value
+        ]
+        wrong += [
+            f"{key}: SUMMARY {summary[key]!r}, EVENT {event[key]!r}"
+            for key in set(summary) & set(event) - {"by"}
+            if summary[key] != event[key]
+        ]
+        if names[-2:] != ["EVENT", "SUMMARY"]:
+            wrong.append(f"the last two are {names[-2:]}")
+        places = [
+            HEAD.index(group) if (group := name.split("_")[0]) in HEAD else len(HEAD)
+            for name in names
+            if name not in ("STATE_TIME", "STATES_N")
+        ]
+        if places != sorted(places):
+            wrong.append(f"the order is {names}")
+        if summary["id"] != self._ids[node] + 1:
+            wrong.append(f"event {summary['id']} after {self._ids[node]}")
+        for alias in ("STATE", "TARGET", "REQUEST", "NOMINAL"):
+            if now[alias] != now[f"{alias}_S"]:
+                wrong.append(f"{alias} {now[alias]!r}, {alias}_S {now[f'{alias}_S']!r}")
+        self._ids[node] = summary["id"]
+        self.faults += [f"{node}, event {summary['id']}: {text}" for text in wrong]
+
+
+def _rows(now: dict[str, Any]) -> dict[str, Any]:
+    """What SUMMARY must say, read from the other PVs."""
+    error = ErrorKind(now["ERROR"])
+    return {
+        "request": now["REQUEST"],
+        "request_id": now["REQUEST_ID"],
+        "by": now["REQUEST_BY"],
+        "state": now["STATE"],
+        "target": now["TARGET"],
+        "status": Status(now["STATUS"]).name,
+        "stalled": bool(now["STALLED"]),
+        "op": Op(now["OP"]).name,
+        "mode": Mode(now["MODE"]).name,
+        "manager": now["MANAGER"],
+        "worker": Worker(now["WORKER"]).name,
+        "error": error.name,
+        "connect": [name for name in now["CONNECT_S"].split(", ") if name] if now["CONNECT"] == Connect.LOST else [],
+        "notification": bool(now["NOTIFICATION"]),
+        "ok": bool(now["OK"]),
+    }

@@ -1,0 +1,156 @@
+"""The site file: what it may say, and that every fault in it is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from guardian.core.interface import BY_NAME
+from guardian.core.settings import Limits
+from guardian.errors import ExpectedError
+from guardian.host.site import Site, default_state_dir, pv_names, read_site, why_not_ifo, why_not_template
+
+FULL = """
+ifo = "X1"
+site = "LAB"
+nodes = ["SUS_MC1", "IMC_LOCK", "SUS_MC1"]
+path = ["nodes", "/opt/nodes"]
+port = 0
+pv = "LAB:{node}:{name}"
+state_dir = "state"
+log = "guardian.log"
+
+[policy]
+on_start = "hold"
+resume_within = 60
+redirect_timeout = 3.5
+stop_timeout = 2
+restarts = 0
+restart_window = 10
+"""
+
+
+def read(folder: Path, text: str) -> Site:
+    file = folder / "x1.toml"
+    file.write_text(text)
+    return read_site(file)
+
+
+def faults(folder: Path, text: str) -> str:
+    with pytest.raises(ExpectedError) as caught:
+        read(folder, text)
+    assert "x1.toml" in str(caught.value)
+    return str(caught.value)
+
+
+def test_all_that_a_site_file_says(tmp_path: Path) -> None:
+    site = read(tmp_path, FULL)
+    assert (site.ifo, site.site, site.nodes, site.port) == ("X1", "LAB", ("SUS_MC1", "IMC_LOCK"), 0)
+    assert site.paths == (str(tmp_path / "nodes"), "/opt/nodes")
+    assert (site.state_dir, site.log) == (tmp_path / "state", tmp_path / "guardian.log")
+    assert site.control_socket == tmp_path / "state" / "control.sock"
+    assert (site.on_start, site.resume_within_s) == ("hold", 60.0)
+    assert site.limits == Limits(redirect_timeout_s=3.5, stop_timeout_s=2, restarts=0, restart_window_s=10)
+    assert "LAB:IMC_LOCK:STATE" in pv_names(site, "IMC_LOCK")
+
+
+def test_nodes_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/var/tmp/xdg")
+    site = read(tmp_path, 'nodes = ["SUS"]')
+    assert (site.ifo, site.port, site.log, site.fresh) == ("", None, None, False)
+    assert site.state_dir == Path("/var/tmp/xdg/guardian/default") == default_state_dir("")
+    assert "GRD-SUS_STATE" in pv_names(site, "SUS")  # an empty IFO takes its colon along
+    assert len(pv_names(site, "SUS")) == len(BY_NAME)
+    assert read(tmp_path, 'nodes = ["SUS"]\nifo = "X1"').state_dir == default_state_dir("X1")
+
+
+def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
+    told = faults(
+        tmp_path,
+        'nodes = ["SUS", "lower", "HOST_A"]\nifo = 5\nport = 70000\npv = "{node}"\nspeed = 3\nlog = ""\n'
+        '[policy]\nrestarts = -1\non_start = "again"\nresume_within = nan\nfoo = 1',
+    )
+    for word in (
+        "'lower'",
+        "'HOST_A'",
+        "ifo = 5",
+        "70000",
+        "pv:",
+        "speed is unknown",
+        "log is empty",
+        "policy.restarts = -1",
+        "'again'",
+        "resume, request, hold",
+        "policy.resume_within = nan",
+        "policy.foo",
+    ):
+        assert word in told, word
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "nodes is missing"),
+        ("nodes = []", "nodes is missing"),
+        ("nodes = [", "Invalid value"),
+        ('nodes = "SUS"', "nodes = 'SUS' is of the wrong type"),
+        ("nodes = [1, 2]", "must list texts"),
+        ('nodes = [["SUS"]]', "must list texts"),
+        ('nodes = ["SUS"]\nport = true', "port = True is of the wrong type"),
+        ('nodes = ["SUS"]\nport = 5064.0', "wrong type"),
+        ('nodes = ["SUS"]\nport = -1', "not negative"),
+        ('nodes = ["SUS"]\npolicy = 5', "policy = 5 is of the wrong type"),
+        ('nodes = ["SUS"]\n[policy]\non_start = 1', "policy.on_start = 1 is of the wrong type"),
+        ('nodes = ["SUS"]\n[policy]\nrestarts = 1.5', "wrong type"),
+        ('nodes = ["SUS"]\nnodes = ["IMC"]', "overwrite"),
+        ('nodes = ["SUS"]\nifo = "X 1"', "ifo: 'X 1'"),
+        ('nodes = ["SUS"]\nifo = "' + "X" * 40 + '"', "too long"),
+        ('nodes = ["M", "M_LOAD"]', "M_LOAD and M would both have the PV GRD-M_LOAD_STATUS"),
+    ],
+)
+def test_one_fault(tmp_path: Path, text: str, says: str) -> None:
+    assert says in faults(tmp_path, text)
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    for path, says in ((tmp_path / "missing.toml", "No such file"), (tmp_path, "directory")):
+        with pytest.raises(ExpectedError, match=says):
+            read_site(path)
+    (tmp_path / "latin.toml").write_bytes(b'nodes = ["\xe9"]')
+    with pytest.raises(ExpectedError, match="utf-8"):
+        read_site(tmp_path / "latin.toml")
+
+
+@pytest.mark.parametrize("template", ["{ifo}:GRD-{node}_{name}", "LAB:{node}:{name}", "{node}.{name}"])
+def test_templates_that_work(template: str) -> None:
+    assert why_not_template(template) is None
+
+
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        ("{ifo}:{node}", "needs {name}"),
+        ("{name}", "needs {node}"),
+        ("GRD", "needs {node} and {name}"),
+        ("{{node}}_{name}", "needs {node}"),  # an escape: the same for every node
+        ("{node:.3}_{name}", "cannot be filled"),  # SUS_MC1 and SUS_MC2 would be one
+        ("{node}_{name:5}", "cannot be filled"),  # spaces behind OP
+        ("{node!r}_{name}", "cannot be filled"),
+        ("{ifo.x}{node}{name}", "cannot be filled"),
+        ("{0}{node}{name}", "cannot be filled"),
+        ("{}{node}{name}", "cannot be filled"),
+        ("{prefix}{node}{name}", "cannot be filled"),
+        ("{node", "cannot be filled"),
+        ("{node} {name}", "no PV name"),
+        ("{node}\t{name}", "no PV name"),
+        ("\u00b5{node}_{name}", "no PV name"),
+    ],
+)
+def test_templates_that_do_not(template: str, says: str) -> None:
+    assert says in (why_not_template(template) or "")
+
+
+def test_ifo() -> None:
+    assert why_not_ifo("") is None and why_not_ifo("X1") is None
+    assert why_not_ifo("X\n1") and why_not_ifo("\u00b5") and why_not_ifo("X" * 40)
