@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from guardian._version import __version__
-from guardian.cli.output import FAILED, OK, complain
+from guardian.cli.output import FAILED, OK, WRONG_CALL, complain
 from guardian.errors import ExpectedError
 from guardian.host.control import ask
 from guardian.host.site import CONTROL_SOCKET, default_state_dir, read_site
@@ -24,7 +24,7 @@ _DONE = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Send an order to a host on this machine. Exit code 1: the host refuses, or none answers."""
+    """Send an order to a host on this machine. Exit code 1: the host refuses, or none answers; 2: a bad site file."""
     parser = argparse.ArgumentParser(prog="guardctrl", description="Orders for a host that runs on this machine.")
     parser.add_argument("--version", action="version", version=__version__)
     where = parser.add_mutually_exclusive_group()
@@ -43,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         socket = _socket(options)
+    except ExpectedError as error:
+        complain("guardctrl", str(error))
+        return WRONG_CALL
+    try:
         if options.do == "list":
             _show(ask(socket, {"do": "list"})["nodes"], as_json=options.json)
             return OK

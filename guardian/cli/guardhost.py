@@ -8,7 +8,7 @@ from pathlib import Path
 
 from guardian._version import __version__
 from guardian.cli.output import WRONG_CALL, complain
-from guardian.cli.run import add_host_options, run, with_options
+from guardian.cli.run import add_host_options, ifo_of, run, with_options
 from guardian.errors import ExpectedError
 from guardian.host.site import Site, default_state_dir, read_site
 from guardian.worker.system import check_name
@@ -28,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.site:
             site = read_site(options.site)
         else:
-            site = Site(nodes=tuple(dict.fromkeys(options.nodes)), state_dir=default_state_dir(options.ifo))
+            ifo = ifo_of(options)
+            site = Site(ifo=ifo, nodes=tuple(dict.fromkeys(options.nodes)), state_dir=default_state_dir(ifo))
         for name in site.nodes:
             check_name(name)
     except ExpectedError as error:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from guardian._version import __version__
 from guardian.cli.output import WRONG_CALL, complain
-from guardian.cli.run import add_host_options, run, with_options
+from guardian.cli.run import add_host_options, ifo_of, run, with_options
 from guardian.errors import ExpectedError
 from guardian.host.site import Site, default_state_dir
 from guardian.worker.system import find
@@ -20,9 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=__version__)
     add_host_options(parser)
     options = parser.parse_args(argv)
-    name = "-".join(filter(None, (options.ifo, options.node)))
-    site = with_options(Site(nodes=(options.node,), state_dir=default_state_dir(name)), options)
     try:
+        ifo = ifo_of(options)
+        name = "-".join(filter(None, (ifo, options.node)))
+        site = with_options(Site(ifo=ifo, nodes=(options.node,), state_dir=default_state_dir(name)), options)
         find(options.node, site.paths)
     except ExpectedError as error:
         complain("guardian", str(error))

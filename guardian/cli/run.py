@@ -21,7 +21,7 @@ from guardian.errors import ExpectedError, GuardianError
 from guardian.host.control import Control
 from guardian.host.host import Host
 from guardian.host.logsink import LogSink
-from guardian.host.site import Site
+from guardian.host.site import MAX_PORT, Site, why_not_ifo
 from guardian.worker.system import search_paths
 
 CA_PORT = 5064
@@ -29,7 +29,7 @@ CA_PORT = 5064
 
 def add_host_options(parser: argparse.ArgumentParser) -> None:
     """The options that every command which runs a host has."""
-    parser.add_argument("--ifo", default=os.environ.get("IFO", ""), help="first part of every PV name (default: $IFO)")
+    parser.add_argument("--ifo", type=_ifo, help="first part of every PV name (default: the site file's, else $IFO)")
     parser.add_argument(
         "--path", action="append", default=[], metavar="DIR", help="folder with modules; may be repeated"
     )
@@ -42,18 +42,37 @@ def add_host_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port < 65536:
-        raise argparse.ArgumentTypeError(f"{text} is no port, use 0 to 65535")
-    return port
+    if not text.isdecimal() or int(text) > MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port, use 0 to {MAX_PORT}")
+    return int(text)
+
+
+def _ifo(text: str) -> str:
+    if why := why_not_ifo(text):
+        raise argparse.ArgumentTypeError(why)
+    return text
+
+
+def ifo_of(options: argparse.Namespace) -> str:
+    """What the command line says, else $IFO.
+
+    Raises
+    ------
+    ExpectedError
+    """
+    ifo: str = os.environ.get("IFO", "") if options.ifo is None else options.ifo
+    if why := why_not_ifo(ifo):
+        raise ExpectedError(f"$IFO: {why}")
+    return ifo
 
 
 def with_options(site: Site, options: argparse.Namespace) -> Site:
     """The site with what the command line says on top."""
+    ifo = site.ifo if options.ifo is None else options.ifo
     changes = {
-        "ifo": options.ifo or site.ifo,
+        "ifo": ifo,
         "site": site.site or os.environ.get("SITE", ""),
-        "paths": search_paths([*options.path, *site.paths], ifo=options.ifo or site.ifo) or (os.getcwd(),),
+        "paths": search_paths([*options.path, *site.paths], ifo=ifo) or (os.getcwd(),),
         "fresh": options.fresh,
         "port": site.port if options.port is None else options.port,
         "state_dir": options.state_dir or site.state_dir,
@@ -117,8 +136,9 @@ async def _first_load(command: str, host: Host, names: Sequence[str], stop: asyn
     await asyncio.wait([ended, *loads], return_when=asyncio.FIRST_COMPLETED)
     for task in (ended, *loads):
         task.cancel()
+    await asyncio.gather(ended, *loads, return_exceptions=True)
     for name in names:
-        if host[name].view.load_status is LoadStatus.ERROR:
+        if name in host and host[name].view.load_status is LoadStatus.ERROR:
             complain(command, host[name].view.message)
             return WRONG_CALL
     return OK

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import pwd
 import socket
+import stat
 import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -22,6 +24,8 @@ from guardian.core.events import SetOp
 from guardian.enums import Op
 from guardian.errors import ExpectedError
 from guardian.host.host import Host
+
+_log = logging.getLogger(__name__)
 
 #: Longest path of a unix socket, without the closing NUL.
 PATH_BYTES = 107
@@ -35,6 +39,7 @@ class Control:
         self._host = host
         self._path = host.site.control_socket
         self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Listen. A socket left behind by a dead host is taken over.
@@ -42,48 +47,69 @@ class Control:
         Raises
         ------
         ExpectedError
-            The path is too long, or cannot be made.
+            The path is too long, cannot be made, or another host answers there.
         """
         if len(os.fsencode(self._path)) > PATH_BYTES:
             raise ExpectedError(f"control socket {self._path}: the path is too long; give a shorter --state-dir")
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
-        before = os.umask(0o177)
+        sock = socket.socket(socket.AF_UNIX)
         try:
-            self._server = await asyncio.start_unix_server(self._serve, self._path, limit=LINE_BYTES)
+            _make_room(self._path)
+            sock.bind(os.fspath(self._path))
+            self._path.chmod(0o600)  # before it listens, so nobody was ever let in
+            self._server = await asyncio.start_unix_server(self._serve, sock=sock, limit=LINE_BYTES)
         except OSError as error:
-            raise ExpectedError(f"control socket {self._path}: {error.strerror}") from None
-        finally:
-            os.umask(before)
+            sock.close()
+            raise ExpectedError(
+                f"control socket {self._path}: {error.strerror}; give another directory with --state-dir"
+            ) from None
+        except ExpectedError:
+            sock.close()
+            raise
 
     async def stop(self) -> None:
+        """Let no one in any more, and let go of those who are."""
         if self._server is not None:
             self._server.close()
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 self._path.unlink()
+            for task in self._clients:
+                task.cancel()
+            await asyncio.gather(*self._clients, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._clients.add(task)
         by = _peer(writer)
         try:
-            while line := await reader.readline():
+            while line := await _line(reader):
                 answer = await self._answer(line, by)
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
-        except (ConnectionError, ValueError):
-            pass  # the client went away, or sent a line without end
+                if not line.endswith(b"\n"):
+                    break  # too long, or torn: what would follow is no order either
+        except ConnectionError:
+            pass  # the client went away
+        except asyncio.CancelledError:
+            pass  # the host ends; a task of a stream that ends by cancellation is logged as a fault
         finally:
+            self._clients.discard(task)
             writer.close()
 
     async def _answer(self, line: bytes, by: str) -> dict[str, Any]:
         try:
             order = json.loads(line)
-            do = self._ORDERS[order["do"]]
-            return {"ok": True, **await do(self, str(order.get("node", "")), by)}
-        except ExpectedError as error:
-            return {"ok": False, "error": str(error)}
-        except (ValueError, KeyError, TypeError):
+            do, node = self._ORDERS[order["do"]], str(order.get("node", ""))
+        except (ValueError, KeyError, TypeError, RecursionError):
             known = ", ".join(self._ORDERS)
             return {"ok": False, "error": f"{line[:80]!r} is no order; known are {known}"}
+        try:
+            return {"ok": True, **await do(self, node, by)}
+        except ExpectedError as error:
+            return {"ok": False, "error": str(error)}
+        except Exception as error:  # whoever asked must hear of it
+            _log.exception("the order %r failed", line[:80])
+            return {"ok": False, "error": f"{order['do']} {node}: {type(error).__name__}: {error}; please report it"}
 
     # --- orders ------------------------------------------------------------------------------------------------
 
@@ -134,6 +160,42 @@ def _facts(host: Host, name: str) -> dict[str, Any]:
     }
 
 
+def _make_room(path: Path) -> None:
+    """Remove the socket of a host that is dead.
+
+    Raises
+    ------
+    ExpectedError
+        A host answers there, or it is something else.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ExpectedError(f"control socket {path}: something else has that name; move it away")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+        except BlockingIOError:
+            pass  # somebody listens, and is busy
+    raise ExpectedError(
+        f"control socket {path}: another host answers there; stop it, or give this one another --state-dir"
+    )
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    """The next line. In the place of one that is too long stands a remark without newline, which is no order."""
+    try:
+        return await reader.readline()
+    except ValueError:
+        return b"(a line of more than %d bytes)" % LINE_BYTES
+
+
 def _peer(writer: asyncio.StreamWriter) -> str:
     """Who is at the other end: told by the kernel, so it can be trusted."""
     sock = writer.get_extra_info("socket")
@@ -159,7 +221,11 @@ def ask(path: Path, order: dict[str, Any], timeout_s: float = 15.0) -> dict[str,
             sock.sendall(json.dumps(order).encode() + b"\n")
             with sock.makefile("rb") as file:
                 line = file.readline()
-        answer: dict[str, Any] = json.loads(line)
+        if not line:
+            raise ExpectedError(f"the host behind {path} ended before it answered; see its log")
+        answer: Any = json.loads(line)
+        if not isinstance(answer, dict):
+            raise ValueError(f"it said {line[:80]!r}")
     except TimeoutError:
         raise ExpectedError(f"the host behind {path} did not answer within {timeout_s:g} s") from None
     except (OSError, ValueError) as error:

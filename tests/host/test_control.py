@@ -1,0 +1,282 @@
+"""The control socket: who may use it, what it answers to orders and to nonsense, and `ask` at its other end."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+import socket
+import stat
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from guardian.core.events import Stop
+from guardian.enums import Op, Worker
+from guardian.errors import ExpectedError
+from guardian.host.control import LINE_BYTES, Control, ask
+from tests.host.house import House, house
+
+
+class Client:
+    """A connection that sends what it likes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def says(self, line: bytes) -> dict[str, Any]:
+        self.writer.write(line + b"\n")
+        answer: dict[str, Any] = json.loads(await asyncio.wait_for(self.reader.readline(), 20))
+        return answer
+
+    async def order(self, do: str, node: str = "") -> dict[str, Any]:
+        return await self.says(json.dumps({"do": do, "node": node}).encode())
+
+
+@pytest.fixture
+async def home(tmp_path: Path) -> AsyncIterator[House]:
+    async with house(tmp_path) as made:
+        control = Control(made.host)
+        await control.start()
+        yield made
+        await control.stop()
+        assert not made.site.control_socket.exists()
+
+
+async def connect(home: House) -> Client:
+    return Client(*await asyncio.open_unix_connection(home.site.control_socket))
+
+
+@pytest.fixture
+async def client(home: House) -> AsyncIterator[Client]:
+    made = await connect(home)
+    yield made
+    made.writer.close()
+
+
+async def test_the_orders(home: House, client: Client) -> None:
+    assert await client.order("create", "SUS") == {"ok": True, "node": "SUS"}
+    await home.settled(home.host["SUS"])
+    (facts,) = (await client.order("list"))["nodes"]
+    assert facts == {
+        "node": "SUS",
+        "state": "ALIGNED",
+        "request": "ALIGNED",
+        "status": "DONE",
+        "op": "EXEC",
+        "mode": "AUTO",
+        "worker": "RUN",
+        "ok": True,
+        "why": "",
+    }
+    assert (await client.order("stop", "SUS"))["ok"]
+    await home.reached(home.host["SUS"], lambda v: v.worker is Worker.STOP)
+    (record,) = await home.journal(kind="op")
+    assert record["by"] == f"{getpass.getuser()} (guardctrl)"  # told by the kernel
+    assert (await client.order("start", "SUS"))["ok"]
+    await home.settled(home.host["SUS"])
+    assert (await client.order("destroy", "SUS"))["ok"]
+    assert (await client.order("list"))["nodes"] == []
+
+
+@pytest.mark.parametrize(
+    ("do", "node", "says"),
+    [
+        ("create", "SUS", "runs already"),
+        ("create", "sus", "no name for a node"),
+        ("create", "", "no name for a node"),
+        ("create", "../etc", "no name for a node"),
+        ("destroy", "IMC", "does not run in this host; it runs SUS"),
+        ("start", "IMC", "guardctrl create IMC"),
+        ("stop", "", "does not run"),
+    ],
+)
+async def test_orders_that_cannot_be_done(home: House, client: Client, do: str, node: str, says: str) -> None:
+    await home.host.add("SUS")
+    answer = await client.order(do, node)
+    assert not answer["ok"] and says in answer["error"]
+    assert list(home.host) == ["SUS"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"5",
+        b"null",
+        b'"do"',
+        b"{}",
+        b'{"do": 5}',
+        b'{"do": []}',
+        b'{"do": "explode"}',
+        b"\xff",
+        b"[" * 50_000,
+    ],
+    ids=lambda line: line[:12].decode(errors="replace"),
+)
+async def test_nonsense_is_answered(client: Client, line: bytes) -> None:
+    answer = await client.says(line)
+    assert not answer["ok"] and "is no order; known are create, destroy, start, stop, list" in answer["error"]
+    assert (await client.order("list"))["ok"]  # the connection lives on
+
+
+@pytest.mark.parametrize("size", [LINE_BYTES + 100, 150_000])
+async def test_a_line_that_is_too_long_is_answered_and_ends_the_connection(
+    home: House, client: Client, size: int
+) -> None:
+    answer = await client.says(b"x" * size)
+    assert f"more than {LINE_BYTES} bytes" in answer["error"]
+    assert await asyncio.wait_for(client.reader.read(), 20) == b""
+    other = await connect(home)
+    assert (await other.order("list"))["ok"]
+    other.writer.close()
+
+
+async def test_a_fault_of_ours_is_answered_too(
+    home: House, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_name: str) -> None:
+        raise KeyError("x")
+
+    monkeypatch.setattr(home.host, "add", broken)
+    answer = await client.order("create", "SUS")
+    assert "create SUS: KeyError" in answer["error"] and "please report" in answer["error"]
+    assert "Traceback" in caplog.text
+
+
+async def test_clients_do_not_wait_for_each_other(home: House, client: Client) -> None:
+    await home.host.add("SUS")
+    home.spawner.unkillable = True
+    home.spawner.mute = {Stop}
+    going = asyncio.create_task(client.order("destroy", "SUS"))
+    other = await connect(home)
+    assert (await other.order("create", "IMC"))["ok"]
+    assert not going.done()
+    assert "is being removed" in (await other.order("create", "SUS"))["error"]
+    home.spawner.unkillable = False
+    home.spawner.workers[0].die(sig=9)
+    assert (await going)["ok"]
+    other.writer.close()
+
+
+async def test_clients_that_go_away_in_the_middle(home: House) -> None:
+    for rest in (b"", b'{"do": "li', b'{"do": "list"}\n'):
+        leaving = await connect(home)
+        leaving.writer.write(rest)
+        await leaving.writer.drain()
+        leaving.writer.transport.abort()
+    last = await connect(home)
+    assert (await last.order("list"))["ok"]
+    last.writer.close()
+
+
+async def test_only_the_user_may_open_it(home: House) -> None:
+    assert stat.S_IMODE(home.site.control_socket.stat().st_mode) == 0o600
+
+
+async def test_the_end_of_the_host_lets_go_of_clients(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        control = Control(home.host)
+        await control.start()
+        idle = await connect(home)
+        await idle.order("list")
+        await control.stop()
+        assert await asyncio.wait_for(idle.reader.read(), 20) == b""
+        idle.writer.close()
+
+
+async def test_the_socket_of_a_dead_host_is_taken_over(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        path = home.site.control_socket
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(path))
+        control = Control(home.host)
+        await control.start()
+        client = await connect(home)
+        assert (await client.order("list"))["ok"]
+        client.writer.close()
+        second = Control(home.host)
+        with pytest.raises(ExpectedError, match="another host answers there"):
+            await second.start()
+        await second.stop()
+        assert path.exists()  # it is not the second one's
+        await control.stop()
+
+
+async def test_places_where_no_socket_can_be(tmp_path: Path) -> None:
+    async with house(tmp_path / "here") as home:
+        home.site.control_socket.mkdir()
+        with pytest.raises(ExpectedError, match="something else has that name"):
+            await Control(home.host).start()
+        home.site.control_socket.rmdir()
+        home.site.control_socket.write_text("precious")
+        with pytest.raises(ExpectedError, match="something else has that name"):
+            await Control(home.host).start()
+        assert home.site.control_socket.read_text() == "precious"
+    async with house(tmp_path / ("deep" * 30)) as home:
+        with pytest.raises(ExpectedError, match="too long; give a shorter --state-dir"):
+            await Control(home.host).start()
+
+
+# --- ask
+
+
+def _serve_once(path: Path, reply: Callable[[socket.socket], None]) -> threading.Thread:
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    server.listen()
+
+    def serve() -> None:
+        with server, server.accept()[0] as client:
+            client.recv(65536)
+            reply(client)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (b"", "ended before it answered"),
+        (b"hello\n", "no host answers"),
+        (b"[1]\n", "no host answers"),
+        (b"null\n", "no host answers"),
+        (b'{"ok": false, "error": "IMC does not run"}\n', "^IMC does not run$"),
+        (b'{"ok": false}\n', "refused"),
+        (b'{"nodes": []}\n', "refused"),
+    ],
+)
+def test_ask_tells_what_is_wrong(tmp_path: Path, reply: bytes, says: str) -> None:
+    path = tmp_path / "control.sock"
+    thread = _serve_once(path, lambda client: client.sendall(reply))
+    with pytest.raises(ExpectedError, match=says):
+        ask(path, {"do": "list"})
+    thread.join()
+
+
+def test_ask_does_not_wait_for_ever(tmp_path: Path) -> None:
+    path, over = tmp_path / "control.sock", threading.Event()
+    thread = _serve_once(path, lambda _client: (over.wait(20), None)[1])
+    with pytest.raises(ExpectedError, match=r"did not answer within 0.05 s"):
+        ask(path, {"do": "list"}, timeout_s=0.05)
+    over.set()
+    thread.join()
+
+
+def test_ask_where_nobody_is(tmp_path: Path) -> None:
+    for path in (tmp_path / "control.sock", tmp_path / ("x" * 120) / "control.sock", tmp_path):
+        with pytest.raises(ExpectedError, match="no host answers at"):
+            ask(path, {"do": "list"})
+
+
+async def test_ask_and_a_real_control_socket(home: House) -> None:
+    answer = await asyncio.to_thread(ask, home.site.control_socket, {"do": "create", "node": "SUS"})
+    assert answer == {"ok": True, "node": "SUS"}
+    assert home.host["SUS"].view.op is Op.EXEC
