@@ -54,8 +54,20 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode(gen: int, message: Message) -> bytes:
-    """One line, newline included."""
-    return _encoder.encode({"t": type(message).__name__, "g": gen, "m": message}) + b"\n"
+    """One line, newline included. Characters that are none (lone surrogates, from file names) become "?"."""
+    envelope = {"t": type(message).__name__, "g": gen, "m": message}
+    try:
+        return _encoder.encode(envelope) + b"\n"
+    except UnicodeEncodeError:
+        return _encoder.encode(_legible(msgspec.to_builtins(envelope))) + b"\n"
+
+
+def _legible(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_legible(k): _legible(v) for k, v in value.items()}
+    return [_legible(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 def decode(line: bytes) -> tuple[int, Any]:
@@ -69,7 +81,7 @@ def decode(line: bytes) -> tuple[int, Any]:
     try:
         envelope = _envelope.decode(line)
         return envelope.g, _decoders[envelope.t].decode(envelope.m)
-    except (msgspec.MsgspecError, KeyError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, KeyError, UnicodeDecodeError, RecursionError) as error:
         raise LinkError(f"link: {line[:200]!r} is no message ({error}); please report it") from error
 
 

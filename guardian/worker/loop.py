@@ -7,12 +7,18 @@ look-ups a second cost.
 
 Timing (R2, R7, R18): the first run() follows main() at once, the next ones on a grid of one cycle; a Judge calls run()
 immediately, but extra calls keep 10 ms apart.
+
+What user code does cannot end the loop: all it raises is an error of its state (R12), also what its signal handlers
+raise while no method runs. A result that comes after the word to leave is nobody's business any more (R8).
 """
 
 from __future__ import annotations
 
+import os
+import sysconfig
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -38,12 +44,22 @@ from guardian.errors import EzcaConnectError, Interrupted
 from guardian.state import GuardState
 from guardian.worker.interrupt import Interrupter
 from guardian.worker.notices import Notices
-from guardian.worker.system import describe, user_traceback
+from guardian.worker.system import describe, is_ours, one_line, plain_str, user_traceback
 
 CYCLE_S = 1 / 16
 EXTRA_CALL_S = 0.01
 #: How often a method that met an unnamed lost channel is called again (R13).
 RETRY_S = 1.0
+#: Longer names are no states, and are cut before they travel.
+MAX_JUMP = 200
+#: Channels named in one report.
+MAX_CHANNELS = 100
+_STDLIB = sysconfig.get_paths()["stdlib"] + os.sep
+
+
+def ends_call(command: Command, entry: int) -> bool:
+    """Whether `command` means that a method of `entry` is to end now."""
+    return isinstance(command, Stop) or (isinstance(command, Leave) and command.interrupt and command.entry == entry)
 
 
 class BeatKeeper(Protocol):
@@ -80,8 +96,9 @@ class Inbox:
             self._bell.wait(timeout_s)
         self._bell.clear()
 
-    def __bool__(self) -> bool:
-        return bool(self._commands)
+    def ends_call(self, entry: int) -> bool:
+        """Whether a command waits that means the end of a method of `entry`."""
+        return any(ends_call(command, entry) for command in tuple(self._commands))
 
 
 @dataclass(slots=True)
@@ -155,10 +172,18 @@ class Loop:
     def run(self) -> None:
         """Until Stop."""
         while not self._stopped:
-            while (command := self._inbox.take()) is not None:
-                self._COMMANDS[type(command)](self, command)
-            if not self._stopped and not self._turn():
-                self._inbox.wait(self._wait_s())
+            try:
+                self._round()
+            except BaseException as error:
+                if not _from_signal_handler(error):
+                    raise
+                self._strayed(error)
+
+    def _round(self) -> None:
+        while not self._stopped and (command := self._inbox.take()) is not None:
+            self._COMMANDS[type(command)](self, command)
+        if not self._stopped and not self._turn():
+            self._inbox.wait(self._wait_s())
 
     def _wait_s(self) -> float | None:
         stay = self._stay
@@ -179,7 +204,8 @@ class Loop:
             self._extra_at = now
         elif stay.resting or now < self._due:
             return False
-        self._due = now + CYCLE_S
+        late_s = now - self._due
+        self._due = now + CYCLE_S if stay.judge or late_s >= CYCLE_S else self._due + CYCLE_S
         self._beat.cycle()
         if stay.lost is not None and not stay.judge and not self._worth_trying(stay, now):
             return False
@@ -195,28 +221,34 @@ class Loop:
         if call is Call.MAIN and stay.instance is None:
             self._send(Began(entry=stay.entry))
         self._context(f"{stay.state}.{call.value}")
+        self._notices.calling()
         self._beat.begin(call, stay.entry)
-        whole = False
+        outcome: bool | str | None = None
+        failure: BaseException | None = None
         try:
-            outcome = self._interrupter.call(lambda: _outcome(self._method(stay, call)()))
-            whole = True
-        except Interrupted as error:
-            outcome = stay.next_call = None
-            if not self._inbox:  # nobody asked for it: user code raised it itself
-                self._failed(stay, call, error)
-        except EzcaConnectError as error:
-            self._missed(stay, call, error)
-            outcome = None
+            outcome = self._interrupter.call(lambda: self._ask(stay, call), stay.entry)
         except BaseException as error:  # R12: also SystemExit and KeyboardInterrupt: user code ends no worker
-            self._failed(stay, call, error)
-            outcome = None
+            failure = error
+        try:
+            self._after_call()
         finally:
             self._beat.end()
-            self._after_call()
-        self._notices.called(whole_run=whole and call is Call.RUN)
-        self._context("")
-        if outcome is not None:
+        self._notices.called(whole_run=failure is None and call is Call.RUN)
+        if self._inbox.ends_call(stay.entry):  # R8: whatever came of it
+            stay.next_call = None
+        elif isinstance(failure, EzcaConnectError):
+            self._missed(stay, call, failure)
+        elif failure is not None:
+            self._failed(stay, call, failure)
+        elif outcome is not None:
             self._returned(stay, call, outcome)
+        self._context("")
+
+    def _ask(self, stay: Stay, call: Call) -> bool | str:
+        """In here user code runs, and an interrupt may strike. One that came a moment too early is made up for."""
+        if self._inbox.ends_call(stay.entry):
+            raise Interrupted
+        return _outcome(self._method(stay, call)())
 
     def _method(self, stay: Stay, call: Call) -> Callable[[], Any]:
         if stay.instance is None:
@@ -233,21 +265,21 @@ class Loop:
             self._due = self._clock()  # R2: the first run() follows at once
         if isinstance(outcome, str):
             stay.next_call = None  # a jump always waits
-        elif outcome and stay.on_complete is OnComplete.WAIT:
-            stay.resting = True
+        else:
+            stay.resting = outcome and stay.on_complete is OnComplete.WAIT
         if seq or recovered or stay.resting or outcome is not stay.told or call is Call.MAIN:
             stay.told = outcome if isinstance(outcome, bool) else None
             self._send(Returned(entry=stay.entry, call=call, outcome=outcome, seq=seq))
 
     def _missed(self, stay: Stay, call: Call, error: EzcaConnectError) -> None:
         """R13: say which channels are lost, once, and try the same method again when they are back."""
-        channels = tuple(getattr(error, "channels", ()))
+        channels = _names(getattr(error, "channels", ()))
         stay.retry_at = self._clock() + RETRY_S
         asked, stay.judge = stay.judge, 0
         if stay.lost != channels or asked:
             stay.lost = channels
             stay.told = None
-            message = str(error) or "a channel is not connected"
+            message = one_line(error) or "a channel is not connected"
             self._send(Raised(entry=stay.entry, call=call, kind=ErrorKind.CONNECT, message=message, channels=channels))
 
     def _failed(self, stay: Stay, call: Call, error: BaseException) -> None:
@@ -255,6 +287,13 @@ class Loop:
         self._say("ERROR", user_traceback(error))
         message = f"{stay.state}.{call.value}() raised {describe(error)}; the log has the traceback"
         self._send(Raised(entry=stay.entry, call=call, kind=ErrorKind.ERROR, message=message))
+
+    def _strayed(self, error: BaseException) -> None:
+        """A signal handler of user code has raised while none of its methods was running."""
+        if self._stay is not None and self._stay.next_call is not None:
+            self._failed(self._stay, self._stay.next_call, error)
+        else:
+            self._say("ERROR", user_traceback(error))
 
     # --- commands ----------------------------------------------------------------------------------------------
 
@@ -279,9 +318,8 @@ class Loop:
             self._due = self._clock()
 
     def _on_leave(self, command: Leave) -> None:
-        stay = self._live(command.entry)
-        if stay is not None:
-            stay.next_call = None
+        if self._live(command.entry) is not None:
+            self._stay = None
         self._send(Left(entry=command.entry))
 
     def _on_pause(self, _command: Pause) -> None:
@@ -308,9 +346,24 @@ class Loop:
 def _outcome(value: Any) -> bool | str:
     """R3: a str is a jump, else its truth; one whose truth cannot be taken is an error of user code."""
     if isinstance(value, str):
-        return str(value)
+        return plain_str(value)[:MAX_JUMP]
     try:
         return bool(value)
     except Exception as error:
         shown = f"{type(value).__module__}.{type(value).__name__}"
-        raise TypeError(f"returned a {shown} that is neither true nor false: {error}") from error
+        raise TypeError(f"returned a {shown} that is neither true nor false: {one_line(error)}") from error
+
+
+def _names(channels: Any) -> tuple[str, ...]:
+    """The channels that an error of user code names, whatever it took for a list of names."""
+    if isinstance(channels, (list, tuple, set, frozenset)):
+        return tuple(plain_str(name) for name in channels if isinstance(name, str))[:MAX_CHANNELS]
+    return (plain_str(channels),) if isinstance(channels, str) and channels else ()
+
+
+def _from_signal_handler(error: BaseException) -> bool:
+    """Whether `error` was raised by a signal handler of user code in the middle of our own."""
+    if isinstance(error, KeyboardInterrupt):  # Python's own handler, which user code has put back
+        return True
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(not is_ours(frame.filename) and not frame.filename.startswith(_STDLIB) for frame in frames)

@@ -1,12 +1,18 @@
 """R14: what ``notify(text)`` shows, and for how long.
 
-A text stands from the moment it is given until a whole run() has passed without it, and for at least a second. What is
-sent is always the whole list, so nothing has to be remembered at the other end. A flood of ever new texts is slowed
-down to a few lists a second and cut to the newest ones; it costs nobody else anything.
+A text stands from the moment it is given until a whole run() has passed without it, and for at least a second after it
+was given last: one that comes in every other run() does not flicker. What is sent is always the whole list, so nothing
+has to be remembered at the other end. A flood of ever new texts is slowed down to a few lists a second and cut to the
+newest ones; it costs nobody else anything.
+
+User threads may give texts too. The lock is safe because nothing interrupts the main thread while it is held: the loop
+calls between two methods, and user code through a shield. It can be taken twice: a signal handler or ``__del__`` of
+user code may call ``notify`` in the middle of anything.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 MIN_SHOWN_S = 1.0
@@ -21,37 +27,44 @@ class Notices:
     def __init__(self, send: Callable[[tuple[str, ...]], None], clock: Callable[[], float]) -> None:
         self._send = send
         self._clock = clock
-        self._shown: dict[str, float] = {}
-        self._given: set[str] = set()
+        self._lock = threading.RLock()
+        self._shown: dict[str, float] = {}  # when each was given last
+        self._given: set[str] = set()  # during the present call
         self._sent: tuple[str, ...] = ()
         self._sent_at = float("-inf")
 
     def give(self, text: str) -> None:
         """User code has called notify(text)."""
         text = text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 3] + "..."
-        self._given.add(text)
-        if text not in self._shown:
-            self._shown[text] = self._clock()
+        with self._lock:
+            now = self._clock()
+            is_new = text not in self._shown
+            self._given.add(text)
+            self._shown[text] = now
             while len(self._shown) > MAX_TEXTS:
                 oldest = next(iter(self._shown))
                 del self._shown[oldest]
                 self._given.discard(oldest)
-            if self._clock() - self._sent_at >= MIN_SEND_S:
-                self._tell()
+            if is_new and now - self._sent_at >= MIN_SEND_S:
+                self._tell(now)
+
+    def calling(self) -> None:
+        """A method is about to be called."""
+        with self._lock:
+            self._given.clear()
 
     def called(self, *, whole_run: bool) -> None:
-        """A call is over; ``whole_run``: it was run() and it came to its end, so what it did not say may go."""
-        if whole_run:
+        """The call is over; ``whole_run``: it was run() and it came to its end, so what it did not say may go."""
+        with self._lock:
             now = self._clock()
-            for text, since in list(self._shown.items()):
-                if text not in self._given and now - since >= MIN_SHOWN_S:
-                    del self._shown[text]
-            self._given.clear()
-        self._tell()
+            if whole_run:
+                for text, given_at in list(self._shown.items()):
+                    if text not in self._given and now - given_at >= MIN_SHOWN_S:
+                        del self._shown[text]
+            self._tell(now)
 
-    def _tell(self) -> None:
+    def _tell(self, now: float) -> None:
         texts = tuple(self._shown)
         if texts != self._sent:
-            self._sent = texts
-            self._sent_at = self._clock()
+            self._sent, self._sent_at = texts, now
             self._send(texts)

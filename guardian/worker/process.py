@@ -3,24 +3,29 @@
 Three threads of control at most: the main thread runs user code and the loop round it; one thread reads the link, so
 that commands arrive, and interrupt, while user code runs; libca's threads exist once user code has used a channel.
 The process ends when told to, when the host closes the link, or by force.
+
+A child that user code forks is not the worker: it gets no link and no turn of the loop. If it comes back out of the
+method in which it was made, it ends there.
 """
 
 from __future__ import annotations
 
 import faulthandler
 import os
+import select
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from typing import Any
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, get_args
 
 from guardian.access.channels import Channels
 from guardian.core import events
-from guardian.core.events import Leave, Loaded, LoadFailed, Report, Stop
-from guardian.errors import LinkError, SystemLoadError
+from guardian.core.events import Command, Leave, Loaded, LoadFailed, Report, Stop
+from guardian.errors import Interrupted, LinkError, SystemLoadError
 from guardian.worker import link, logs, namespace, system
 from guardian.worker.beat import BeatWriter
 from guardian.worker.interrupt import Interrupter
@@ -31,54 +36,75 @@ from guardian.worker.notices import Notices
 DUMP_SIGNAL = signal.SIGRTMIN + 4
 #: How often the number of channels is told, at most.
 CHANNELS_EVERY_S = 1.0
+#: Between two shots at a method that goes on, in milliseconds.
+AGAIN_MS = 250
+_COMMANDS = get_args(Command)
 
 
 class Uplink:
-    """Sends reports. A line is never cut in two by an interrupt."""
+    """Sends reports. A line is never cut in two, neither by an interrupt nor by another thread."""
 
     def __init__(self, sock: socket.socket, gen: int, interrupter: Interrupter) -> None:
         self._sock = sock
         self._gen = gen
         self._interrupter = interrupter
+        self._lock = threading.RLock()
 
     def send(self, report: Report) -> None:
+        line = link.encode(self._gen, report)
         with self._interrupter.shield():
             try:
-                self._sock.sendall(link.encode(self._gen, report))
+                with self._lock:
+                    self._sock.sendall(line)
             except OSError:
                 os._exit(0)  # the host is gone, and with it the reason to live
 
 
 class Downlink(threading.Thread):
-    """Reads commands into the inbox, and interrupts user code for those that cannot wait."""
+    """Reads commands into the inbox, and interrupts user code for those that cannot wait.
 
-    def __init__(self, sock: socket.socket, inbox: Inbox, interrupter: Interrupter) -> None:
+    Parameters
+    ----------
+    rest : what was read from the socket behind the first word.
+    """
+
+    def __init__(self, sock: socket.socket, inbox: Inbox, interrupter: Interrupter, rest: bytes = b"") -> None:
         super().__init__(name="guardian-link", daemon=True)
         self._sock = sock
         self._inbox = inbox
         self._interrupter = interrupter
         self._lines = link.Lines()
+        self._hunted = 0  # the call that is being interrupted
+        self._take_all(rest)
 
-    def run(self) -> None:
-        while data := self._receive():
-            try:
-                for line in self._lines.feed(data):
-                    self._take(link.decode(line)[1])
-            except LinkError as error:
-                sys.stderr.write(f"{error}\n")
-                break
-        os._exit(0)
-
-    def _receive(self) -> bytes:
+    def run(self) -> NoReturn:
         try:
-            return self._sock.recv(65536)
-        except OSError:
-            return b""
+            poller = select.poll()
+            poller.register(self._sock, select.POLLIN)
+            while True:
+                if not poller.poll(AGAIN_MS if self._hunted else None):
+                    if not self._interrupter.shoot_again(self._hunted):
+                        self._hunted = 0
+                    continue
+                data = self._sock.recv(65536)
+                if not data:
+                    break
+                self._take_all(data)
+        except Exception:
+            sys.stderr.write(traceback.format_exc())
+        finally:
+            os._exit(0)  # deaf, so of no use
 
-    def _take(self, command: Any) -> None:
-        self._inbox.put(command)
-        if isinstance(command, Stop) or (isinstance(command, Leave) and command.interrupt):
-            self._interrupter.shoot()
+    def _take_all(self, data: bytes) -> None:
+        for line in self._lines.feed(data):
+            command = link.decode(line)[1]
+            if not isinstance(command, _COMMANDS):
+                raise LinkError(f"link: {type(command).__name__} is no command to a worker; please report it")
+            self._inbox.put(command)
+            if isinstance(command, Stop):
+                self._hunted = self._interrupter.shoot() or self._hunted
+            elif isinstance(command, Leave) and command.interrupt:
+                self._hunted = self._interrupter.shoot(command.entry) or self._hunted
 
 
 def main(spec: dict[str, Any], fds: Sequence[int]) -> int:
@@ -112,21 +138,23 @@ def main(spec: dict[str, Any], fds: Sequence[int]) -> int:
         site=load.site,
         ezca=channels,
         log=writer.log,
-        notify=_Notify(notices, interrupter),
+        notify=_Notify(notices, interrupter, writer.log),
     )
-    downlink = Downlink(sock, inbox, interrupter)
-    for line in downlink._lines.feed(rest):
-        inbox.put(link.decode(line)[1])
-    downlink.start()
+    Downlink(sock, inbox, interrupter, rest).start()
+    os.register_at_fork(after_in_child=sock.close)
     writer.context = "load"
     sys.dont_write_bytecode = True
     try:
-        loaded = interrupter.call(lambda: system.load(load.node, load.paths, load.indices))
+        loaded = interrupter.call(lambda: _load(load, inbox))
     except SystemLoadError as error:
         if error.details:
             writer.log(error.details, level="ERROR")
         uplink.send(LoadFailed(reason=str(error)))
         return 0
+    except Interrupted:
+        return 0
+    finally:
+        writer.flush()
     channels.use_prefix(loaded.facts.prefix)
     writer.context = ""
     uplink.send(Loaded(facts=loaded.facts))
@@ -147,6 +175,18 @@ def main(spec: dict[str, Any], fds: Sequence[int]) -> int:
     return 0
 
 
+def _load(load: link.Load, inbox: Inbox) -> system.System:
+    """In here an interrupt may strike: only Stop interrupts a load."""
+    if inbox.ends_call(0):
+        raise Interrupted
+    try:
+        return system.load(load.node, load.paths, load.indices)
+    except SystemLoadError:
+        if inbox.ends_call(0):  # whatever the module made of the interrupt, it is no fault of it
+            raise Interrupted from None
+        raise
+
+
 class _AfterCall:
     """What follows every call of user code: its unfinished line is shown, and new channels are counted."""
 
@@ -156,9 +196,12 @@ class _AfterCall:
         self._uplink = uplink
         self._told = 0
         self._told_at = float("-inf")
+        self._pid = os.getpid()
 
     def __call__(self) -> None:
         self._writer.flush()
+        if os.getpid() != self._pid:
+            os._exit(0)  # a child that user code forked, and that came back
         count = self._channels.count
         now = time.monotonic()
         if count != self._told and now - self._told_at >= CHANNELS_EVERY_S:
@@ -184,10 +227,16 @@ def _first_word(sock: socket.socket) -> tuple[link.Load, bytes]:
 class _Notify:
     """R14: what user code calls ``notify(text)``, with the same %-style second form as log."""
 
-    def __init__(self, notices: Notices, interrupter: Interrupter) -> None:
+    def __init__(self, notices: Notices, interrupter: Interrupter, log: Callable[[str], None]) -> None:
         self._notices = notices
         self._interrupter = interrupter
+        self._log = log
+        self._pid = os.getpid()
 
     def __call__(self, text: object, *args: object) -> None:
+        shown = logs.message(text, args)
+        if os.getpid() != self._pid:  # a child of user code has no link, but may write to the log
+            self._log(shown)
+            return
         with self._interrupter.shield():
-            self._notices.give(logs.message(text, args))
+            self._notices.give(shown)

@@ -1,0 +1,397 @@
+"""Finding, importing and reading system modules, in this process: nothing here needs a worker."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from guardian.core.graph import Edge
+from guardian.errors import EzcaConnectError, SystemLoadError
+from guardian.worker.system import System, check_name, describe, find, load, one_line, search_paths, user_traceback
+
+Load = Callable[..., System]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder for modules; what is imported from it is forgotten afterwards."""
+    path, modules = sys.path[:], dict(sys.modules)
+    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    yield tmp_path
+    sys.dont_write_bytecode = written
+    sys.path[:] = path
+    for name in set(sys.modules) - set(modules):
+        del sys.modules[name]
+    importlib.invalidate_caches()
+
+
+@pytest.fixture
+def system(folder: Path) -> Load:
+    """Load the module SUS with this text; further texts by the names of their modules."""
+
+    def make(source: str, *, indices: dict[str, int] | None = None, **more: str) -> System:
+        for name, text in {"SUS": source, **more}.items():
+            (folder / f"{name}.py").write_text(textwrap.dedent(text))
+        return load("SUS", [str(folder)], indices)
+
+    return make
+
+
+def refusal(system: Load, source: str, **more: str) -> SystemLoadError:
+    with pytest.raises(SystemLoadError) as caught:
+        system("from guardian import GuardState\n" + textwrap.dedent(source), **more)
+    return caught.value
+
+
+# --- names and paths ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["SUS_MC1", "A", "X-1", "A" * 30])
+def test_a_good_name(name: str) -> None:
+    check_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "sus", "Sus", "1SUS", "_SUS", "SUS MC1", "SUS/MC1", "..", "A" * 31, "HOST_A", "SUS\n"]
+)
+def test_a_bad_name_is_refused_with_the_rule(name: str) -> None:
+    with pytest.raises(SystemLoadError, match="use upper-case letters"):
+        check_name(name)
+
+
+def test_the_search_path_in_its_order_and_once(tmp_path: Path) -> None:
+    for part in ("sus/common/guardian", "sus/x1/guardian", "isc/x1/guardian", "isc/l1/guardian", "isc/x1/medm"):
+        (tmp_path / part).mkdir(parents=True)
+    (tmp_path / "README").write_text("no folder")
+    env = {"GUARD_MODULE_PATH": "/first::/second", "USERAPPS_PATH": str(tmp_path)}
+    assert search_paths(["/third", "/first", "here"], ifo="X1", environ=env) == (
+        "/first",
+        "/second",
+        "/third",
+        os.path.abspath("here"),
+        f"{tmp_path}/isc/x1/guardian",
+        f"{tmp_path}/sus/common/guardian",
+        f"{tmp_path}/sus/x1/guardian",
+    )
+    assert search_paths(environ={"USERAPPS_PATH": str(tmp_path / "gone")}) == ()
+    assert search_paths(environ={"USERAPPS_PATH": str(tmp_path)}) == (f"{tmp_path}/sus/common/guardian",)
+
+
+def test_find_takes_the_first_and_says_where_it_looked(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "SUS.py").mkdir()
+    (tmp_path / "b" / "SUS.py").write_text("")
+    paths = [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert find("SUS", paths) == tmp_path / "b" / "SUS.py"
+    with pytest.raises(SystemLoadError, match=f"no ISC.py found; looked in {re.escape(', '.join(paths))}"):
+        find("ISC", paths)
+    with pytest.raises(SystemLoadError, match=r"nowhere, no path is set. Set GUARD_MODULE_PATH or --path"):
+        find("ISC", [])
+
+
+# --- what a system is ---------------------------------------------------------------------------------------------
+
+
+def test_facts_of_a_system(system: Load, folder: Path) -> None:
+    loaded = system(
+        '''\
+        from guardian import GuardState
+        from SUSLIB import *
+        from SUSLIB import helper
+
+        prefix = 'SUS-MC1'
+        request = 'ALIGNED'
+        nominal = 'GONE'
+        redirect_timeout = 5
+
+        class DAMPED(GuardState):
+            """ Damping is on.
+
+            And more.
+            """
+            index = 10
+            request = False
+            redirect = False
+            inex = 117
+
+            def main(self):
+                pass
+
+        class SAFE(GuardState):
+            goto = True
+
+        class PARK(GuardState):
+            goto = 7
+
+        HOLD = SAFE2 = make()
+        HOLD.index = 30
+        edges = [('INIT', 'DAMPED'), ['DAMPED', 'ALIGNED', 2.5]]
+        edges += (('ALIGNED', 'DAMPED'),)
+        ''',
+        SUSLIB="""\
+        from guardian import GuardState as Base, GuardStateDecorator
+
+        class watchdog(GuardStateDecorator):
+            def pre_exec(self):
+                pass
+
+        class damping(Base):
+            pass
+
+        class _PRIVATE(Base):
+            pass
+
+        class ALIGNED(damping):
+            @watchdog
+            @watchdog
+            def run(self):
+                return True
+
+        def make():
+            class Made(Base):
+                pass
+            return Made
+
+        def helper():
+            pass
+
+        LIMIT = 3
+        """,
+    )
+    facts = loaded.facts
+    by_name = {s.name: s for s in facts.states}
+    assert {n: s.index for n, s in by_name.items()} == {
+        "INIT": 0,
+        "ALIGNED": -2,
+        "DAMPED": 10,
+        "SAFE": -3,
+        "PARK": -4,
+        "HOLD": 30,
+    }
+    assert {n: s.goto for n, s in by_name.items() if s.goto is not None} == {"SAFE": 1, "PARK": 7}
+    assert [n for n, s in by_name.items() if not s.request] == ["INIT", "DAMPED"]
+    assert [n for n, s in by_name.items() if not s.redirect] == ["DAMPED"]
+    assert by_name["DAMPED"].doc == "Damping is on." and by_name["ALIGNED"].doc == ""
+    assert by_name["DAMPED"].source == "SUS.py:20" and by_name["ALIGNED"].source == "SUSLIB.py:14"
+    assert by_name["SAFE"].source == "SUS.py" and by_name["INIT"].source == ""
+    assert facts.edges == (
+        Edge(start="INIT", end="DAMPED"),
+        Edge(start="DAMPED", end="ALIGNED", weight=2.5),
+        Edge(start="ALIGNED", end="DAMPED"),
+    )
+    assert (facts.request, facts.nominal, facts.prefix, facts.redirect_timeout_s) == ("ALIGNED", None, "SUS-MC1", 5.0)
+    assert facts.module == str(folder / "SUS.py") and facts.usercode == (str(folder / "SUSLIB.py"),)
+    assert facts.warnings == ("nominal = 'GONE' names no state of the system, taken as missing",)
+    assert list(loaded.states) == list(by_name) and loaded.module is sys.modules["SUS"]
+
+
+def test_automatic_indices_are_kept(system: Load) -> None:
+    facts = system(
+        "from guardian import GuardState\nclass A(GuardState): pass\nclass B(GuardState): pass\n",
+        indices={"B": -2, "OLD": -3},
+    ).facts
+    assert {s.name: s.index for s in facts.states} == {"INIT": 0, "A": -4, "B": -2}
+
+
+def test_numbers_of_numpy_and_names_of_enums_arrive_as_plain_ones(system: Load) -> None:
+    facts = system(
+        """\
+        import enum
+        import numpy as np
+        from guardian import GuardState
+
+        class Name(str, enum.Enum):
+            UP = 'UP'
+
+        class UP(GuardState):
+            index = np.int64(7)
+            goto = np.float64(2.5)
+            request = np.bool_(False)
+
+        class DOWN(GuardState):
+            goto = np.bool_(True)
+
+        edges = [(Name.UP, np.str_('DOWN'), np.float32(0.5))]
+        request = nominal = Name.UP
+        redirect_timeout = np.float64(1.5)
+        prefix = np.str_('SUS')
+        """
+    ).facts
+    plain = [facts.states[1].index, facts.states[1].goto, facts.states[1].request, facts.states[2].goto]
+    assert plain == [7, 2.5, False, 1] and [type(v) for v in plain] == [int, float, bool, int]
+    assert facts.edges == (Edge(start="UP", end="DOWN", weight=0.5),)
+    assert [type(v) for v in (facts.edges[0].start, facts.edges[0].weight, facts.request, facts.prefix)] == [
+        str,
+        float,
+        str,
+        str,
+    ]
+    assert facts.request == facts.nominal == "UP" and facts.redirect_timeout_s == 1.5
+
+
+def test_odd_variables_are_warned_of_and_taken_as_missing(system: Load) -> None:
+    facts = system(
+        """\
+        from guardian import GuardState
+        class UP(GuardState): pass
+        request = ['UP']
+        nominal = 'NONE'
+        redirect_timeout = 'soon'
+        prefix = 3
+        """
+    ).facts
+    assert (facts.request, facts.nominal, facts.redirect_timeout_s, facts.prefix) == (None, None, None, "")
+    assert [w.split(" ")[0] for w in facts.warnings] == ["request", "redirect_timeout", "prefix"]
+
+
+def test_the_module_is_known_by_its_name_while_it_is_imported(system: Load) -> None:
+    loaded = system(
+        """\
+        from GRDLIB import *
+        OPTIC = 'MC1'
+        """,
+        GRDLIB="""\
+        import importlib
+        from guardian import GuardState
+        sysmod = importlib.import_module('SUS')
+        class UP(GuardState):
+            def run(self):
+                return sysmod.OPTIC
+        """,
+    )
+    assert loaded.states["UP"](None).run() == "MC1"
+
+
+def test_the_search_order_holds_also_for_folders_that_python_knows_already(folder: Path) -> None:
+    text = "from guardian import GuardState\nclass UP(GuardState): pass\nedges = [('INIT', 'UP', {})]\n"
+    for name, weight in (("old", 1), ("new", 2)):
+        (folder / name).mkdir()
+        (folder / name / "SUS.py").write_text(text.format(weight))
+    sys.path.insert(0, str(folder / "old"))
+    loaded = load("SUS", [str(folder / "new"), str(folder / "old")])
+    assert loaded.facts.edges[0].weight == 2 and loaded.facts.module == str(folder / "new" / "SUS.py")
+
+
+# --- what is refused ----------------------------------------------------------------------------------------------
+
+
+def test_every_fault_is_listed(system: Load) -> None:
+    error = refusal(
+        system,
+        f"""\
+        class A(GuardState):
+            index = 5
+        class B(GuardState):
+            index = 5
+        class C(GuardState):
+            index = [1]
+        class D(GuardState):
+            index = -1
+            goto = 'x'
+        class {"E" * 40}(GuardState):
+            pass
+        class NONE(GuardState):
+            index = 2**31
+        edges = [('A', 'Z'), 'AB', ('A', 'B', 0), ('A', 3), ('A', 'B', 'C', 'D'), ('B', 'A', float('nan'))]
+        """,
+    )
+    for words in (
+        "states A (SUS.py) and B (SUS.py) both have index 5",
+        "state C (SUS.py): index = [1]; use a whole number",
+        "index -1 is reserved",
+        "state D (SUS.py): goto = 'x'",
+        "the name has 40 bytes",
+        "state NONE (SUS.py): the name is reserved",
+        "state NONE (SUS.py): index = 2147483648; use a whole number",
+        "edge A -> Z names Z, which is no state",
+        "edge 'AB' is not ('FROM', 'TO')",
+        "edge A -> B has weight 0",
+        "edge ('A', 3) is not",
+        "edge ('A', 'B', 'C', 'D') is not",
+        "edge B -> A has weight nan",
+    ):
+        assert words in str(error), f"{words!r} is missing in: {error}"
+    assert str(error).startswith("SUS: ") and "\n" not in str(error) and error.details == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("", "the module defines no states"),
+        ("class up(GuardState): pass\n", "the module defines no states"),
+        ("class UP(GuardState): pass\nedges = {('INIT', 'UP')}\n", "edges is a set; make it a list"),
+        ("x = (1,\n", r"SyntaxError: '(' was never closed (SUS.py:2)"),
+        ("if True:\nx = 1\n", "IndentationError: expected an indented block"),
+        ("x = 1 / 0\n", "ZeroDivisionError: division by zero (SUS.py:2)"),
+        ("import sys\nsys.exit(3)\n", "SystemExit: 3 (SUS.py:3)"),
+        ("raise KeyboardInterrupt\n", "KeyboardInterrupt (SUS.py:2)"),
+        ("import nowhere\n", "ModuleNotFoundError: No module named 'nowhere' (SUS.py:2)"),
+        ("import json\njson.loads('{')\n", "JSONDecodeError: Expecting property name"),
+        ("class Mine(BaseException): pass\nraise Mine('a\\nb')\n", "Mine: a (SUS.py:3)"),
+        (
+            "class Meta(type):\n @property\n def index(c): return 1/0\nclass UP(GuardState, metaclass=Meta):\n x = 1\n",
+            "ZeroDivisionError: division by zero (SUS.py:4)",
+        ),
+        ("import LIB\n", "NameError: name 'nothing' is not defined (LIB.py:2)"),
+    ],
+)
+def test_what_a_module_does_wrong_is_said_with_its_line(system: Load, source: str, words: str) -> None:
+    error = refusal(system, source, LIB="def f():\n    nothing\nf()\n")
+    assert words in str(error) and "\n" not in str(error)
+
+
+def test_the_traceback_is_the_users_alone(system: Load, folder: Path) -> None:
+    error = refusal(system, "import LIB\n", LIB="try:\n    1 / 0\nexcept ZeroDivisionError:\n    f()\n")
+    assert re.findall(r'File "(.*)", line (\d+)', error.details) == [
+        (str(folder / "LIB.py"), "2"),
+        (str(folder / "SUS.py"), "2"),
+        (str(folder / "LIB.py"), "4"),
+    ]
+    assert error.details.endswith("NameError: name 'f' is not defined")
+    broken = refusal(system, "x = (1,\n")
+    assert re.findall(r'File "(.*)", line (\d+)', broken.details) == [(str(folder / "SUS.py"), "2")]
+
+
+def test_what_breaks_while_a_system_is_looked_at_is_an_error_of_the_system(system: Load) -> None:
+    error = refusal(
+        system,
+        """\
+        class Rude:
+            def __bool__(self):
+                raise ValueError('do not look')
+        class UP(GuardState):
+            request = Rude()
+        """,
+    )
+    assert str(error) == "SUS: ValueError: do not look (SUS.py:4)" and "__bool__" in error.details
+
+
+def test_a_folder_or_a_loaded_module_of_that_name_is_not_taken_for_it(system: Load, folder: Path) -> None:
+    (folder / "SUS").mkdir()
+    (folder / "SUS" / "__init__.py").write_text("")
+    assert "Rename one of them" in str(refusal(system, "class UP(GuardState): pass\n"))
+
+
+# --- sentences ----------------------------------------------------------------------------------------------------
+
+
+class _Mute(Exception):
+    def __str__(self) -> str:
+        raise SystemExit("no")
+
+
+def test_an_error_is_described_whatever_it_is() -> None:
+    assert describe(_Mute()) == "_Mute: <_Mute that cannot be shown: SystemExit>"
+    assert describe(ValueError()) == "ValueError"
+    assert describe(SyntaxError()) == "SyntaxError:  (?:None)"
+    assert len(describe(ValueError("x" * 10**6))) < 500
+    assert one_line(EzcaConnectError("X1:A: gone")) == "X1:A: gone"
+    assert "_Mute" in user_traceback(_Mute())
