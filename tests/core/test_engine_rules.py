@@ -811,6 +811,18 @@ def test_R12_four_deaths_in_a_minute_are_too_many() -> None:
     assert node.worker is not None
 
 
+def test_R12_STOP_and_EXEC_pardon_earlier_deaths() -> None:
+    node = aligned()
+    for _ in range(3):
+        node.dies()
+        node.advance(1)
+    node.op(Op.STOP, Op.EXEC)
+    node.dies()
+    assert not node.view.failed
+    node.advance(1)
+    assert node.running == "INIT.main"
+
+
 def test_R12_deaths_further_apart_go_on_for_ever() -> None:
     node = aligned()
     for _ in range(10):
@@ -975,6 +987,8 @@ def test_R16_no_path_stays_and_says_so() -> None:
         assert part in node.view.message
     node.returns(True, True)
     assert node.view.state == "A" and node.view.status is Status.RUN and node.worker and node.worker.may_call
+    node.request("C")  # the same value, but the node is stalled
+    assert "nothing to do" not in node.text() and node.view.stalled
     node.request("B")
     assert not node.view.message
 
@@ -1162,6 +1176,15 @@ def test_R22_short_chains_run_at_full_speed_and_the_pace_is_forgotten() -> None:
     node.advance(10)
     node.returns("S1")
     assert node.view.state == "S1" and "too fast" not in node.view.message
+
+
+def test_R22_fifty_changes_in_more_than_a_second_are_not_too_many() -> None:
+    node = jumpers()
+    node.mode(Mode.MANAGED)
+    for _ in range(120):
+        node.advance(0.021)
+        node.returns("B" if node.view.state == "A" else "A")
+    assert len(node.entered) >= 120 and "too fast" not in node.view.message
 
 
 def test_R22_a_paced_node_obeys() -> None:

@@ -3,8 +3,8 @@
 The node rests in A, complete, REQUEST=A, under OP and MODE; then the event comes. The graph is INIT -> A <-> B, and
 SAFE is a goto state. Under PAUSE a kept return counts at EXEC, which is not this table's business.
 
-A line is ``event | OPs | MODEs | what changes in the view | actions``; "*" is every one, "-" is nothing. The fields that only number or
-date a step are left out, and so are the steps themselves.
+A line is ``event | OPs | MODEs | what changes in the view | actions``; "*" is every one, "-" is nothing. The fields
+that only number or date a step are left out, and so are the steps themselves.
 """
 
 from __future__ import annotations
@@ -44,76 +44,76 @@ FACTS = system("INIT>A A>B B>A", goto="SAFE:5", request="A")
 FIELDS = "op mode manager request state target status held known error connect notifications worker"
 
 TABLE = """
-OP=STOP      | EXEC PAUSE | *              | op=STOP known=False                                                | Stop
-OP=STOP      | STOP       | *              | -                                                                  | -
-OP=PAUSE     | EXEC       | *              | op=PAUSE worker=PAUSE                                              | Pause
-OP=PAUSE     | PAUSE      | *              | -                                                                  | -
-OP=PAUSE     | STOP       | AUTO MANAGED   | op=PAUSE state=INIT status=INIT known=True worker=INIT             | Spawn
+OP=STOP      | EXEC PAUSE | *              | op=STOP known=False                                          | Stop
+OP=STOP      | STOP       | *              | -                                                            | -
+OP=PAUSE     | EXEC       | *              | op=PAUSE worker=PAUSE                                        | Pause
+OP=PAUSE     | PAUSE      | *              | -                                                            | -
+OP=PAUSE     | STOP       | AUTO MANAGED   | op=PAUSE state=INIT status=INIT known=True worker=INIT       | Spawn
 OP=PAUSE     | STOP       | MANUAL         | op=PAUSE state=INIT target=INIT status=INIT known=True worker=INIT | Spawn
-OP=EXEC      | EXEC       | *              | -                                                                  | -
-OP=EXEC      | PAUSE      | *              | op=EXEC worker=RUN                                                 | Resume
-OP=EXEC      | STOP       | AUTO MANAGED   | op=EXEC state=INIT status=INIT known=True worker=INIT              | Spawn
-OP=EXEC      | STOP       | MANUAL         | op=EXEC state=INIT target=INIT status=INIT known=True worker=INIT  | Spawn
-MODE=AUTO    | EXEC       | AUTO           | manager=none                                                       | Policy Judge
-MODE=AUTO    | EXEC       | MANAGED MANUAL | mode=AUTO manager=none                                             | Policy Judge
-MODE=AUTO    | PAUSE      | AUTO           | manager=none                                                       | Policy
-MODE=AUTO    | PAUSE      | MANAGED MANUAL | mode=AUTO manager=none                                             | Policy
-MODE=AUTO    | STOP       | AUTO           | manager=none                                                       | -
-MODE=AUTO    | STOP       | MANAGED MANUAL | mode=AUTO manager=none                                             | -
-MODE=MANAGED | EXEC       | AUTO MANUAL    | mode=MANAGED                                                       | Policy Judge
-MODE=MANAGED | EXEC       | MANAGED        | -                                                                  | Policy Judge
-MODE=MANAGED | PAUSE      | AUTO MANUAL    | mode=MANAGED                                                       | Policy
-MODE=MANAGED | PAUSE      | MANAGED        | -                                                                  | Policy
-MODE=MANAGED | STOP       | AUTO MANUAL    | mode=MANAGED                                                       | -
-MODE=MANAGED | STOP       | MANAGED        | -                                                                  | -
-MODE=MANUAL  | EXEC       | AUTO MANAGED   | mode=MANUAL                                                        | Policy Judge
-MODE=MANUAL  | EXEC       | MANUAL         | -                                                                  | Policy Judge
-MODE=MANUAL  | PAUSE      | AUTO MANAGED   | mode=MANUAL                                                        | Policy
-MODE=MANUAL  | PAUSE      | MANUAL         | -                                                                  | Policy
-MODE=MANUAL  | STOP       | AUTO MANAGED   | mode=MANUAL                                                        | -
-MODE=MANUAL  | STOP       | MANUAL         | -                                                                  | -
-MANAGER=N    | *          | *              | manager=N                                                          | -
-REQUEST=A    | EXEC PAUSE | AUTO MANAGED   | -                                                                  | -
-REQUEST=A    | EXEC       | MANUAL         | status=REDIRECT                                                    | Leave
-REQUEST=A    | PAUSE      | MANUAL         | -                                                                  | Policy
-REQUEST=A    | STOP       | *              | -                                                                  | -
-REQUEST=B    | EXEC       | AUTO MANAGED   | request=B target=B status=RUN                                      | Policy Judge
-REQUEST=B    | EXEC       | MANUAL         | request=B target=B status=REDIRECT                                 | Leave
-REQUEST=B    | PAUSE      | *              | request=B target=B                                                 | Policy
-REQUEST=B    | STOP       | *              | request=B target=B                                                 | -
-REQUEST=SAFE | EXEC       | *              | request=SAFE target=SAFE status=REDIRECT                           | Leave
-REQUEST=SAFE | PAUSE      | *              | request=SAFE target=SAFE                                           | Policy
-REQUEST=SAFE | STOP       | *              | request=SAFE target=SAFE                                           | -
-REQUEST=NONE | EXEC       | *              | request=NONE status=RUN                                            | Policy Judge
-REQUEST=NONE | PAUSE      | *              | request=NONE                                                       | Policy
-REQUEST=NONE | STOP       | *              | request=NONE                                                       | -
-REENTER      | EXEC       | *              | -                                                                  | Leave
-REENTER      | PAUSE STOP | *              | -                                                                  | -
-refused      | *          | *              | -                                                                  | -
-Elapsed      | *          | *              | -                                                                  | -
-Gone         | EXEC PAUSE | *              | known=False worker=DEAD                                            | -
-Gone         | STOP       | *              | -                                                                  | -
-old Gone     | *          | *              | -                                                                  | -
-Loaded       | *          | *              | -                                                                  | -
-LoadFailed   | *          | *              | -                                                                  | -
-Began        | *          | *              | -                                                                  | -
-True         | *          | *              | -                                                                  | -
-False        | EXEC       | *              | status=RUN                                                         | -
-False        | PAUSE STOP | *              | -                                                                  | -
-jump B       | EXEC       | AUTO           | state=B status=ENTER                                               | Enter
-jump B       | EXEC       | MANAGED MANUAL | state=B target=B status=ENTER held=True                            | Enter
-jump B       | PAUSE STOP | *              | -                                                                  | -
-jump ?       | EXEC       | *              | error=ERROR                                                        | -
-jump ?       | PAUSE STOP | *              | -                                                                  | -
-stale True   | *          | *              | -                                                                  | -
-raises       | EXEC       | *              | error=ERROR                                                        | -
-raises       | PAUSE STOP | *              | -                                                                  | -
-no channel   | EXEC       | *              | error=CONNECT connect=X:C                                          | -
-no channel   | PAUSE STOP | *              | -                                                                  | -
-Left         | *          | *              | -                                                                  | -
-notify       | EXEC PAUSE | *              | notifications=t                                                    | -
-notify       | STOP       | *              | -                                                                  | -
-Channels     | *          | *              | -                                                                  | -
+OP=EXEC      | EXEC       | *              | -                                                            | -
+OP=EXEC      | PAUSE      | *              | op=EXEC worker=RUN                                           | Resume
+OP=EXEC      | STOP       | AUTO MANAGED   | op=EXEC state=INIT status=INIT known=True worker=INIT        | Spawn
+OP=EXEC      | STOP       | MANUAL         | op=EXEC state=INIT target=INIT status=INIT known=True worker=INIT | Spawn
+MODE=AUTO    | EXEC       | AUTO           | manager=none                                                 | Policy Judge
+MODE=AUTO    | EXEC       | MANAGED MANUAL | mode=AUTO manager=none                                       | Policy Judge
+MODE=AUTO    | PAUSE      | AUTO           | manager=none                                                 | Policy
+MODE=AUTO    | PAUSE      | MANAGED MANUAL | mode=AUTO manager=none                                       | Policy
+MODE=AUTO    | STOP       | AUTO           | manager=none                                                 | -
+MODE=AUTO    | STOP       | MANAGED MANUAL | mode=AUTO manager=none                                       | -
+MODE=MANAGED | EXEC       | AUTO MANUAL    | mode=MANAGED                                                 | Policy Judge
+MODE=MANAGED | EXEC       | MANAGED        | -                                                            | Policy Judge
+MODE=MANAGED | PAUSE      | AUTO MANUAL    | mode=MANAGED                                                 | Policy
+MODE=MANAGED | PAUSE      | MANAGED        | -                                                            | Policy
+MODE=MANAGED | STOP       | AUTO MANUAL    | mode=MANAGED                                                 | -
+MODE=MANAGED | STOP       | MANAGED        | -                                                            | -
+MODE=MANUAL  | EXEC       | AUTO MANAGED   | mode=MANUAL                                                  | Policy Judge
+MODE=MANUAL  | EXEC       | MANUAL         | -                                                            | Policy Judge
+MODE=MANUAL  | PAUSE      | AUTO MANAGED   | mode=MANUAL                                                  | Policy
+MODE=MANUAL  | PAUSE      | MANUAL         | -                                                            | Policy
+MODE=MANUAL  | STOP       | AUTO MANAGED   | mode=MANUAL                                                  | -
+MODE=MANUAL  | STOP       | MANUAL         | -                                                            | -
+MANAGER=N    | *          | *              | manager=N                                                    | -
+REQUEST=A    | EXEC PAUSE | AUTO MANAGED   | -                                                            | -
+REQUEST=A    | EXEC       | MANUAL         | status=REDIRECT                                              | Leave
+REQUEST=A    | PAUSE      | MANUAL         | -                                                            | Policy
+REQUEST=A    | STOP       | *              | -                                                            | -
+REQUEST=B    | EXEC       | AUTO MANAGED   | request=B target=B status=RUN                                | Policy Judge
+REQUEST=B    | EXEC       | MANUAL         | request=B target=B status=REDIRECT                           | Leave
+REQUEST=B    | PAUSE      | *              | request=B target=B                                           | Policy
+REQUEST=B    | STOP       | *              | request=B target=B                                           | -
+REQUEST=SAFE | EXEC       | *              | request=SAFE target=SAFE status=REDIRECT                     | Leave
+REQUEST=SAFE | PAUSE      | *              | request=SAFE target=SAFE                                     | Policy
+REQUEST=SAFE | STOP       | *              | request=SAFE target=SAFE                                     | -
+REQUEST=NONE | EXEC       | *              | request=NONE status=RUN                                      | Policy Judge
+REQUEST=NONE | PAUSE      | *              | request=NONE                                                 | Policy
+REQUEST=NONE | STOP       | *              | request=NONE                                                 | -
+REENTER      | EXEC       | *              | -                                                            | Leave
+REENTER      | PAUSE STOP | *              | -                                                            | -
+refused      | *          | *              | -                                                            | -
+Elapsed      | *          | *              | -                                                            | -
+Gone         | EXEC PAUSE | *              | known=False worker=DEAD                                      | -
+Gone         | STOP       | *              | -                                                            | -
+old Gone     | *          | *              | -                                                            | -
+Loaded       | *          | *              | -                                                            | -
+LoadFailed   | *          | *              | -                                                            | -
+Began        | *          | *              | -                                                            | -
+True         | *          | *              | -                                                            | -
+False        | EXEC       | *              | status=RUN                                                   | -
+False        | PAUSE STOP | *              | -                                                            | -
+jump B       | EXEC       | AUTO           | state=B status=ENTER                                         | Enter
+jump B       | EXEC       | MANAGED MANUAL | state=B target=B status=ENTER held=True                      | Enter
+jump B       | PAUSE STOP | *              | -                                                            | -
+jump ?       | EXEC       | *              | error=ERROR                                                  | -
+jump ?       | PAUSE STOP | *              | -                                                            | -
+stale True   | *          | *              | -                                                            | -
+raises       | EXEC       | *              | error=ERROR                                                  | -
+raises       | PAUSE STOP | *              | -                                                            | -
+no channel   | EXEC       | *              | error=CONNECT connect=X:C                                    | -
+no channel   | PAUSE STOP | *              | -                                                            | -
+Left         | *          | *              | -                                                            | -
+notify       | EXEC PAUSE | *              | notifications=t                                              | -
+notify       | STOP       | *              | -                                                            | -
+Channels     | *          | *              | -                                                            | -
 """
 
 

@@ -81,6 +81,14 @@ def test_R19_weights_are_added_exactly() -> None:
     assert graph.path("A", "D") == ("A", "D")  # 0.1 + 0.2 is not dearer, but longer
 
 
+@pytest.mark.parametrize(("x", "y", "first"), [(5, 9, "X"), (9, 5, "Y"), (-2, 5, "X"), (0, -7, "Y")])
+def test_R19_equal_paths_of_equal_length_go_by_the_smallest_index(x: int, y: int, first: str) -> None:
+    infos = [state("A", 1), state("X", x), state("Y", y), state("Z", 4)]
+    pairs = [("A", "Y"), ("A", "X"), ("X", "Z"), ("Y", "Z")]
+    for order in (pairs, pairs[::-1]):
+        assert Graph.build(infos, [Edge(start=a, end=b) for a, b in order]).path("A", "Z") == ("A", first, "Z")
+
+
 def test_R19_a_goto_state_has_an_edge_from_every_other_and_a_declared_one_wins() -> None:
     infos = [state("INIT", 0), state("A", 1), state("B", 2), state("DOWN", 3, goto=5)]
     graph = Graph.build(infos, [Edge(start="A", end="DOWN", weight=0.5), Edge(start="INIT", end="A")])
