@@ -51,17 +51,20 @@ $(READY)-ioc $(READY)-test $(READY)-lint: $(READY)-%: $(READY)
 demo: $(READY) $(if $(findstring --epics,$(DEMO_OPTIONS)),$(READY)-ioc)
 	@$(BIN)/python -m guardian.cli.demo --dir '$(DEMO_DIR)' $(DEMO_OPTIONS)
 
+# How the last command in a shell ended is no business of make's.
+SUBSHELL = env -u MAKELEVEL -u MAKEFLAGS -u MFLAGS "$${SHELL:-/bin/bash}" || true
+
 IN_DEMO = test -f '$(DEMO_DIR)/demo.env' || { echo 'make: no demo runs here; start one in another terminal: make demo' >&2; exit 1; }; \
 	. '$(DEMO_DIR)/demo.env'
 
 demo-shell:
-	@$(IN_DEMO); echo "a shell in which caget, caput and camonitor find the demo; exit ends it"; exec env -u MAKELEVEL -u MAKEFLAGS -u MFLAGS "$${SHELL:-/bin/bash}"
+	@$(IN_DEMO); echo "a shell in which caget, caput and camonitor find the demo; exit ends it"; $(SUBSHELL)
 
 demo-kick:
 	@$(IN_DEMO); echo 'caput X1:IMC-KICK 50'; exec caput X1:IMC-KICK 50
 
 shell: $(READY)
-	@PATH="$(abspath $(BIN)):$$PATH:$(abspath $(VENV))/ca"; export PATH; exec env -u MAKELEVEL -u MAKEFLAGS -u MFLAGS "$${SHELL:-/bin/bash}"
+	@PATH="$(abspath $(BIN)):$$PATH:$(abspath $(VENV))/ca"; export PATH; $(SUBSHELL)
 
 # -- checks ---------------------------------------------------------------------------------------------------------------
 

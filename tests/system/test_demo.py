@@ -1,0 +1,261 @@
+"""The demo, as a newcomer meets it: ``make demo`` in a terminal, and the lines of README.rst in a second one.
+
+The lines come from README.rst itself. They are run in an order that saves time: while one mirror rings down, the rest
+of the tour goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from guardian.cli.demo_process import DemoProcess
+from guardian.errors import ExpectedError
+from tests.support import REPO, CaClient, Child, alive, ca_env, descendants, eventually
+from tests.system import readme
+
+MakeChild = Callable[..., Child]
+
+#: What a newcomer is promised: a minute from the command to a locked cavity. More is granted here to a loaded machine.
+PROMISE_S, LOADED_S = 60, 120
+HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
+CTRL_C = "\x03"
+
+
+class Demo:
+    """``make demo`` in a pseudo-terminal, and shells beside it."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        ready = f"{sys.prefix}/.ready"  # this Python has what the demo needs: nothing is installed by a test
+        self.make = ["make", "--no-print-directory", "-o", ready, "-o", f"{ready}-ioc", f"VENV={sys.prefix}"]
+        kept = {k: v for k, v in ca_env(5064).items() if not k.startswith(("EPICS_", "MAKE", "MFLAGS"))}
+        self.environ = kept | {
+            "DEMO_DIR": str(folder),
+            "DEMO_OPTIONS": " ".join(options),
+            "TERM": "xterm",
+            "COLUMNS": "100",
+            "LINES": "40",
+            "SHELL": "/bin/sh",
+            "EPICS_CLI_TIMEOUT": "20",
+        }
+        program = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"
+        self.began = time.monotonic()
+        argv = [sys.executable, "-c", program, *self.make, "demo"]
+        self.terminal = Child(argv, env=self.environ, cwd=REPO, stdin=True)
+
+    def client(self) -> CaClient:
+        """A client that knows what ``demo.env`` says."""
+        show = f'. {self.folder}/demo.env; echo "$EPICS_CA_ADDR_LIST"'
+        addresses = subprocess.run(["sh", "-c", show], capture_output=True, text=True, check=True).stdout.strip()
+        return CaClient(ca_env(5064, EPICS_CA_ADDR_LIST=addresses))
+
+    def shell(self) -> Child:
+        """``make demo-shell``."""
+        return Child([*self.make, "demo-shell"], env=self.environ, cwd=REPO, stdin=True)
+
+    def run(self, block: str) -> tuple[int, str]:
+        """Run the lines of a block of the README in ``make demo-shell``; how the last one ended, and what was said."""
+        with self.shell() as shell:
+            shell.send(readme.RUN[block] + 'echo "the last line ended with $?"\nexit\n')
+            code = shell.wait_for(r"^the last line ended with (\d+)", LOADED_S)[1]
+            assert shell.wait(30) == 0, "make has nothing to complain about"
+            return int(code), shell.output
+
+    def watch(self, block: str, *patterns: str) -> None:
+        """Run lines of which the last goes on until Ctrl-C; wait for what it must show, in this order."""
+        with self.shell() as shell:
+            shell.send(readme.RUN[block])
+            at = 0
+            for pattern in patterns:
+                at = shell.wait_for(pattern, LOADED_S, start=at).end()
+
+    def end(self) -> int:
+        """Ctrl-C, and the exit code of ``make``."""
+        self.terminal.send(CTRL_C)
+        return self.terminal.wait(60)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
+    with contextlib.ExitStack() as stack:
+
+        def start(*options: str) -> Demo:
+            demo = Demo(tmp_path, *options)
+            stack.enter_context(demo.terminal)
+            demo.terminal.wait_for(r"Ctrl-C ends the demo", LOADED_S)
+            return demo
+
+        yield start
+
+
+def wait_locked(ca: CaClient, what: str) -> None:
+    eventually(lambda: text(ca, "X1:GRD-IMC_LOCK_OK") == "True", LOADED_S, what, 0.1)
+
+
+def text(ca: CaClient, name: str) -> str:
+    return str(ca.get(name, as_string=True).value)
+
+
+@pytest.mark.ca
+@pytest.mark.proc
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_tour_of_the_readme(start: Callable[..., Demo]):
+    demo = start()
+    family = descendants(demo.terminal.pid)
+    with demo.client() as ca:
+        wait_locked(ca, "the cavity to be locked")
+        took_s = time.monotonic() - demo.began
+        assert took_s < PROMISE_S or os.getloadavg()[0] > 2, f"it took {took_s:.0f} s"
+
+        code, said = demo.run("look")
+        assert code == 0, said
+        assert re.findall(r"SUS_MC\d_STATE +(\w+)", said) == ["ALIGNED"] * 3
+        assert re.search(r"IMC_LOCK_STATE +BOOSTED", said) and re.search(r"IMC_LOCK_OK +True", said)
+        assert float(re.search(r"IMC-TRANS +(\S+)", said)[1]) > 90
+
+        demo.watch("misalign", r"SUS_MC1_STATE .* MISALIGNED", r"SUS_MC1_STATUS .* DONE")
+        eventually(lambda: "no flashes" in text(ca, "X1:GRD-IMC_LOCK_USERMSG"), LOADED_S, "no light", 0.1)
+        code, said = demo.run("waits")
+        assert code == 0, said
+        assert "no flashes" in said and "nominal is ALIGNED" in said
+
+        assert demo.run("align")[0] == 0
+        code, said = demo.run("trip")
+        assert code == 0, said
+        eventually(lambda: text(ca, "X1:GRD-SUS_MC2_STATE") == "TRIPPED", LOADED_S, "the trip")
+
+        # While that mirror rings down:
+        old = int((demo.folder / ".demo/pid/SUS_MC3").read_text())
+        asked = ca.get("X1:GRD-SUS_MC3_REQUEST_ID").value
+        assert demo.run("kill")[0] == 0
+        eventually(lambda: not alive(old), 30, "the end of the worker")
+        new = eventually(
+            lambda: (pid := int((demo.folder / ".demo/pid/SUS_MC3").read_text())) != old and pid, LOADED_S, "a new one"
+        )
+        assert alive(new)
+        eventually(lambda: text(ca, "X1:GRD-SUS_MC3_OK") == "True", LOADED_S, "SUS_MC3 to be back")
+        assert ca.get("X1:GRD-SUS_MC3_REQUEST_ID").value == asked, "nobody asked again"
+
+        code, said = demo.run("stop")
+        assert code == 0, said
+        assert re.search(r"SUS_MC1_OP +STOP", said) and re.search(r"^IMC_LOCK +EXEC", said, re.M), said
+        eventually(lambda: text(ca, "X1:GRD-SUS_MC1_OK") == "True", LOADED_S, "SUS_MC1 to be back")
+
+        code, said = demo.run("refused")
+        assert code == 1 and "refused" in said, said
+        assert text(ca, "X1:GRD-SUS_MC1_REQUEST") == "ALIGNED"
+
+        eventually(lambda: "is quiet now" in text(ca, "X1:GRD-SUS_MC2_USERMSG"), LOADED_S, "a quiet mirror", 0.1)
+        assert demo.run("reset")[0] == 0
+        wait_locked(ca, "the cavity to be locked again")
+
+        states = ca.monitor("X1:GRD-IMC_LOCK_STATE")
+        code, said = demo.run("kick")
+        assert code == 0, said
+        states.wait_value("LOCKLOSS", LOADED_S)
+        states.wait_value("BOOSTED", LOADED_S, start=len(states.values) - 1)
+
+    page = demo.terminal.output
+    assert HIDE_CURSOR in page and "IMC_LOCK" in page and "locked" in page
+    assert demo.end() == 0, demo.terminal.report()
+    ended = demo.terminal.output
+    assert ended.rfind(SHOW_CURSOR) > ended.rfind(HIDE_CURSOR)
+    assert "nothing is left running" in ended
+    assert_gone(family)
+    assert not (demo.folder / "demo.env").exists()
+
+
+@pytest.mark.ca
+@pytest.mark.proc
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_on_a_real_epics_ioc_the_cavity_locks_and_is_kicked(start: Callable[..., Demo]):
+    demo = start("--epics")
+    family = descendants(demo.terminal.pid)
+    assert any("ioc.epics_plant" in " ".join(process.cmdline()) for process in family)
+    with demo.client() as ca:
+        wait_locked(ca, "the cavity to be locked")
+        states = ca.monitor("X1:GRD-IMC_LOCK_STATE")
+        code, said = demo.run("kick")
+        assert code == 0, said
+        states.wait_value("LOCKLOSS", LOADED_S)
+    assert demo.end() == 0, demo.terminal.report()
+    assert_gone(family)
+
+
+def assert_gone(family: list[psutil.Process]) -> None:
+    assert len(family) >= 6, family  # make, demo, plant, host, forkserver, workers
+    eventually(lambda: not any(alive(process.pid) for process in family), 30, "the end of all")
+
+
+@pytest.mark.proc
+@pytest.mark.slow
+def test_nothing_outlives_a_demo_that_is_killed(tmp_path: Path, child: MakeChild):
+    demo = child([sys.executable, "-m", "guardian.cli.demo", "--dir", str(tmp_path)], env=ca_env(5064), cwd=REPO)
+    demo.wait_for("Ctrl-C ends the demo", LOADED_S)
+    family = eventually(lambda: len(found := descendants(demo.pid)) >= 7 and found, LOADED_S, "the workers")
+    demo.kill9()
+    eventually(lambda: not any(alive(process.pid) for process in family), 30, "the end of all")
+
+
+@pytest.mark.proc
+def test_a_file_that_is_not_of_the_demo_is_not_touched(tmp_path: Path, child: MakeChild):
+    (tmp_path / "demo.env").write_text("mine\n")
+    demo = child([sys.executable, "-m", "guardian.cli.demo", "--dir", str(tmp_path)], cwd=REPO)
+    assert demo.wait(60) == 1
+    assert "is not of this demo; move it away" in demo.output
+    assert (tmp_path / "demo.env").read_text() == "mine\n"
+
+
+@pytest.mark.proc
+def test_what_does_not_start_is_told_with_its_last_words(tmp_path: Path):
+    log = tmp_path / "plant.log"
+    program = "import sys; print('the reason'); sys.exit(3)"
+    process = DemoProcess([sys.executable, "-c", program], log=log, cwd=tmp_path, environ=os.environ)
+
+    def ended() -> str | None:
+        try:
+            return process.check()
+        except ExpectedError as error:
+            return str(error)
+
+    try:
+        told = eventually(ended, 30)
+    finally:
+        process.end(30)
+    assert told.startswith("the plant has ended (exit code 3)")
+    assert "the reason" in told and str(log) in told
+
+
+@pytest.mark.proc
+def test_a_child_that_does_not_listen_is_killed(tmp_path: Path):
+    program = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(99)"
+    )
+    process = DemoProcess([sys.executable, "-c", program], log=tmp_path / "x.log", cwd=tmp_path, environ=os.environ)
+    try:
+        eventually(lambda: process.has_said("up"), 30)
+    finally:
+        process.end(0.1)
+    with pytest.raises(ExpectedError, match=signal.SIGKILL.name):
+        process.check()
+
+
+@pytest.mark.proc
+@pytest.mark.parametrize("target", ["demo-shell", "demo-kick"])
+def test_without_a_demo_its_shell_says_what_to_do(target: str, tmp_path: Path, child: MakeChild):
+    process = child(["make", target], cwd=REPO, env={**os.environ, "DEMO_DIR": str(tmp_path)})
+    assert process.wait(30) == 2
+    assert "start one in another terminal: make demo" in process.output
