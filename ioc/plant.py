@@ -69,7 +69,7 @@ class PlantChannel:
         raise NotImplementedError
 
 
-class NumberChannel(PlantChannel, caproto.ChannelDouble):  # type: ignore[misc]  # caproto has no types
+class NumberChannel(PlantChannel, caproto.ChannelDouble):
     """A number with units and limits."""
 
     async def verify_value(self, data: Any) -> Any:
@@ -87,7 +87,7 @@ class NumberChannel(PlantChannel, caproto.ChannelDouble):  # type: ignore[misc] 
             await self.write(new)
 
 
-class SwitchChannel(PlantChannel, caproto.ChannelEnum):  # type: ignore[misc]  # caproto has no types
+class SwitchChannel(PlantChannel, caproto.ChannelEnum):
     """An enum; its alarm follows its label."""
 
     async def verify_value(self, data: Any) -> Any:
@@ -126,7 +126,7 @@ def make_channel(row: Row, part: object) -> NumberChannel | SwitchChannel:
     return channel
 
 
-class ReadOnlyText(caproto.ChannelString):  # type: ignore[misc]  # caproto has no types
+class ReadOnlyText(caproto.ChannelString):
     """A field that only tells."""
 
     def check_access(self, hostname: str, username: str) -> caproto.AccessRights:
