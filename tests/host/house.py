@@ -100,7 +100,10 @@ async def house(directory: Path, *, start: bool = True, **changes: Any) -> Async
     """A running host; afterwards no worker lives and no step was inconsistent."""
     made = House(directory, **changes)
     with ThreadPoolExecutor() as threads:  # the loop's own would outlive the test
-        asyncio.get_running_loop().set_default_executor(threads)
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(threads)
+        faults: list[str] = []
+        loop.set_exception_handler(lambda _loop, context: faults.append(f"{context['message']}: {context}"))
         try:
             if start:
                 await made.host.start()
@@ -110,4 +113,5 @@ async def house(directory: Path, *, start: bool = True, **changes: Any) -> Async
             made.sink.close()
     assert not made.fakes or made.spawner.alive() == []
     assert made.face.faults == []
+    assert faults == []  # nothing went wrong where nobody looks
     assert made.face.values == {}
