@@ -74,14 +74,15 @@ test: $(READY)-test
 soak: $(READY)-test
 	$(BIN)/python -m pytest -m soak $(TESTS)
 
-lint: $(READY)-lint
+# mypy looks into what the tests need, too
+lint: $(READY)-test $(READY)-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 bench: $(READY)-test
-	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+	@for file in bench/[a-z]*.py; do name=$$(basename "$$file" .py); echo "== $$name"; $(BIN)/python -m "bench.$$name" || exit 1; done
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
