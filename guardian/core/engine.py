@@ -16,6 +16,7 @@ from guardian.core.events import (
     Action,
     Began,
     Begin,
+    Connected,
     Elapsed,
     Gone,
     Heard,
@@ -280,6 +281,7 @@ class Engine(Supervision):
         elif report.kind is ErrorKind.CONNECT:  # R13
             if self._v.error is not ErrorKind.CONNECT:
                 self._deadlines["connect"] = self._now.mono + self.limits.connect_alarm_s
+            self._not_done()
             self._set(error=ErrorKind.CONNECT, connect=report.channels)
             self._notes["connect"] = report.message
             if self._dirty():
@@ -287,11 +289,17 @@ class Engine(Supervision):
         else:
             self._error(report.message)
 
+    def _on_connected(self, report: Connected) -> None:
+        """R13: the channels are back, and the method is being called again; it may take its time."""
+        if report.entry == self._entry and self._v.error is ErrorKind.CONNECT:
+            self._connected()
+            self._step("connect", "the channels are back")
+
     def _error(self, message: str) -> None:
         """R12: no more user code, until someone asks for it."""
         self._deadlines.pop("connect", None)
         self._notes.pop("connect", None)
-        self._stay.complete = None
+        self._not_done()
         self._stay.judging = 0
         self._notes["error"] = message
         self._set(error=ErrorKind.ERROR, connect=(), overdue=False)
@@ -331,6 +339,7 @@ class Engine(Supervision):
         Began: _on_began,
         Returned: _on_returned,
         Raised: _on_raised,
+        Connected: _on_connected,
         Left: _on_left,
         Notifications: _on_notifications,
     }

@@ -133,6 +133,13 @@ class Raised:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """The channels that a method missed are back; it is being called again (R13)."""
+
+    entry: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
     """No method of that entry is running, and none will be called."""
 
@@ -154,7 +161,7 @@ class Channels:
     total: int
 
 
-Report = Loaded | LoadFailed | Began | Returned | Raised | Left | Notifications | Channels
+Report = Loaded | LoadFailed | Began | Returned | Raised | Connected | Left | Notifications | Channels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

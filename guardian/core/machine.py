@@ -154,9 +154,7 @@ class Machine:
             if v.worker is Worker.PAUSE and not self._life.stopping:
                 self._judge_again(ask=False)
             self._step(kind, text, by=by)
-        elif (
-            self._stay.leaving or self._stay.due or self._stay.paced
-        ):  # on the way: the TARGET of the moment will count
+        elif self._stay.leaving or self._stay.due or self._stay.paced:  # on the way: the TARGET of that moment counts
             if self._stay.leaving and self._stay.leaving.to is not None and self._may_redirect():
                 self._stay.leaving = Going(to=None, via=Status.REDIRECT, why=text)
             self._show_outcome()
@@ -239,7 +237,7 @@ class Machine:
             return
         if not self._pace.pacing:
             self._notes.pop("pace", None)
-        to = going.to or self._wanted() or self._v.state
+        to = self._destination(going)
         before = self._v.state
         # R9: a start or a REENTER does not carry out what MANUAL was asked for, nor withdraw it
         self._forget_entry(keep_manual=going.via is None and self._stay.manual != to)
@@ -270,7 +268,25 @@ class Machine:
                 Going(to=None, via=Status.REDIRECT, why=f"on arrival by a jump, the way leads to {self._v.target}")
             )
 
+    def _destination(self, going: Going) -> str:
+        """Where a transition leads, as things are now.
+
+        A redirect that is none any more (REQUEST was changed while the state was being left) enters the state anew that
+        it has interrupted: that state has not completed, so no edge may be taken from it.
+        """
+        v, wanted = self._v, self._wanted()
+        if going.to is not None or wanted is None:
+            return going.to or v.state
+        lost = going.via is Status.REDIRECT and v.mode is not Mode.MANUAL and v.graph and not v.graph.is_goto(wanted)
+        return v.state if lost else wanted
+
     # --- small tools ---
+
+    def _not_done(self) -> None:
+        """A call that raised leaves no outcome behind, so DONE does not stand (R4, R12)."""
+        self._stay.complete = None
+        if self._v.status is Status.DONE:
+            self._set(status=Status.RUN)
 
     def _connected(self) -> None:
         """Nobody waits for a channel any more (R13)."""

@@ -52,7 +52,7 @@ from guardian.core.events import (
 )
 from guardian.core.graph import Edge, StateInfo, SystemFacts, assign_indices
 from guardian.core.view import View
-from guardian.enums import Call, ErrorKind, Mode, OnComplete, Op
+from guardian.enums import Call, ErrorKind, Mode, OnComplete, Op, Status
 
 EPOCH = 1_700_000_000.0
 
@@ -413,3 +413,29 @@ def kinds(actions: Sequence[Action]) -> list[str]:
         type(a.command).__name__ if isinstance(a, Tell) else f"step:{a.kind}" if isinstance(a, Step) else names[type(a)]
         for a in actions
     ]
+
+
+WALK = "INIT>SAFE SAFE>DAMPED DAMPED>ALIGNED ALIGNED>DAMPED"
+
+
+def suspension(**kwargs: object) -> Node:
+    """INIT -> SAFE -> DAMPED <-> ALIGNED; SAFE is a goto state, TRIPPED may not be left before it completes."""
+    facts = system(f"{WALK} TRIPPED>SAFE", goto="SAFE", stay="TRIPPED", request="ALIGNED", nominal="ALIGNED")
+    return Node(facts, **kwargs)  # type: ignore[arg-type]
+
+
+def aligned(**kwargs: object) -> Node:
+    """A suspension at its request."""
+    node = suspension(**kwargs)
+    node.goes_to("DAMPED", "ALIGNED")
+    node.returns(True)
+    assert node.view.status is Status.DONE
+    return node
+
+
+def manual(state: str = "SAFE") -> Node:
+    node = suspension(start=Start(mode=Mode.MANUAL, request="NONE"))
+    node.request(state)
+    node.returns(True, False)
+    assert node.view.state == state
+    return node

@@ -103,12 +103,12 @@ False        | PAUSE STOP | *              | -                                  
 jump B       | EXEC       | AUTO           | state=B status=ENTER                                         | Enter
 jump B       | EXEC       | MANAGED MANUAL | state=B target=B status=ENTER held=True                      | Enter
 jump B       | PAUSE STOP | *              | -                                                            | -
-jump ?       | EXEC       | *              | error=ERROR                                                  | -
+jump ?       | EXEC       | *              | status=RUN error=ERROR                                       | -
 jump ?       | PAUSE STOP | *              | -                                                            | -
 stale True   | *          | *              | -                                                            | -
-raises       | EXEC       | *              | error=ERROR                                                  | -
+raises       | EXEC       | *              | status=RUN error=ERROR                                       | -
 raises       | PAUSE STOP | *              | -                                                            | -
-no channel   | EXEC       | *              | error=CONNECT connect=X:C                                    | -
+no channel   | EXEC       | *              | status=RUN error=CONNECT connect=X:C                         | -
 no channel   | PAUSE STOP | *              | -                                                            | -
 Left         | *          | *              | -                                                            | -
 notify       | EXEC PAUSE | *              | notifications=t                                              | -
