@@ -80,7 +80,7 @@ class Node:
     def __init__(self, name: str, around: Surroundings, settings: Settings, told: str) -> None:
         self.name = name
         self._around = around
-        self._settings = settings
+        self._settings = replace(settings, event_id=settings.event_id + EVENT_BLOCK)
         self._loop = asyncio.get_running_loop()
         self._engine = Engine(
             name,
@@ -102,7 +102,7 @@ class Node:
         self._waiters: list[tuple[Callable[[View], bool], asyncio.Future[View]]] = []
         self._pv_total = 0
         self._over = False
-        around.store.save(name, settings)
+        around.store.save(name, self._settings)
         around.sink.line(name, told)
 
     @property
