@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -19,7 +20,7 @@ from guardian.core.interface import pv_name
 from guardian.enums import LoadStatus
 from guardian.errors import ExpectedError, GuardianError
 from guardian.host.control import Control
-from guardian.host.host import Host
+from guardian.host.host import NAME, Host
 from guardian.host.logsink import LogSink
 from guardian.host.site import MAX_PORT, Site, why_not_ifo
 from guardian.worker.system import search_paths
@@ -95,6 +96,17 @@ def run(command: str, site: Site, *, first_load_must_work: bool = False) -> int:
         return FAILED
 
 
+class _ToSink(logging.Handler):
+    """What libraries and the Channel Access face have to say goes into the log of the host."""
+
+    def __init__(self, sink: LogSink) -> None:
+        super().__init__(logging.WARNING)
+        self._sink = sink
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._sink.line(NAME, f"{record.name}: {self.format(record)}", level=record.levelname)
+
+
 async def _run(command: str, site: Site, first_load_must_work: bool) -> int:
     from ioc.server import Server  # caproto is heavy: not for --help
 
@@ -103,6 +115,8 @@ async def _run(command: str, site: Site, first_load_must_work: bool) -> int:
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(sig, stop.set)
     sink = LogSink(1 if site.log is None else site.log)
+    handler = _ToSink(sink)
+    logging.getLogger().addHandler(handler)
     server = Server(ifo=site.ifo, template=site.pv)
     host = Host(site, server, sink)
     control = Control(host)
@@ -122,6 +136,7 @@ async def _run(command: str, site: Site, first_load_must_work: bool) -> int:
         await control.stop()
         await host.stop()
         await server.stop()
+        logging.getLogger().removeHandler(handler)
         sink.close()
     return code
 
