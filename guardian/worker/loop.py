@@ -27,6 +27,7 @@ from typing import Any, Protocol
 from guardian.core.events import (
     Began,
     Command,
+    Connected,
     Enter,
     Judge,
     Leave,
@@ -48,7 +49,7 @@ from guardian.worker.system import describe, is_ours, one_line, plain_str, user_
 
 CYCLE_S = 1 / 16
 EXTRA_CALL_S = 0.01
-#: How often a method that met an unnamed lost channel is called again (R13).
+#: How often a method is called again that met a lost channel nobody here can watch: no name, or an unknown one (R13).
 RETRY_S = 1.0
 #: Longer names are no states, and are cut before they travel.
 MAX_JUMP = 200
@@ -111,7 +112,8 @@ class Stay:
     resting : complete under WAIT, until the host says what comes.
     told : the outcome that was reported last; None: nothing yet.
     lost : channels that the last call missed; None when it did not.
-    retry_at : when a call that missed unnamed channels is made again.
+    watched : the channels can tell when those are back.
+    retry_at : when the call is made again if nobody can tell.
     """
 
     entry: int
@@ -123,6 +125,7 @@ class Stay:
     told: bool | None = None
     judge: int = 0
     lost: tuple[str, ...] | None = None
+    watched: bool = False
     retry_at: float = 0.0
 
 
@@ -207,13 +210,17 @@ class Loop:
         late_s = now - self._due
         self._due = now + CYCLE_S if stay.judge or late_s >= CYCLE_S else self._due + CYCLE_S
         self._beat.cycle()
-        if stay.lost is not None and not stay.judge and not self._worth_trying(stay, now):
-            return False
+        if stay.lost is not None and not stay.judge:
+            if not self._worth_trying(stay, now):
+                return False
+            if stay.watched:
+                self._send(Connected(entry=stay.entry))
+                stay.lost = None
         self._call(stay, stay.next_call)
         return True
 
     def _worth_trying(self, stay: Stay, now: float) -> bool:
-        return not self._channels.lost(stay.lost) if stay.lost else now >= stay.retry_at
+        return not self._channels.lost(stay.lost or ()) if stay.watched else now >= stay.retry_at
 
     # --- one call of user code ---------------------------------------------------------------------------------
 
@@ -275,6 +282,7 @@ class Loop:
         """R13: say which channels are lost, once, and try the same method again when they are back."""
         channels = _names(getattr(error, "channels", ()))
         stay.retry_at = self._clock() + RETRY_S
+        stay.watched = bool(channels and self._channels.lost(channels))
         asked, stay.judge = stay.judge, 0
         if stay.lost != channels or asked:
             stay.lost = channels

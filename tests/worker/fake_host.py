@@ -230,6 +230,11 @@ class Worker:
                 raise AssertionError(f"waited {timeout_s:g} s for {what}\n{self.story()}")
             self._take(min(left, 0.05))
 
+    def listen(self, seconds: float) -> None:
+        """Listen for a while, because nothing is to be heard."""
+        until = time.monotonic() + seconds
+        self.until(lambda: time.monotonic() > until, "the time to pass")
+
     def end(self, timeout_s: float = PATIENCE_S) -> Exited | Failed:
         """How it ended; waits for it."""
         end = self._host.end_of(self.key, timeout_s)

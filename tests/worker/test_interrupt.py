@@ -259,8 +259,7 @@ def test_a_leave_without_interrupt_waits_for_the_method(run: Start, tmp_path: ob
     worker.says("in")
     calls = worker.beat().call
     worker.tell(Leave(entry=1, interrupt=False))
-    until = time.monotonic() + 0.4
-    worker.until(lambda: time.monotonic() > until, "more than one pause between shots")
+    worker.listen(0.4)  # more than one pause between two shots
     assert not worker.of(Left)
     open(gate, "w").close()
     worker.hear(Left)
@@ -273,8 +272,7 @@ def test_words_about_another_entry_do_nothing(run: Start) -> None:
     get_stuck(worker, "SLEEP")
     call = worker.beat().call
     worker.tell(Leave(entry=4, interrupt=True), Leave(entry=6, interrupt=True), Judge(entry=4, seq=1))
-    until = time.monotonic() + 0.4
-    worker.until(lambda: time.monotonic() > until, "more than one pause between shots")
+    worker.listen(0.4)  # more than one pause between two shots
     assert worker.beat().call == call and worker.beat().method is Call.RUN and not worker.of(Left)
     worker.leave()
     assert [left.entry for left in worker.of(Left)] == [4, 6, 5]

@@ -56,6 +56,7 @@ MESSAGES: dict[type, st.SearchStrategy[Any]] = {
     events.Began: st.builds(events.Began, entry=number),
     events.Returned: st.builds(events.Returned, entry=number, call=call, outcome=st.booleans() | text, seq=number),
     events.Raised: st.builds(events.Raised, entry=number, call=call, kind=kind, message=text, channels=texts),
+    events.Connected: st.builds(events.Connected, entry=number),
     events.Left: st.builds(events.Left, entry=number),
     events.Notifications: st.builds(events.Notifications, entry=number, texts=texts),
     events.Channels: st.builds(events.Channels, total=number),

@@ -8,29 +8,25 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from guardian.core.events import (
     Began,
-    Channels,
     Judge,
     Leave,
     Left,
     Notifications,
     Pause,
     Policy,
-    Raised,
     Resume,
     Returned,
 )
-from guardian.enums import Call, ErrorKind, OnComplete
+from guardian.enums import Call, OnComplete
 from guardian.worker.loop import CYCLE_S, EXTRA_CALL_S
-from tests.support import REPO, Child, ca_env
 from tests.worker.conftest import Start
-from tests.worker.fake_host import Host, Worker
+from tests.worker.fake_host import Worker
 
 pytestmark = pytest.mark.proc
 
@@ -97,12 +93,6 @@ def gate(run: Start, tmp_path: Path, state: str, on_complete: OnComplete = KEEP)
     return worker, path
 
 
-def quiet(worker: Worker, seconds: float) -> None:
-    """Listen for a while in which nothing is to be heard."""
-    until = time.monotonic() + seconds
-    worker.until(lambda: time.monotonic() > until, "the time to pass")
-
-
 # --- order and timing ---------------------------------------------------------------------------------------------
 
 
@@ -129,7 +119,7 @@ def test_R2_an_empty_state_completes_and_rests(run: Start) -> None:
         Returned(entry=entry, call=Call.RUN, outcome=True),
     ]
     calls = worker.beat().call
-    quiet(worker, 4 * CYCLE_S)
+    worker.listen(4 * CYCLE_S)
     assert worker.beat().call == calls == 2
 
 
@@ -154,7 +144,7 @@ def test_R6_a_jump_waits_under_either_policy(run: Start) -> None:
         assert [worker.outcome(), worker.outcome()] == [False, "SAFE"]
         calls = worker.beat().call
         worker.tell(Policy(entry=worker.entry, on_complete=KEEP), Judge(entry=worker.entry, seq=9))
-        quiet(worker, 3 * CYCLE_S)
+        worker.listen(3 * CYCLE_S)
         assert worker.beat().call == calls and len(worker.of(Returned)) == 2 * worker.entry
 
 
@@ -167,7 +157,7 @@ def test_R7_a_judge_is_answered_at_once_in_any_case(run: Start) -> None:
     worker.outcome()
     waits = []
     for seq in range(1, 31):
-        quiet(worker, 0.015 + 0.001 * seq)
+        worker.listen(0.015 + 0.001 * seq)
         asked = time.monotonic()
         worker.tell(Judge(entry=worker.entry, seq=seq))
         answer = worker.hear(Returned, lambda r, seq=seq: r.seq == seq)
@@ -201,7 +191,7 @@ def test_R7_a_judge_during_a_long_call_is_answered_right_behind_it(run: Start, t
     worker, path = gate(run, tmp_path, "SLOW")
     worker.says("began= ")
     worker.tell(Policy(entry=1, on_complete=WAIT), Judge(entry=1, seq=3))
-    quiet(worker, 2 * CYCLE_S)
+    worker.listen(2 * CYCLE_S)
     assert [r.call for r in worker.of(Returned)] == [Call.MAIN], "nothing is answered before the call is over"
     path.touch()
     answer = worker.hear(Returned, lambda r: r.seq == 3)
@@ -223,7 +213,7 @@ def test_keep_becomes_wait_the_next_completion_is_told_and_waited_after(run: Sta
     worker.tell(Policy(entry=1, on_complete=WAIT))
     assert worker.outcome() is True
     calls = worker.beat().call
-    quiet(worker, 3 * CYCLE_S)
+    worker.listen(3 * CYCLE_S)
     assert worker.beat().call == calls
 
 
@@ -263,7 +253,7 @@ def test_words_about_an_entry_that_is_over_are_ignored(run: Start) -> None:
         Policy(entry=1, on_complete=KEEP), Judge(entry=1, seq=1), Judge(entry=3, seq=2), Leave(entry=1, interrupt=True)
     )
     worker.hear(Left, lambda left: left.entry == 1)
-    quiet(worker, 3 * CYCLE_S)
+    worker.listen(3 * CYCLE_S)
     assert worker.beat().call == calls
     worker.tell(Judge(entry=2, seq=3))
     assert worker.hear(Returned, lambda r: r.seq == 3).entry == 2
@@ -284,9 +274,9 @@ def test_R10_pause_lets_the_method_end_and_resume_keeps_instance_and_timers(run:
     worker.says("count = 2")
     worker.tell(Pause())
     worker.tell(Pause())
-    quiet(worker, 0.1)
+    worker.listen(0.1)
     calls = worker.beat().call
-    quiet(worker, 0.5)
+    worker.listen(0.5)
     assert worker.beat().call == calls
     counted = worker.numbers("count = ")[-1]
     worker.tell(Resume())
@@ -301,120 +291,11 @@ def test_what_is_asked_under_pause_is_done_after_it(run: Start) -> None:
     worker.tell(Pause())
     worker.enter("DONE", WAIT)
     worker.tell(Judge(entry=1, seq=1))
-    quiet(worker, 3 * CYCLE_S)
+    worker.listen(3 * CYCLE_S)
     assert not worker.of(Began)
     worker.tell(Resume())
     worker.hear(Returned, lambda r: r.seq == 1)
     assert worker.hear(Returned, lambda r: r.call is Call.RUN).outcome is True
-
-
-# --- what user code raises and returns (R3, R12) ------------------------------------------------------------------
-
-FAULTS = """
-import sys
-import numpy as np
-from guardian import GuardState
-
-class Own(BaseException):
-    pass
-
-class Mute(Exception):
-    def __str__(self):
-        raise ValueError('no words')
-
-class Rude:
-    def __bool__(self):
-        raise KeyError('rude')
-
-class Worse:
-    def __bool__(self):
-        sys.exit(4)
-
-def deep():
-    deep()
-
-class FAULT(GuardState):
-    def run(self):
-        if IFO == 'raise':
-            eval(SITE)
-            exec(SITE)
-        return eval(SITE)
-
-class MAKING(GuardState):
-    def __init__(self, logfunc=None):
-        raise RuntimeError('not made')
-"""
-
-RAISED = {
-    "sys.exit(3)": "SystemExit: 3",
-    "raise_(KeyboardInterrupt())": "KeyboardInterrupt",
-    "raise_(GeneratorExit())": "GeneratorExit",
-    "raise_(StopIteration('x'))": "StopIteration: x",
-    "raise_(Own('a', 'b'))": "Own: ('a', 'b')",
-    "raise_(Own('first' + chr(10) + 'second'))": "Own: first (",
-    "raise_(Mute())": "Mute: <Mute that cannot be shown: ValueError>",
-    "raise_(Own(chr(0xd800)))": "Own: ?",
-    "raise_(Own('x' * 20_000_000))": "Own: xxx",
-    "deep()": "RecursionError: maximum recursion depth exceeded",
-    "bytearray(1 << 60)": "MemoryError",
-    "1 + (": "SyntaxError: '(' was never closed (<string>:1)",
-    "raise_(ExceptionGroup('two', [ValueError(), Mute()]))": "ExceptionGroup: two (2 sub-exceptions)",
-    "np.array([1, 2])": "TypeError: returned a numpy.ndarray that is neither true nor false: The truth value",
-    "Rude()": "TypeError: returned a SUS.Rude that is neither true nor false: 'rude'",
-    "Worse()": "SystemExit: 4",
-}
-RETURNED = {
-    "np.bool_(True)": True,
-    "np.float64(0.0)": False,
-    "np.array([0])": False,
-    "[0]": True,
-    "''": "",
-    "'SAFE'": "SAFE",
-    "np.str_('SAFE')": "SAFE",
-    "__import__('enum').Enum('Name', {'A': 'SAFE'}, type=str).A": "SAFE",
-    "chr(0xd800)": "?",
-    "'x' * 20_000_000": "x" * 200,
-}
-RAISER = "\ndef raise_(error):\n    raise error\n"
-
-
-@pytest.mark.parametrize("code", list(RAISED))
-def test_R12_whatever_user_code_raises_is_told_and_the_worker_lives(run: Start, code: str) -> None:
-    worker = run(FAULTS + RAISER, site=code)
-    for _ in range(2):
-        worker.enter("FAULT")
-        raised = worker.hear(Raised)
-        assert (raised.entry, raised.call, raised.kind) == (worker.entry, Call.RUN, ErrorKind.ERROR)
-        assert raised.message.startswith(f"FAULT.run() raised {RAISED[code]}"), raised.message
-        assert raised.message.endswith("; the log has the traceback") and len(raised.message) < 600
-        calls = worker.beat().call
-        worker.tell(Judge(entry=worker.entry, seq=1), Policy(entry=worker.entry, on_complete=KEEP))
-        quiet(worker, 1.5 * CYCLE_S)
-        assert worker.beat().call == calls, "no more user code"
-    assert len(worker.of(Raised)) == 2
-    said = "\n".join(line for line in worker.log if line.startswith("ERROR [FAULT.run]"))
-    assert RAISED[code].split(":")[0] in said and "guardian/" not in said, worker.story()
-    worker.stop()
-
-
-def test_R3_what_user_code_returns(run: Start, start: Start) -> None:
-    for code, outcome in RETURNED.items():
-        worker = run(FAULTS, site=code)
-        worker.enter("FAULT", WAIT)
-        worker.hear(Returned, lambda r: r.call is Call.MAIN)
-        if outcome is False:
-            worker.tell(Judge(entry=1, seq=1))
-        heard = worker.hear(Returned, lambda r, want=outcome: bool(r.seq) == (want is False)).outcome
-        assert heard == outcome and type(heard) is type(outcome), code
-
-
-def test_R12_a_state_that_cannot_be_made_and_one_that_is_not_there(run: Start) -> None:
-    worker = run(FAULTS)
-    worker.enter("MAKING")
-    assert "MAKING.main() raised RuntimeError: not made (SUS.py:" in worker.hear(Raised).message
-    worker.enter("GONE")
-    assert "GONE.main() raised KeyError: 'GONE'" in worker.hear(Raised).message
-    worker.stop()
 
 
 def test_the_whole_list_of_texts_and_how_they_go(run: Start) -> None:
@@ -437,96 +318,3 @@ def test_the_whole_list_of_texts_and_how_they_go(run: Start) -> None:
     assert worker.hear(Notifications).texts == ("run is 3",)
     assert worker.hear(Notifications).texts == ()
     assert time.monotonic() - began > 1.0
-
-
-# --- lost channels (R13) ------------------------------------------------------------------------------------------
-
-NEEDY = """
-from guardian import GuardState
-from guardian.errors import EzcaConnectError
-
-class NAMED(GuardState):
-    def main(self):
-        self.count = getattr(self, 'count', 0) + 1
-        if self.count == 1:
-            self.timer['t'] = 0.1
-        log('try = %d', self.count)
-        ezca.read('NUM', timeout=0.05)
-        log('timer %r', self.timer['t'])
-        return True
-
-    def run(self):
-        return ezca['NUM'] == 1.5
-
-class UNNAMED(GuardState):
-    def run(self):
-        self.count = getattr(self, 'count', 0) + 1
-        log('try = %d', self.count)
-        if self.count < 3:
-            raise EzcaConnectError()
-        return True
-
-class ODD(GuardState):
-    def run(self):
-        raise EzcaConnectError('odd', eval(SITE))
-"""
-
-
-@pytest.fixture
-def ca_host(ca_port: int) -> Iterator[Host]:
-    host = Host(ca_env(ca_port))
-    yield host
-    host.close()
-
-
-@pytest.mark.ca
-def test_R13_a_lost_channel_is_named_and_the_method_called_again_when_it_is_there(
-    ca_host: Host, ca_port: int, prefix: str, tmp_path: Path, child: Callable[..., Child]
-) -> None:
-    ifo = prefix.rstrip(":")
-    with ca_host.worker(tmp_path, NEEDY, ifo=ifo) as worker:
-        worker.loaded()
-        worker.enter("NAMED")
-        raised = worker.hear(Raised)
-        assert (raised.kind, raised.call, raised.channels) == (ErrorKind.CONNECT, Call.MAIN, (f"{prefix}NUM",))
-        assert raised.message.startswith(f"{prefix}NUM: ")
-        quiet(worker, 4 * CYCLE_S)
-        assert worker.numbers("try = ") == [1], "not called while it is lost, and the worker obeys:"
-        worker.tell(Judge(entry=1, seq=1))
-        assert worker.hear(Raised).channels == (f"{prefix}NUM",), "an answer in any case"
-        worker.tell(Pause())
-        worker.tell(Resume())
-        server = child(
-            [REPO / ".venv/bin/python", REPO / "tests/access/serve.py", prefix, "plant"], env=ca_env(ca_port)
-        )
-        server.wait_for("SERVER READY")
-        assert worker.hear(Returned, lambda r: r.call is Call.MAIN).outcome is True
-        worker.says("timer True")
-        assert worker.numbers("try = ") == [1, 2, 3], "the same instance"
-        assert worker.hear(Channels).total == 1
-        server.stop()
-        lost = worker.hear(Raised, timeout_s=60)
-        assert (lost.kind, lost.call, lost.channels) == (ErrorKind.CONNECT, Call.RUN, (f"{prefix}NUM",))
-        assert worker.leave() < 5
-        worker.stop()
-
-
-def test_R13_an_unnamed_one_is_tried_every_second_and_said_once(run: Start) -> None:
-    worker = run(NEEDY)
-    worker.enter("UNNAMED")
-    began = time.monotonic()
-    raised = worker.hear(Raised)
-    assert (raised.kind, raised.channels, raised.message) == (ErrorKind.CONNECT, (), "a channel is not connected")
-    assert worker.hear(Returned, lambda r: r.call is Call.RUN).outcome is True
-    assert 1.9 < time.monotonic() - began < 15
-    assert len(worker.of(Raised)) == 1 and worker.numbers("try = ") == [1, 2, 3]
-
-
-@pytest.mark.parametrize(
-    ("channels", "named"), [("None", ()), ("'X1:A'", ("X1:A",)), ("['A', 3]", ("A",)), ("('A',) * 500", ("A",) * 100)]
-)
-def test_R13_channels_that_are_no_list_of_names(run: Start, channels: str, named: tuple[str, ...]) -> None:
-    worker = run(NEEDY, site=channels)
-    worker.enter("ODD")
-    assert worker.hear(Raised).channels == named
-    worker.stop()
