@@ -263,7 +263,7 @@ class Node:
         around.face.post(self.name, self._publisher.step(step), view.stamp)
         if step.kind not in _QUIET:
             text = step.text.replace("\n", "\\n")  # a client's words must not look like lines of ours
-            around.sink.line(self.name, text, level=_level(step), stamp_us=round(view.stamp * 1e6))
+            around.sink.line(self.name, text, level=_level(step), stamp_us=round(round(view.stamp, 6) * 1e6))
             around.journal.append({"node": self.name, **event_record(step)})
         self._save(step)
 

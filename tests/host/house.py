@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from guardian.core.settings import Limits
 from guardian.core.view import View
@@ -21,6 +21,8 @@ from guardian.host.site import Site
 from tests.host.dict_face import DictFace
 from tests.host.fake_worker import FakeSpawner, FakeWorker
 from tests.support.waiting import eventually_async
+
+T = TypeVar("T")
 
 #: Short, so that tests that wait for them are short.
 LIMITS = Limits(redirect_timeout_s=0.2, stop_timeout_s=0.2, restart_delay_s=0.02)
@@ -49,6 +51,17 @@ class House:
     def worker(self) -> FakeWorker:
         return self.spawner.worker
 
+    async def aligned(self) -> Node:
+        """A new node SUS that has come to rest in ALIGNED."""
+        node = await self.host.add("SUS")
+        await self.settled(node)
+        return node
+
+    def states(self) -> list[str]:
+        """The states that SUS has shown, in order; a new severity of the same one does not count."""
+        seen = self.face.seen("SUS", "STATE")
+        return [state for i, state in enumerate(seen) if i == 0 or state != seen[i - 1]]
+
     async def reached(self, node: Node, condition: Callable[[View], bool]) -> View:
         """The view at which `condition` became true; says what it was when it does not."""
         try:
@@ -63,34 +76,34 @@ class House:
             node, lambda v: v.worker is Worker.RUN and v.state == state == v.request and v.status is Status.DONE
         )
 
-    async def until(self, predicate: Callable[[], Any], what: str = "") -> Any:
+    async def until(self, predicate: Callable[[], T], what: str = "") -> T:
         return await eventually_async(predicate, 20, what, period_s=0.002)
 
     async def logged(self, *words: str) -> str:
         """The first line of the log that has all these words."""
 
-        def found() -> str | None:
+        def found() -> str:
             lines = self.log_file.read_text().splitlines()
-            return next((line for line in lines if all(word in line for word in words)), None)
+            return next((line for line in lines if all(word in line for word in words)), "")
 
         return await self.until(found, f"a line with {words}")
 
     async def journal(self, *, kind: str, node: str | None = None, least: int = 1) -> list[dict[str, Any]]:
         """The records of a kind, once there are so many."""
 
-        def found() -> list[dict[str, Any]] | None:
+        def found() -> list[dict[str, Any]]:
             all_records = journal.read(self.site.state_dir / "journal.jsonl", node=node)
             records = [record for record in all_records if record.get("kind") == kind]
-            return records if len(records) >= least else None
+            return records if len(records) >= least else []
 
         return await self.until(found, f"{least} records of {kind}")
 
     async def stored(self, node: str, **values: Any) -> dict[str, Any]:
         """The settings file of a node, once it says this."""
 
-        def found() -> dict[str, Any] | None:
+        def found() -> dict[str, Any]:
             saved: dict[str, Any] = json.loads((self.site.state_dir / f"{node}.json").read_text())
-            return saved if all(saved[name] == value for name, value in values.items()) else None
+            return saved if all(saved[name] == value for name, value in values.items()) else {}
 
         return await self.until(found, f"settings of {node} with {values}")
 
