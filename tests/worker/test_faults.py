@@ -205,8 +205,8 @@ def test_R13_a_lost_channel_is_named_and_the_method_called_again_when_it_is_ther
 
 def test_R13_an_unnamed_one_is_tried_every_second_and_said_once(run: Start) -> None:
     worker = run(NEEDY)
-    worker.enter("UNNAMED")
     began = time.monotonic()
+    worker.enter("UNNAMED")
     raised = worker.hear(Raised)
     assert (raised.kind, raised.channels, raised.message) == (ErrorKind.CONNECT, (), "a channel is not connected")
     assert worker.hear(Returned, lambda r: r.call is Call.RUN).outcome is True

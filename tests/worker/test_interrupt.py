@@ -116,10 +116,11 @@ class TRUE(GuardState):
 class BARE(GuardState):
     # The bare except comes round more than once: each shot breaks one turn.
     def run(self):
-        log('in')
         turns = 0
         while turns < 3:
             try:
+                if not turns:
+                    log('in')
                 time.sleep(3600)
             except:
                 turns += 1
