@@ -28,6 +28,7 @@ from caproto.server.common import DisconnectedCircuit
 from caproto.server.common import VirtualCircuit as CommonCircuit
 
 from guardian.errors import RefusedError
+from guardian.host.face import Unreadable
 from ioc.decode import decode
 from ioc.node import RowChannel, run_now
 from ioc.outbox import Outbox
@@ -194,11 +195,11 @@ class Circuit(VirtualCircuit):
             sentence = f"{one.name}: it is read only"
             return [self._error(command, one.cid, ca.CAStatus.ECA_NOWTACCESS, sentence)]
         assert isinstance(channel, RowChannel)
+        value: Any
         try:
             value = decode(channel.row, command)
         except RefusedError as error:
-            log.warning("%s refused: %s", self.who, error)
-            return self._refused(command, one, channel, str(error))
+            value = Unreadable(str(error))  # the node refuses it, and tells its operator
         try:
             channel.put(channel.row.name, value, self.who)
         except RefusedError as error:

@@ -49,6 +49,8 @@ MAX_STATES = 1000
 TEXT_BYTES = 2000
 JSON_BYTES = 262_144
 SUMMARY_BYTES = 8_000
+#: Lost channels that SUMMARY names; CONNECT_S has as many as fit.
+SUMMARY_CHANNELS = 20
 
 
 class Kind(Enum):
@@ -146,7 +148,7 @@ def summary(view: View) -> dict[str, Any]:
         "manager": view.manager,
         "worker": view.worker.name,
         "error": view.error.name,
-        "connect": list(view.connect),
+        "connect": list(view.connect[:SUMMARY_CHANNELS]),
         "notification": bool(view.notifications),
         "ok": explain.is_ok(view),
     }

@@ -16,8 +16,16 @@ from guardian.enums import Severity
 
 #: ``put(row_name, value, by)`` takes a client's write; returns when it is accepted and published, or raises
 #: :class:`guardian.errors.RefusedError`. ``value`` is plain Python: int for ENUM, BOOL and INT (or the label a client
-#: wrote, as str), str for STRING and LONG. ``by`` is the writer as claimed: "user@host (address)".
+#: wrote, as str), str for STRING and LONG, :class:`Unreadable` for bytes that are neither. ``by`` is the writer as
+#: claimed: "user@host (address)".
 Put = Callable[[str, Any, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """In the place of a value: what a client wrote is none of this PV's kind. ``put`` refuses it with this reason."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

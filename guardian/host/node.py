@@ -35,7 +35,7 @@ from guardian.core.interface import Vitals
 from guardian.core.view import View
 from guardian.enums import LoadStatus, Worker
 from guardian.errors import ExpectedError, RefusedError
-from guardian.host.face import Face
+from guardian.host.face import Face, Unreadable
 from guardian.host.journal import Journal
 from guardian.host.logsink import LogSink
 from guardian.host.publish import Publisher, event_record
@@ -128,9 +128,12 @@ class Node:
             It is not acceptable; GRDMSG, log and journal say who wrote what and why not.
         """
         try:
+            if isinstance(value, Unreadable):
+                raise RefusedError(value.reason)
             event = commands.parse(row, value, by, self.view)
         except RefusedError as error:
-            self.feed(Refused(pv=row, value=str(value)[:80], by=by, reason=str(error)))
+            shown = "?" if isinstance(value, Unreadable) else str(value)[:80]
+            self.feed(Refused(pv=row, value=shown, by=by, reason=str(error)))
             raise
         if event is not None:
             self.feed(event)

@@ -22,7 +22,7 @@ from guardian.core.interface import ROWS, Source, Vitals
 from guardian.core.view import View
 from guardian.enums import LoadStatus, Severity, Status, Worker
 from guardian.errors import RefusedError
-from guardian.host.face import Update
+from guardian.host.face import Update, Unreadable
 from ioc.server import Server
 
 T = TypeVar("T")
@@ -70,6 +70,9 @@ class FakeNode:
     def put(self, name: str, value: Any, by: str) -> None:
         if self.broken:
             raise ZeroDivisionError("a fault of the host")
+        if isinstance(value, Unreadable):
+            self.refused.append(value.reason)
+            raise RefusedError(value.reason)
         self.writes.append((name, value, by))
         try:
             wanted = commands.parse(name, value, by, self.view)

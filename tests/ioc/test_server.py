@@ -236,7 +236,7 @@ def test_a_refused_write_is_told_and_the_old_value_posted_again(
             assert sentence in str(client.objection(pv(node, name), timeout_s=20))
         assert watched.wait_for(lambda event: True, start=before).value == old
         assert client.get(pv(node, name)).value == old
-    assert len(node.refused) == 4
+    assert len(node.refused) == 6
 
 
 def test_a_fault_of_the_host_fails_the_put_and_nothing_else(node: FakeNode, client: CaClient) -> None:
@@ -284,6 +284,7 @@ def test_values_that_cannot_be_read_are_refused(served: Served, node: FakeNode) 
         raw.send(channel.read())
         raw.until(ca.ReadNotifyResponse)
     assert node.writes == []
+    assert len(node.refused) == 18, "the node hears of each, so that GRDMSG and log say who wrote what"
 
 
 # -- order -----------------------------------------------------------------------------------------------------------
