@@ -22,7 +22,7 @@ from guardian.core.interface import ROWS, Source, Vitals
 from guardian.core.view import View
 from guardian.enums import LoadStatus, Severity, Status, Worker
 from guardian.errors import RefusedError
-from guardian.host.face import Update, Unreadable
+from guardian.host.face import Unreadable, Update
 from ioc.server import Server
 
 T = TypeVar("T")
