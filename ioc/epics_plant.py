@@ -32,7 +32,7 @@ def start(prefix: str, directory: Path = DB) -> None:
     if not (directory / "st.cmd").is_file():
         raise ExpectedError(f"EPICS plant: no st.cmd in {directory}; run it from a checkout of the project")
     try:
-        from epicscorelibs import ioc as base  # type: ignore[import-untyped]
+        from epicscorelibs import ioc as base
     except ImportError:
         raise ExpectedError(
             "EPICS plant: the package epicscorelibs is not installed; run: pip install 'epics-guardian[ioc]'"

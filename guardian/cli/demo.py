@@ -56,7 +56,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda number, _: ended.append(number))
     try:
         with ExitStack() as stack:
-            stack.callback(_farewell)
             _run(options, house, lambda: bool(ended), stack)
     except Ended:
         return OK
@@ -73,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, house: Path, ended: Callable[[], bool], stack: ExitStack) -> None:
     files = stack.enter_context(Files(options.dir.resolve()))
     ports = draw_ports(2)
+    stack.callback(_farewell)
     _clean_environment(files.repeater_port, ports)
 
     print("guardian demo: three mirrors and a cavity, simulated, on this machine only", flush=True)

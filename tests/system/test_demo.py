@@ -7,6 +7,7 @@ of the tour goes on.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import signal
@@ -19,8 +20,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from guardian.cli.demo_files import Files
 from guardian.cli.demo_process import DemoProcess
 from guardian.errors import ExpectedError
+from guardian.host.control import PATH_BYTES
+from guardian.host.site import read_site
 from tests.support import REPO, CaClient, Child, alive, ca_env, descendants, eventually
 from tests.system import readme
 
@@ -217,6 +221,34 @@ def test_a_file_that_is_not_of_the_demo_is_not_touched(tmp_path: Path, child: Ma
     assert demo.wait(60) == 1
     assert "is not of this demo; move it away" in demo.output
     assert (tmp_path / "demo.env").read_text() == "mine\n"
+
+
+@pytest.mark.proc
+def test_there_is_one_demo_in_a_folder(tmp_path: Path, child: MakeChild):
+    (tmp_path / ".demo").mkdir()
+    with (tmp_path / ".demo" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        demo = child([sys.executable, "-m", "guardian.cli.demo", "--dir", str(tmp_path)], cwd=REPO)
+        assert demo.wait(60) == 1
+    assert "a demo runs already here" in demo.output
+
+
+def test_the_last_tools_on_path_are_ours_so_those_of_epics_win(tmp_path: Path):
+    with Files(tmp_path) as files:
+        files.write_env(ifo="X1", ports=[1, 2])
+        show = ["env", "-i", "PATH=/opt/epics/bin:/bin:/usr/bin", "sh", "-c", f'. {files.env}; echo "$PATH"']
+        path = subprocess.run(show, capture_output=True, text=True, check=True).stdout.strip()
+    assert path == f"{tmp_path}/.demo/bin:/opt/epics/bin:/bin:/usr/bin:{tmp_path}/.demo/ca"
+    assert sorted(tool.name for tool in (tmp_path / ".demo/ca").iterdir()) == ["caget", "camonitor", "caput"]
+
+
+def test_a_folder_with_a_long_path_has_its_socket_elsewhere(tmp_path: Path):
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    with Files(folder) as files:
+        site = read_site(files.write_site(ifo="X1", nodes=["A"], path=tmp_path, port=0))
+        assert len(str(site.control_socket)) <= PATH_BYTES and site.state_dir.is_dir()
+    assert not site.state_dir.exists()
 
 
 @pytest.mark.proc
