@@ -76,6 +76,7 @@ class SystemFacts:
     edges : the declared ones.
     request, nominal : names of states, or None where the module has none (or one that names no state).
     redirect_timeout_s : seconds the module gives a method to end on a redirect, None: as the site says.
+    reactive : False: run() is called on the cycle only, never in between (R18).
     module : path of the system module. usercode : the user files it pulled in.
     prefix : channel prefix. warnings : sentences for the log.
     """
@@ -85,6 +86,7 @@ class SystemFacts:
     request: str | None = None
     nominal: str | None = None
     redirect_timeout_s: float | None = None
+    reactive: bool = True
     module: str = ""
     usercode: tuple[str, ...] = ()
     prefix: str = ""
@@ -185,9 +187,7 @@ class Graph:
     def why_no_path(self, start: str, end: str) -> str:
         """The sentence that tells an operator what stands between two states (R16)."""
         into = [e.start for e in self.edges if e.end == end]
-        near = sorted(
-            (c, self.index(s), s) for s in self.states if s != start and (c := self.cost(start, s)) is not None
-        )
+        near = sorted((cost, self.index(s), s) for s, cost in self._costs_from(start).items() if s != start)
         came = f"edges into {end} come from {_list(into)}" if into else f"no edge leads into {end}"
         reach = f"{start} reaches {_list([s for _, _, s in near])}" if near else f"no edge leads out of {start}"
         where = self.states[start].source or self.states[end].source
@@ -215,6 +215,23 @@ class Graph:
                 if edge.start not in best:
                     # among equals the smallest index of the *next* state comes off the heap first
                     heapq.heappush(heap, (cost + _exact(edge.weight), count + 1, self.index(here), edge.start, here))
+        return best
+
+    def _costs_from(self, start: str) -> dict[str, Cost]:
+        """What each state that `start` reaches costs: one walk, where the ways to each of them would be one a state."""
+        out: dict[str, list[Edge]] = {}
+        for edge in self.edges:
+            out.setdefault(edge.start, []).append(edge)
+        best: dict[str, Cost] = {}
+        heap: list[tuple[Cost, str]] = [(0, start)]
+        while heap:
+            cost, here = heapq.heappop(heap)
+            if here in best:
+                continue
+            best[here] = cost
+            for edge in out.get(here, ()):
+                if edge.end not in best:
+                    heapq.heappush(heap, (cost + _exact(edge.weight), edge.end))
         return best
 
 

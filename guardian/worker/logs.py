@@ -19,6 +19,7 @@ Cost: 5 to 10 us a line, handed over or dropped.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import io
 import logging
@@ -233,6 +234,16 @@ class _Bytes(io.RawIOBase):
         self.flush()
 
 
+class _NoLock(contextlib.AbstractContextManager[None]):
+    """In the place of a lock."""
+
+    def acquire(self) -> None: ...
+
+    def release(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
 class _Handler(logging.Handler):
     """Python's logging into the log of the node. Without the usual lock: a line is one write."""
 
@@ -241,7 +252,7 @@ class _Handler(logging.Handler):
         self._writer = writer
 
     def createLock(self) -> None:
-        self.lock = None
+        self.lock = cast(Any, _NoLock())  # one write is one line: an interrupt must find no lock held
 
     def emit(self, record: logging.LogRecord) -> None:
         args = record.args or ()

@@ -6,7 +6,8 @@ the answer to a Judge. Everything it waits for has a deadline or a wake-up, so a
 look-ups a second cost.
 
 Timing (R2, R7, R18): the first run() follows main() at once, the next ones on a grid of one cycle; a Judge calls run()
-immediately, but extra calls keep 10 ms apart.
+immediately, but extra calls keep 10 ms apart, and a system that is not ``reactive`` gets none: its Judge waits for the
+next call of the cycle.
 
 What user code does cannot end the loop: all it raises is an error of its state (R12), also what its signal handlers
 raise while no method runs. A result that comes after the word to leave is nobody's business any more (R8).
@@ -135,6 +136,7 @@ class Loop:
     Parameters
     ----------
     states : state classes by name. send : hands a report to the host. log : what states get as logfunc.
+    reactive : False: no calls between those of the cycle (R18).
     say : a line for the log with its level. context : told "STATE.method" before each call and "" after it.
     """
 
@@ -152,6 +154,7 @@ class Loop:
         say: Callable[[str, str], None],
         context: Callable[[str], None],
         after_call: Callable[[], None] = lambda: None,
+        reactive: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._states = states
@@ -165,6 +168,7 @@ class Loop:
         self._say = say
         self._context = context
         self._after_call = after_call
+        self._reactive = reactive
         self._clock = clock
         self._stay: Stay | None = None
         self._paused = False
@@ -200,12 +204,12 @@ class Loop:
         if stay is None or self._paused or stay.next_call is None:
             return False
         now = self._clock()
-        if stay.judge:
+        if stay.judge and self._reactive:
             if now < self._extra_at + EXTRA_CALL_S:
                 self._due = min(self._due, self._extra_at + EXTRA_CALL_S)
                 return False
             self._extra_at = now
-        elif stay.resting or now < self._due:
+        elif (stay.resting and not stay.judge) or now < self._due:
             return False
         late_s = now - self._due
         self._due = now + CYCLE_S if stay.judge or late_s >= CYCLE_S else self._due + CYCLE_S
@@ -323,7 +327,8 @@ class Loop:
         stay = self._live(command.entry)
         if stay is not None and stay.next_call is not None:
             stay.judge = command.seq
-            self._due = self._clock()
+            if self._reactive:
+                self._due = self._clock()
 
     def _on_leave(self, command: Leave) -> None:
         if self._live(command.entry) is not None:

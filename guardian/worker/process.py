@@ -170,6 +170,7 @@ def main(spec: dict[str, Any], fds: Sequence[int]) -> int:
         say=lambda level, text: writer.log(text, level=level),
         context=lambda text: setattr(writer, "context", text),
         after_call=_AfterCall(writer, channels, uplink),
+        reactive=loaded.facts.reactive,
     )
     loop.run()
     return 0

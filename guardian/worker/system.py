@@ -154,6 +154,7 @@ def _read(module: ModuleType, node: str, file: Path, usercode: tuple[str, ...], 
         request=_state_variable(module, "request", names, warnings),
         nominal=_state_variable(module, "nominal", names, warnings),
         redirect_timeout_s=_seconds(module, "redirect_timeout", warnings),
+        reactive=getattr(module, "reactive", True) is not False,
         module=str(file),
         usercode=usercode,
         prefix=_text(module, "prefix", warnings),
@@ -218,14 +219,15 @@ def user_traceback(error: BaseException) -> str:
 
 
 def _chain(shown: traceback.TracebackException) -> list[traceback.TracebackException]:
-    found: list[traceback.TracebackException] = []
+    """It and all that it came from. Told apart by identity: comparing two chains takes a recursion as deep as they."""
+    found: dict[int, traceback.TracebackException] = {}
     todo: list[traceback.TracebackException | None] = [shown]
     while todo:
         part = todo.pop()
-        if part is not None and part not in found:
-            found.append(part)
+        if part is not None and id(part) not in found:
+            found[id(part)] = part
             todo += [part.__cause__, part.__context__]
-    return found
+    return list(found.values())
 
 
 def _read_states(module: ModuleType) -> tuple[dict[str, type[GuardState]], list[StateInfo], list[str]]:

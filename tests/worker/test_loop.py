@@ -196,6 +196,18 @@ def test_R18_extra_calls_keep_their_distance(run: Start) -> None:
     assert len([r for r in worker.of(Returned) if r.seq > 40]) < 10
 
 
+def test_R18_a_system_that_is_not_reactive_is_called_on_the_cycle_only(run: Start) -> None:
+    worker = run(STATES + "\nreactive = False\n")
+    worker.enter("TIMES")
+    worker.outcome()
+    for seq in range(1, 11):
+        worker.tell(Judge(entry=worker.entry, seq=seq))
+        worker.hear(Returned, lambda r, seq=seq: r.seq == seq)
+    runs = worker.numbers("run= ")
+    gaps = sorted(b - a for a, b in itertools.pairwise(runs[1:]))
+    assert gaps[len(gaps) // 2] > CYCLE_S * 0.8, f"run() was called every {gaps[len(gaps) // 2] * 1000:.1f} ms"
+
+
 def test_R7_a_judge_during_a_long_call_is_answered_right_behind_it(run: Start, tmp_path: Path) -> None:
     worker, path = gate(run, tmp_path, "SLOW")
     worker.says("began= ")
