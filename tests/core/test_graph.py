@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from fractions import Fraction
 from itertools import pairwise, permutations
 
@@ -258,3 +259,13 @@ def test_a_big_graph_is_planned_in_no_time() -> None:
     graph = Graph.build(infos, [Edge(start=f"S{i}", end=f"S{i + 1}", weight=0.1) for i in range(499)])
     assert graph.path("S0", "S9") == tuple(f"S{i}" for i in range(10))
     assert graph.path("S300", "S17") == ("S300", "S7", *(f"S{i}" for i in range(8, 18)))
+
+
+def test_R16_the_sentence_is_found_in_one_walk_whatever_the_size_of_the_graph() -> None:
+    """The host thinks for all its nodes: ways to each of a thousand states took ten seconds in which it was deaf."""
+    infos = [state(f"S{i}", i) for i in range(1001)]
+    pairs = [(f"S{i}", f"S{(i * k + k) % 1000}") for i in range(1000) for k in range(1, 6)]
+    graph = Graph.build(infos, [Edge(start=a, end=b) for a, b in pairs])
+    before = time.process_time()
+    assert "S0 reaches S1, S2, S3, S4, S5, S6 and 993 more" in graph.why_no_path("S0", "S1000")
+    assert time.process_time() - before < 2
