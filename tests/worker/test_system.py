@@ -395,3 +395,14 @@ def test_an_error_is_described_whatever_it_is() -> None:
     assert len(describe(ValueError("x" * 10**6))) < 500
     assert one_line(EzcaConnectError("X1:A: gone")) == "X1:A: gone"
     assert "_Mute" in user_traceback(_Mute())
+
+
+def test_a_chain_of_errors_longer_than_the_stack_is_shown() -> None:
+    """R12: a loop that fails again while it handles a failure makes one; no error of user code ends a worker."""
+    error = ValueError("first")
+    for number in range(1500):
+        later = ValueError(f"number {number}")
+        later.__context__ = error
+        error = later
+    shown = user_traceback(error)
+    assert "ValueError: first" in shown and shown.endswith("ValueError: number 1499")
