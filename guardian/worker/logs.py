@@ -178,11 +178,11 @@ class _Stream(io.TextIOBase):
         whole, newline, rest = (self._pending.pop(me, "") + text).rpartition("\n")
         if newline:
             self._writer._send(whole, self._level)
-        while len(rest) > MAX_CHARS:
-            self._writer._send(rest[:MAX_CHARS], self._level)
-            rest = rest[MAX_CHARS:]
+        whole_parts = max(0, len(rest) - 1) // MAX_CHARS  # one pass: what is left is not copied for each part
+        for at in range(0, whole_parts * MAX_CHARS, MAX_CHARS):
+            self._writer._send(rest[at : at + MAX_CHARS], self._level)
         if rest:
-            self._pending[me] = rest
+            self._pending[me] = rest[whole_parts * MAX_CHARS :]
         return len(text)
 
     def flush(self) -> None:

@@ -229,6 +229,19 @@ os._exit(5)
 
 
 @pytest.mark.proc
+def test_one_endless_line_costs_time_in_proportion():
+    said = said_by("""
+start = time.process_time()
+print("y" * 30_000_000, end="")
+writer.flush()
+assert time.process_time() - start < 20
+os._exit(5)
+""")
+    assert said.code == 5, said.raw[-2000:]
+    assert len(said.lines) + said.beat.dropped == 15_000
+
+
+@pytest.mark.proc
 def test_neither_faults_nor_tricks_of_user_code_break_it():
     said = said_by("""
 class Silent:
