@@ -38,6 +38,7 @@ from guardian.core.events import (
     SetMode,
     SetOp,
 )
+from guardian.core.graph import LISTED
 from guardian.core.settings import Going, Limits, Start
 from guardian.core.supervision import Supervision
 from guardian.core.view import View
@@ -262,12 +263,13 @@ class Engine(Supervision):
     def _jump(self, to: str, call: Call) -> None:
         v = self._v
         if v.graph is None or to not in v.graph:  # R6
-            known = ", ".join(v.graph.states) if v.graph else ""
+            names = list(v.graph.states) if v.graph else []
+            more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
             source = v.graph[v.state].source if v.graph and v.state in v.graph else ""
             at = f" ({source})" if source else ""
             self._error(
                 f"{v.state}.{call.value}(){at} returned {to!r}, which is no state of {self.node}; "
-                f"its states: {known}. Correct the name, then OP=STOP and OP=EXEC"
+                f"its states: {', '.join(names[:LISTED])}{more}; correct the name"
             )
             return
         self._enter(Going(to=to, via=Status.JUMP, why=f"{v.state}.{call.value}() returned {to!r}"))

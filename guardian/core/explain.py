@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from guardian.core.view import View
-from guardian.enums import ALIVE, FOLLOWS_GRAPH, NONE_STATE, ErrorKind, LoadStatus, Op, Severity, Status, Worker
+from guardian.enums import ALIVE, FOLLOWS_GRAPH, NONE_STATE, ErrorKind, LoadStatus, Mode, Op, Severity, Status, Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +24,20 @@ class Term:
     active: bool = False
 
 
-def _away(v: View) -> str:
+def _stalled(v: View) -> str:
+    if not v.held:
+        return f"STALLED in {v.state}, request {v.request}: {v.reason}"
+    manager = f" of its manager {v.manager}" if v.mode is Mode.MANAGED and v.manager else ""
+    wanted = v.nominal or v.request
+    again = " again" if v.request == wanted else ""
+    return f"STALLED in {v.state} after a jump, request {v.request}{manager}; write REQUEST={wanted}{again}"
+
+
+def _elsewhere(v: View) -> str:
     if v.request == NONE_STATE:
         return f"no state is requested, it rests in {v.state}; write REQUEST={v.nominal}"
-    if v.request != v.nominal:
-        by = f" by {v.request_by}" if v.request_by else ""
-        return f"REQUEST is {v.request}{by}, nominal is {v.nominal}; write REQUEST={v.nominal}"
-    if v.held:
-        return f"STALLED in {v.state} after a jump, request {v.request}; write REQUEST={v.request} again"
-    if v.stalled:
-        return f"STALLED in {v.state}, request {v.request}: {v.message}"
-    return f"on the way: in {v.state}, next {v.target}, request {v.request}"
+    by = f" by {v.request_by}" if v.request_by else ""
+    return f"REQUEST is {v.request}{by}, nominal is {v.nominal}; write REQUEST={v.nominal}"
 
 
 def _no_worker(v: View) -> str:
@@ -54,13 +57,13 @@ TERMS = (
     ),
     Term(
         lambda v: v.load_status is not LoadStatus.ERROR,
-        lambda v: f"its code does not load: {v.message}. Mend it, then write OP=EXEC",
+        lambda v: f"its code does not load: {v.reason}. Mend it, then write OP=EXEC",
         "load",
         active=True,
     ),
     Term(
         lambda v: v.worker is not Worker.DEAD,
-        lambda v: v.message if v.failed else f"{v.message}; it is being started again",
+        lambda v: v.reason if v.failed else f"{v.reason}; it is being started again",
         "worker",
         active=True,
     ),
@@ -78,7 +81,7 @@ TERMS = (
     ),
     Term(
         lambda v: v.error is ErrorKind.NONE,
-        lambda v: f"ERROR in {v.state}: {v.message}. Mend the code, then OP=STOP and OP=EXEC; REENTER=1 tries again",
+        lambda v: f"ERROR in {v.state}: {v.reason}. Mend the code, then OP=STOP and OP=EXEC; REENTER=1 tries again",
         "error",
         active=True,
     ),
@@ -88,8 +91,18 @@ TERMS = (
         "mode",
         active=True,
     ),
-    Term(lambda v: v.nominal is not None, lambda v: "the module names no nominal state", "load"),
-    Term(lambda v: v.request == v.state == v.nominal, _away, "state"),
+    Term(lambda v: not v.stalled, _stalled, "stalled"),
+    Term(
+        lambda v: v.nominal is not None,
+        lambda v: "the module names no nominal state, so it is never OK; to change that, add nominal = '...'",
+        "load",
+    ),
+    Term(lambda v: v.request == v.nominal, _elsewhere, "request"),
+    Term(
+        lambda v: v.state == v.nominal,
+        lambda v: f"on the way: in {v.state}, next {v.target}, request {v.request}",
+        "state",
+    ),
     Term(lambda v: v.status is Status.DONE, lambda v: f"{v.state} is not complete yet ({v.status.name})", "status"),
 )
 
@@ -129,7 +142,9 @@ def severity(view: View) -> Severity:
 
 
 def _settled_away(view: View) -> bool:
-    return view.nominal is not None and view.status is Status.DONE and view.state != view.nominal
+    """A node without a request never is DONE; it rests where it is, and nobody sends it home."""
+    settled = view.status is Status.DONE or (view.request == NONE_STATE and view.status is Status.RUN)
+    return view.nominal is not None and settled and view.state != view.nominal
 
 
 def clock(epoch: float) -> str:

@@ -53,7 +53,7 @@ _SINCE: dict[str, Callable[[View], object]] = {
     "mode": lambda v: v.mode,
     "state": lambda v: v.state_time,
     "status": lambda v: v.status,
-    "request": lambda v: v.request_id,
+    "request": lambda v: v.request,
     "stalled": lambda v: v.stalled,
     "error": lambda v: v.error,
     "notification": lambda v: bool(v.notifications),
@@ -61,7 +61,7 @@ _SINCE: dict[str, Callable[[View], object]] = {
     "load": lambda v: v.load_status,
 }
 #: What GRDMSG says, the most urgent first.
-_NOTES = ("refused", "load", "error", "worker", "connect", "plan", "held", "pace")
+_NOTES = ("refused", "load", "worker", "error", "connect", "plan", "held", "pace")
 
 
 class Machine:
@@ -307,14 +307,18 @@ class Machine:
         standing = [self._notes[n] for n in _NOTES if n in self._notes]
         return " | ".join(standing[:2])
 
+    def _reason(self) -> str:
+        """The most urgent word about the node itself."""
+        return next((self._notes[n] for n in _NOTES if n in self._notes and n != "refused"), "")
+
     def _dirty(self) -> bool:
         """Whether the view differs from the last one published, its number and time aside."""
-        return replace(self._v, message=self._message()) != self._published
+        return replace(self._v, message=self._message(), reason=self._reason()) != self._published
 
     def _step(self, kind: str, text: str, *, by: str = "", via: Status | None = None) -> None:
         """Give the step its number and time (R23), and hand it out."""
         now = self._now.epoch
-        v = replace(self._v, event_id=self._v.event_id + 1, stamp=now, message=self._message())
+        v = replace(self._v, event_id=self._v.event_id + 1, stamp=now, message=self._message(), reason=self._reason())
         before = self._published
         since = {
             name: v.since[name] if before is not None and name in v.since and fact(before) == fact(v) else now

@@ -23,7 +23,8 @@ class View:
     graph : None until the system has been loaded once.
     status : of the present state; ``known``: whether STATE, TARGET and STATUS still speak of something that lives.
     held : a jump holds the node where it is (R6).
-    message : GRDMSG, what the guardian itself has to say.
+    message : GRDMSG, what the guardian itself has to say. reason : of it, why the node is as it is; a refused write is
+        worth a message, but no reason.
     connect : names of the channels that user code waits for; ``overdue`` after they were lost for 10 s.
     failed : the worker died too often and is not restarted (R12).
     since : for each condition of WHY, the epoch second it began.
@@ -47,6 +48,7 @@ class View:
     known: bool = True
     error: ErrorKind = ErrorKind.NONE
     message: str = ""
+    reason: str = ""
     connect: tuple[str, ...] = ()
     overdue: bool = False
     notifications: tuple[str, ...] = ()

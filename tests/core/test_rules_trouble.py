@@ -376,6 +376,41 @@ def test_R17_REENTER_does_not_interrupt_what_may_not_be_left() -> None:
     assert node.running == "TRIPPED.main"
 
 
+def test_R15_WHY_speaks_of_the_node_and_not_of_a_refused_write() -> None:
+    refused = Refused(pv="MODE", value="auto", by="anna", reason="it is none of them")
+    node = aligned()
+    node.raises(ValueError("oops"))
+    node.feed(refused)
+    assert "it is none of them" in node.view.message
+    why = explain.why_not_ok(node.view)
+    assert "oops" in why and "it is none of them" not in why
+    node.dies("signal SEGV")
+    node.feed(refused)
+    why = explain.why_not_ok(node.view)
+    assert "signal SEGV" in why and "oops" not in why and "it is none of them" not in why
+
+
+def test_R15_WHY_dates_the_request_and_not_the_state() -> None:
+    node = aligned()
+    node.advance(60)
+    node.request("DAMPED")
+    asked = explain.clock(node.view.stamp)
+    node.advance(60)
+    node.request("DAMPED")  # the same again
+    node.returns(True)
+    assert (
+        f"REQUEST is DAMPED by anna, nominal is ALIGNED; write REQUEST=ALIGNED (since {asked})"
+        == explain.why_not_ok(node.view)
+    )
+
+
+def test_R6_R15_an_unknown_state_is_told_with_one_piece_of_advice() -> None:
+    node = aligned()
+    node.returns("NOWHERE")
+    assert "returned 'NOWHERE', which is no state of" in node.view.message
+    assert explain.why_not_ok(node.view).count("OP=STOP and OP=EXEC") == 1
+
+
 def test_R17_a_refusal_stands_in_GRDMSG_until_something_is_accepted() -> None:
     node = aligned()
     node.feed(Refused(pv="REQUEST", value="ALIGND", by="anna", reason="no such state"))
