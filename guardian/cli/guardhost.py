@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from guardian._version import __version__
-from guardian.cli.output import WRONG_CALL, complain
+from guardian.cli.output import WRONG_CALL, complain, open_streams
 from guardian.cli.run import add_host_options, ifo_of, run, with_options
 from guardian.errors import ExpectedError
 from guardian.host.site import Site, default_state_dir, read_site
@@ -16,6 +16,7 @@ from guardian.worker.system import check_name
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the nodes of a site. A node whose module does not load is up all the same, and says why."""
+    open_streams()
     parser = argparse.ArgumentParser(prog="guardhost", description="Run nodes until SIGTERM or Ctrl-C.")
     parser.add_argument("nodes", nargs="*", metavar="NODE", help="names of system modules")
     parser.add_argument("--site", type=Path, metavar="FILE", help="site file (TOML) with nodes, port, policies")

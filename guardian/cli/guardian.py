@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from guardian._version import __version__
-from guardian.cli.output import WRONG_CALL, complain
+from guardian.cli.output import WRONG_CALL, complain, open_streams
 from guardian.cli.run import add_host_options, ifo_of, run, with_options
 from guardian.errors import ExpectedError
 from guardian.host.site import Site, default_state_dir
@@ -15,6 +15,7 @@ from guardian.worker.system import find
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one node. Exit code 2: there is no such module, or it does not load."""
+    open_streams()
     parser = argparse.ArgumentParser(prog="guardian", description="Run one node in the foreground; Ctrl-C ends it.")
     parser.add_argument("node", metavar="NODE", help="name of the system module: NODE.py")
     parser.add_argument("--version", action="version", version=__version__)

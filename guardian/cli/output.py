@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 
 OK = 0
@@ -12,7 +14,28 @@ FAILED = 1
 WRONG_CALL = 2
 
 
+def open_streams() -> None:
+    """What is closed of the standard streams is opened on /dev/null: for a program that runs long, first of all.
+
+    Whoever starts a daemon may close them. Then the next file or socket that is opened takes the number, and gets what
+    was meant for the terminal; and the program fails at its first word.
+    """
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115  for good
+
+
+def tell(command: str, text: str) -> None:
+    """One line on stderr, headed by the command. That nobody reads it (any more) is no reason to end."""
+    with contextlib.suppress(OSError):
+        print(f"{command}: {text}", file=sys.stderr, flush=True)
+
+
 def complain(command: str, text: str) -> None:
     """One line on stderr, headed by the command; line breaks inside become spaces."""
-    sys.stdout.flush()  # so that on a terminal and in a log the two streams stay in order
-    print(f"{command}: {' '.join(text.split())}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()  # so that on a terminal and in a log the two streams stay in order
+    tell(command, " ".join(text.split()))

@@ -10,12 +10,11 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from guardian.cli.output import FAILED, OK, WRONG_CALL, complain
+from guardian.cli.output import FAILED, OK, WRONG_CALL, complain, tell
 from guardian.core.interface import pv_name
 from guardian.enums import LoadStatus
 from guardian.errors import ExpectedError, GuardianError
@@ -162,8 +161,8 @@ async def _first_load(command: str, host: Host, names: Sequence[str], stop: asyn
 def _announce(command: str, site: Site, port: int) -> None:
     names = ", ".join(site.nodes) if len(site.nodes) <= 4 else f"{len(site.nodes)} nodes"
     example = pv_name(site.pv, ifo=site.ifo, node=site.nodes[0], name="STATE") if site.nodes else ""
-    print(f"{command}: {names} on Channel Access port {port}, for instance {example}", file=sys.stderr)
+    tell(command, f"{names} on Channel Access port {port}, for instance {example}")
     if port != CA_PORT:
         line = f"export EPICS_CA_ADDR_LIST=127.0.0.1 EPICS_CA_AUTO_ADDR_LIST=NO EPICS_CA_SERVER_PORT={port}"
-        print(f"{command}: clients need: {line}", file=sys.stderr)
-    print(f"{command}: guardctrl --state-dir {site.state_dir} list; Ctrl-C ends", file=sys.stderr, flush=True)
+        tell(command, f"clients need: {line}")
+    tell(command, f"guardctrl --state-dir {site.state_dir} list; Ctrl-C ends")

@@ -55,11 +55,16 @@ class Guardhost:
     def write(self, name: str, source: str) -> None:
         (self.folder / f"{name}.py").write_text(textwrap.dedent(source))
 
-    def start(self) -> None:
-        """Start the host and wait until it serves."""
+    @property
+    def argv(self) -> list[str]:
+        """The command of the host."""
         argv = [sys.executable, "-m", "guardian.cli.guardhost", *self.nodes, "--ifo", self.ifo]
         argv += ["--path", str(self.folder), "--port", str(self.port), "--state-dir", str(self.state_dir)]
-        self.child = Child([*argv, *self.options], env=self.env, cwd=self.folder)
+        return [*argv, *self.options]
+
+    def start(self) -> None:
+        """Start the host and wait until it serves."""
+        self.child = Child(self.argv, env=self.env, cwd=self.folder)
         self.child.wait_for(r"on Channel Access port \d+", 60)
 
     def ctrl(self, *words: str) -> str:
