@@ -9,8 +9,8 @@ Three round trips of one pyepics client on loopback, medians in microseconds:
 * ``chain``    put on REQUEST -> STATE ten states further on: nine states entered, run and left on the way.
 
 Back to back, and with 20 to 60 ms between them, as people and managers do. Requests are not made back to back: a node
-that changes state more than 50 times in a second is paced on purpose (R22). The limit that event-driven code is there to
-beat is what a loop of 16 Hz takes on the average, half a cycle.
+that changes state more than 50 times in a second is paced on purpose (R22). The limit that event-driven code is there
+to beat is what a loop of 16 Hz takes on the average, half a cycle.
 """
 
 from __future__ import annotations
