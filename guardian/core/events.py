@@ -85,10 +85,14 @@ class Elapsed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gone:
-    """The worker of that generation is dead and reaped (or could not be started)."""
+    """The worker of that generation is dead and reaped (or could not be started).
+
+    ``innocent``: it went with the process that keeps the workers of all nodes, which says nothing about this node.
+    """
 
     gen: int
     reason: str
+    innocent: bool = False
 
 
 # --- reports: worker to host ------------------------------------------------------------------------------------

@@ -52,12 +52,13 @@ class Lifecycle:
         """Someone asked for a new start: earlier deaths do not count any more."""
         self._deaths.clear()
 
-    def ended(self, now: float) -> Ended:
-        """The worker is gone. A death that nobody asked for is counted."""
+    def ended(self, now: float, *, innocent: bool) -> Ended:
+        """The worker is gone. A death that nobody asked for is counted, unless it was none of this node's doing."""
         self.alive = False
         asked = self.stopping or self.load_failed or self.killed_for is not None
         if not asked:
-            self._deaths.append(now)
+            if not innocent:
+                self._deaths.append(now)
             while self._deaths and now - self._deaths[0] > self._limits.restart_window_s:
                 self._deaths.popleft()
         return Ended(

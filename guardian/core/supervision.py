@@ -117,7 +117,7 @@ class Supervision(Machine):
         if event.gen != self._life.gen or not self._life.alive:
             return
         life = self._life
-        ended = life.ended(self._now.mono)
+        ended = life.ended(self._now.mono, innocent=event.innocent)
         killed_for, life.killed_for = life.killed_for, None
         for name in ("stop", "leave", "pace", "connect"):
             self._deadlines.pop(name, None)

@@ -156,7 +156,7 @@ class Node:
             finally:
                 self._worker = None
                 self._no_worker.set()
-                self.feed(Gone(gen=worker.gen, reason=event.reason))
+                self.feed(Gone(gen=worker.gen, reason=event.reason, innocent=event.forkserver_died))
 
     def tick(self, now_epoch: float) -> None:
         """Once a second: what the host itself measures."""

@@ -40,8 +40,10 @@ _log = logging.getLogger(__name__)
 PRELOAD = ("guardian.worker.process",)
 #: Messages taken in one turn of the loop.
 _BATCH = 32
-#: Pause before a forkserver that did not come up is started again: doubled each time, up to the second figure.
+#: Pause before a forkserver that died young is started again: doubled each time, up to the second figure.
 _PAUSE_S, _MAX_PAUSE_S = 0.1, 5.0
+#: One that was ready for so long died of something new.
+_GROWN_UP_S = 30.0
 #: A forkserver that has not preloaded by then hangs (a dead network disk) and is killed.
 _PRELOAD_S = 120.0
 
@@ -63,6 +65,7 @@ class Exited:
     code: int | None
     signal: int | None
     reason: str  #: for people: "exit code 3", "killed by SIGSEGV"
+    forkserver_died: bool = False  #: it was no fault of this worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,7 @@ class Failed:
 
     key: str
     reason: str
+    forkserver_died: bool = False
 
 
 Event = Started | Exited | Failed
@@ -277,7 +281,7 @@ class Spawner:
             order.close()
             if order.is_spawn:
                 del self._asked[order.key]
-                self._tell(Failed(key=order.key, reason=reason))
+                self._tell(Failed(key=order.key, reason=reason, forkserver_died=True))
 
     # Events: from the forkserver.
 
@@ -338,6 +342,7 @@ class Spawner:
         while not self._stop.is_set():
             self._eof.clear()
             self._ready.clear()
+            born = loop.time()
             try:
                 await self._launch()
             except OSError as error:
@@ -353,11 +358,10 @@ class Spawner:
             if self._stop.is_set():
                 break
             _log.error("the forkserver died (%s); its workers are gone, a new one is started", self._broken or how)
-            if self._ready.is_set():
-                pause_s = _PAUSE_S
-            else:  # it did not even come up: whoever waits for a worker must know
+            if not self._ready.is_set():  # it did not even come up: whoever waits for a worker must know
                 self._fail_waiting(f"there is no forkserver: {self._broken or how}")
-                pause_s = min(2 * pause_s, _MAX_PAUSE_S)
+            is_young = not self._ready.is_set() or loop.time() - born < _GROWN_UP_S
+            pause_s = min(2 * pause_s, _MAX_PAUSE_S) if is_young else _PAUSE_S
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), pause_s)
 
@@ -393,11 +397,13 @@ class Spawner:
         for key, sent in list(self._asked.items()):
             if sent:
                 del self._asked[key]
-                self._tell(Failed(key=key, reason=f"the forkserver died before it answered ({how})"))
+                reason = f"the forkserver died before it answered ({how})"
+                self._tell(Failed(key=key, reason=reason, forkserver_died=True))
         lost, self._living = self._living, {}
         for key, one in lost.items():
             reason = f"forkserver died ({how})" + _left_over(end.left)
-            self._tell(Exited(key=key, pid=one.pid, code=None, signal=signal.SIGKILL, reason=reason))
+            died = Exited(key=key, pid=one.pid, code=None, signal=signal.SIGKILL, reason=reason, forkserver_died=True)
+            self._tell(died)
         return how
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support import Child, eventually
@@ -23,3 +26,17 @@ def test_nobody_needs_to_listen_to_a_host(tmp_path: Path, how: str) -> None:
             assert "GOOD" in host.ctrl("list")
         finally:
             host.ca.close()
+
+
+def test_a_forkserver_that_dies_again_and_again_is_no_fault_of_the_nodes(tmp_path: Path) -> None:
+    """R12 gives up a node whose worker dies; what keeps the workers of all nodes must not have all of them given up."""
+    with Guardhost(tmp_path, {"GOOD": GOOD}) as host:
+        for _ in range(5):
+            host.wait("GOOD", "OK", "True", 60)
+            worker = host.workers()["GOOD"]
+            os.kill(worker.ppid(), signal.SIGKILL)
+            psutil.wait_procs([worker], timeout=30)
+            host.wait("GOOD", "OK", "False")
+        host.wait("GOOD", "OK", "True", 60)
+        assert host.child is not None
+        host.child.wait_for("worker died: forkserver died .killed by SIGKILL")
