@@ -144,7 +144,7 @@ def test_a_torn_end_that_cannot_be_moved_is_sealed(path: Path, monkeypatch: pyte
     assert ([found["id"] for found in reading], reading.skipped) == ([1, 2], 1)
 
 
-noise = st.binary(max_size=40).map(lambda data: data.replace(b"\n", b"") + b"\n")
+noise = st.binary(max_size=40).map(lambda data: data.replace(b"\n", b"") + b"\n").filter(lambda line: b'{"' not in line)
 
 
 @hypothesis_settings(deadline=None)  # it writes files, next to other tests
