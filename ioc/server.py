@@ -47,7 +47,7 @@ class Server:
         self._context: Context | None = None
 
     async def start(self, port: int | None = None) -> int:
-        """Serve on this port (None or 0: the usual one, or any if that is taken); returns the port, of TCP and UDP.
+        """Serve on this port (0: any; None: the usual one, or any if that is taken); returns the port, of TCP and UDP.
 
         Raises
         ------

@@ -43,7 +43,7 @@ def usual_port() -> int:
 
 
 def bind(interfaces: Sequence[str], wish: int | None) -> Bound:
-    """Bind `wish`, or (None or 0) the usual port, or if that is taken one that is free.
+    """Bind `wish`; 0: a port that is free; None: the usual one, or if that is taken one that is free.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def bind(interfaces: Sequence[str], wish: int | None) -> Bound:
                 f"port {wish} on {', '.join(interfaces)} cannot be served: {error.strerror}. "
                 f"Stop the server that has it, or name no port and a free one is taken"
             ) from None
-    for port in [usual_port(), *[0] * _TRIES]:
+    for port in [*([usual_port()] if wish is None else []), *[0] * _TRIES]:
         try:
             return _bind(interfaces, port)
         except OSError as error:
