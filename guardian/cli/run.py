@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
+import resource
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +28,11 @@ from guardian.host.site import MAX_PORT, Site, why_not_ifo
 from guardian.worker.system import search_paths
 
 CA_PORT = 5064
+#: Descriptors a host may use where nothing forbids it: two a node, one a client, and 1024 is what a shell often gives.
+DESCRIPTORS = 65536
+#: What a library says again within this time is counted, not written.
+SAME_AGAIN_S = 1.0
+MOST_REMEMBERED = 100
 
 
 def add_host_options(parser: argparse.ArgumentParser) -> None:
@@ -83,6 +91,7 @@ def with_options(site: Site, options: argparse.Namespace) -> Site:
 
 def run(command: str, site: Site, *, first_load_must_work: bool = False) -> int:
     """Run the nodes of `site` until SIGINT or SIGTERM. Returns the exit code."""
+    _allow_descriptors()
     try:
         return asyncio.run(_run(command, site, first_load_must_work))
     except ExpectedError as error:
@@ -95,15 +104,37 @@ def run(command: str, site: Site, *, first_load_must_work: bool = False) -> int:
         return FAILED
 
 
+def _allow_descriptors() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # a sandbox may forbid it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 class _ToSink(logging.Handler):
-    """What libraries and the Channel Access face have to say goes into the log of the host."""
+    """What libraries and the Channel Access face have to say goes into the log of the host.
+
+    The same again within a second is counted, not written: asyncio says a hundred times at once, every second and with
+    a traceback, that it can accept nobody for want of descriptors.
+    """
 
     def __init__(self, sink: LogSink) -> None:
         super().__init__(logging.WARNING)
         self._sink = sink
+        self._said: dict[str, tuple[float, int]] = {}  # when it was written last, how often it came since
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._sink.line(NAME, f"{record.name}: {self.format(record)}", level=record.levelname)
+        what, now = f"{record.name}: {record.getMessage()}", time.monotonic()
+        written_at, again = self._said.get(what, (float("-inf"), 0))
+        if now - written_at < SAME_AGAIN_S:
+            self._said[what] = (written_at, again + 1)
+            return
+        if len(self._said) >= MOST_REMEMBERED:
+            self._said.clear()
+        self._said[what] = (now, 0)
+        text = f"{record.name}: {self.format(record)}" + (f"\n(and {again} times more before)" if again else "")
+        self._sink.line(NAME, text, level=record.levelname)
 
 
 async def _run(command: str, site: Site, first_load_must_work: bool) -> int:

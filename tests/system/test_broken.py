@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -28,10 +29,19 @@ def test_nobody_needs_to_listen_to_a_host(tmp_path: Path, how: str) -> None:
             host.ca.close()
 
 
+def test_a_host_takes_the_descriptors_it_may_have(tmp_path: Path) -> None:
+    """A shell gives 1024, which 300 nodes and their clients use up; nobody should have to know."""
+    host = Guardhost(tmp_path, {"GOOD": GOOD})
+    with Child(["sh", "-c", 'ulimit -Sn 40; exec "$@"', "sh", *host.argv], env=host.env, cwd=tmp_path) as host.child:
+        host.child.wait_for(r"on Channel Access port \d+", 60)
+        soft, hard = resource.prlimit(host.child.pid, resource.RLIMIT_NOFILE)
+        assert soft == min(hard, 65536) if hard != resource.RLIM_INFINITY else soft == 65536
+
+
 def test_a_forkserver_that_dies_again_and_again_is_no_fault_of_the_nodes(tmp_path: Path) -> None:
     """R12 gives up a node whose worker dies; what keeps the workers of all nodes must not have all of them given up."""
     with Guardhost(tmp_path, {"GOOD": GOOD}) as host:
-        for _ in range(5):
+        for _ in range(4):
             host.wait("GOOD", "OK", "True", 60)
             worker = host.workers()["GOOD"]
             os.kill(worker.ppid(), signal.SIGKILL)
