@@ -164,12 +164,28 @@ def _read(module: ModuleType, node: str, file: Path, usercode: tuple[str, ...], 
 
 
 def describe(error: BaseException) -> str:
-    """One line that says what user code did and where: "ZeroDivisionError: division by zero (SUS.py:31)"."""
+    """One line that says what user code did and where: "ZeroDivisionError: division by zero (SUS.py:31)".
+
+    Raises nothing, as :func:`user_traceback`: an error that could not be told would be a node that stands still and
+    says nothing.
+    """
+    try:
+        return _describe(error)
+    except BaseException as fault:
+        return f"{_kind(error)} that cannot be described: {_kind(fault)}"
+
+
+def _kind(value: object) -> str:
+    """The name of its class, whatever the class of that class says."""
+    return str(type.__dict__["__name__"].__get__(type(value)))
+
+
+def _describe(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         where = f"{Path(error.filename or '?').name}:{error.lineno}"
-        return f"{type(error).__name__}: {_cut(error.msg or '')} ({where})"
+        return f"{_kind(error)}: {_cut(error.msg or '')} ({where})"
     text, where = one_line(error), _where(error)
-    return f"{type(error).__name__}{f': {text}' if text else ''}{f' ({where})' if where else ''}"
+    return f"{_kind(error)}{f': {text}' if text else ''}{f' ({where})' if where else ''}"
 
 
 def one_line(value: object) -> str:
@@ -177,7 +193,7 @@ def one_line(value: object) -> str:
     try:
         text = plain_str(str(value))
     except BaseException as error:
-        return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
+        return f"<{_kind(value)} that cannot be shown: {_kind(error)}>"
     return _cut(text.split("\n", 1)[0])
 
 
@@ -194,7 +210,7 @@ def _shown(value: object) -> str:
     try:
         return _cut(repr(value))
     except BaseException as error:
-        return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
+        return f"<{_kind(value)} that cannot be shown: {_kind(error)}>"
 
 
 def _where(error: BaseException) -> str:
@@ -211,6 +227,13 @@ def is_ours(filename: str) -> bool:
 
 def user_traceback(error: BaseException) -> str:
     """The traceback of user code, without the frames that are ours."""
+    try:
+        return _user_traceback(error)
+    except BaseException as fault:
+        return f"{describe(error)}; its traceback cannot be shown: {_kind(fault)}"
+
+
+def _user_traceback(error: BaseException) -> str:
     shown = traceback.TracebackException.from_exception(error)
     for part in _chain(shown):
         kept = [f for f in part.stack if not is_ours(f.filename)]

@@ -406,3 +406,17 @@ def test_a_chain_of_errors_longer_than_the_stack_is_shown() -> None:
         error = later
     shown = user_traceback(error)
     assert "ValueError: first" in shown and shown.endswith("ValueError: number 1499")
+
+
+class _Nameless(type):
+    @property
+    def __name__(cls) -> str:  # type: ignore[override]
+        raise KeyboardInterrupt
+
+    __module__ = __name__
+
+
+def test_an_error_whose_very_class_raises_is_told_too() -> None:
+    error = _Nameless("Odd", (Exception,), {})("x")
+    assert describe(error) == "Odd: x"
+    assert user_traceback(error).startswith("Odd: x")
