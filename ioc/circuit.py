@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 #: Nothing that clients may send is longer than some kB.
 MAX_MESSAGE_BYTES = 2**20
 READ_BYTES = 4096
+#: Channels of one client. caproto numbers them from 0 to 65535, and where none is free it looks for one for ever.
+MAX_CHANNELS = 65_000
 #: After so many messages of one client others get their turn.
 FAIR_SHARE = 16
 #: Bytes of a name that a client claims, and of the sentence of a refusal.
@@ -79,6 +81,7 @@ class Circuit(VirtualCircuit):
         self.write_event = _NoWrite()
         self.events_on.set()
         self._gone: set[int] = set()
+        self._full = False
         self._sender: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -175,6 +178,11 @@ class Circuit(VirtualCircuit):
     async def _process_command(self, command: Any) -> Sequence[Any]:
         if isinstance(command, ca.WriteRequest | ca.WriteNotifyRequest):
             return self._write(command)
+        if isinstance(command, ca.CreateChanRequest) and len(self.circuit.channels_sid) >= MAX_CHANNELS:
+            if not self._full:
+                self._full = True
+                log.warning("%s has %d channels; %s and more are not given to it", self.who, MAX_CHANNELS, command.name)
+            return [ca.CreateChFailResponse(command.cid)]
         if isinstance(command, ca.ClearChannelRequest):
             self._drop_subscriptions({command.sid})
             return [self.circuit.channels_sid[command.sid].clear()]

@@ -18,7 +18,7 @@ import pytest
 from guardian.core.interface import ROWS, Kind
 from guardian.enums import ErrorKind, Op, Severity
 from guardian.errors import ExpectedError, InternalError
-from ioc import outbox
+from ioc import circuit, outbox
 from ioc.node import RowChannel
 from ioc.server import Server
 from tests.ioc.served import FakeNode, RawClient, Served, pv, running, updates
@@ -570,6 +570,21 @@ def test_a_client_that_stops_reading_is_dropped_and_others_go_on(
                 break
         assert served.circuits == before
     assert False not in watched.connections
+
+
+def test_a_client_has_a_limited_number_of_channels(
+    served: Served, node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert circuit.MAX_CHANNELS < 2**16  # there are no more numbers: the server would look for one for ever
+    monkeypatch.setattr(circuit, "MAX_CHANNELS", 5)
+    with RawClient(served.port) as raw, RawClient(served.port) as other:
+        channels = [raw.channel(pv(node, "STATE")) for _ in range(5)]
+        raw.send(ca.ClientChannel(pv(node, "OP"), raw.circuit).create())
+        raw.until(ca.CreateChFailResponse)
+        other.channel(pv(node, "OP"))
+        raw.send(channels[0].clear())
+        raw.until(ca.ClearChannelResponse)
+        raw.channel(pv(node, "OP"))
 
 
 def test_a_client_that_cannot_have_a_value_as_it_asked_harms_nobody(served: Served, node: FakeNode) -> None:
