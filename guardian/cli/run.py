@@ -164,11 +164,14 @@ async def _run(command: str, site: Site, first_load_must_work: bool) -> int:
             await stop.wait()
     finally:
         await control.stop()
-        await host.stop()
+        faults = await host.stop()
         await server.stop()
         logging.getLogger().removeHandler(handler)
-        sink.close()
-    return code
+        for fault in faults:
+            tell(command, fault)
+        if lost := sink.close():
+            tell(command, f"the last {lost} lines of the log could not be written")
+    return code or (FAILED if faults else OK)
 
 
 async def _first_load(command: str, host: Host, names: Sequence[str], stop: asyncio.Event) -> int:

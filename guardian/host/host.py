@@ -153,22 +153,30 @@ class Host:
             assert self._store is not None
             self._store.leave(name)
 
-    async def stop(self) -> None:
-        """End all nodes and give everything back. Settings stay for the next start."""
+    async def stop(self) -> tuple[str, ...]:
+        """End all nodes and give everything back. Settings stay for the next start.
+
+        Returns
+        -------
+        tuple of str
+            What could not be done, a sentence each: it is in the log too, but that may be on the same full disk.
+        """
         if self._ticker is not None:
             self._ticker.cancel()
             await asyncio.wait({self._ticker})
         ends = await asyncio.gather(*(node.end() for node in self._nodes.values()), return_exceptions=True)
-        for fault in filter(None, ends):  # the others and the files must not suffer from it
-            self._sink.line(NAME, str(fault), level="ERROR")
+        faults = [str(fault) for fault in ends if fault]  # the others and the files must not suffer from it
         self._nodes.clear()
         self._pvs.clear()
         if self._spawner is not None:
             await self._spawner.stop()
         loop = asyncio.get_running_loop()
         for closing in (self._store, self._journal):
-            if closing is not None:
-                await loop.run_in_executor(None, closing.close)
+            if closing is not None and not await loop.run_in_executor(None, closing.close):
+                faults.append(f"something is lost: {closing.trouble() or 'a disk did not answer in time'}")
+        for fault in faults:
+            self._sink.line(NAME, fault, level="ERROR")
+        return tuple(faults)
 
     # --- inside ------------------------------------------------------------------------------------------------
 

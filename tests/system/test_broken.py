@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
+import shutil
 import signal
 from pathlib import Path
 
@@ -50,3 +52,18 @@ def test_a_forkserver_that_dies_again_and_again_is_no_fault_of_the_nodes(tmp_pat
         host.wait("GOOD", "OK", "True", 60)
         assert host.child is not None
         host.child.wait_for("worker died: forkserver died .killed by SIGKILL")
+
+
+def test_what_is_lost_at_the_end_is_told(tmp_path: Path) -> None:
+    """The state directory can be written no more: the last settings cannot be kept, and that is no good end."""
+    with Guardhost(tmp_path, {"GOOD": GOOD}) as host:
+        host.wait("GOOD", "OK", "True")
+        shutil.rmtree(host.state_dir)
+        host.state_dir.write_text("in the way")
+        host.put("GOOD", "REQUEST", "REST")
+        host.wait("GOOD", "STATE", "REST")
+        assert host.child is not None
+        assert host.child.stop(60) == 1
+        assert re.search(
+            "^guardhost: something is lost: settings in .* are not written", host.child.output, re.MULTILINE
+        )
