@@ -27,7 +27,7 @@ class Term:
 def _stalled(v: View) -> str:
     if not v.held:
         return f"STALLED in {v.state}, request {v.request}: {v.reason}"
-    manager = f" of its manager {v.manager}" if v.mode is Mode.MANAGED and v.manager else ""
+    manager = f" (managed by {v.manager})" if v.mode is Mode.MANAGED and v.manager else ""
     wanted = v.nominal or v.request
     again = " again" if v.request == wanted else ""
     return f"STALLED in {v.state} after a jump, request {v.request}{manager}; write REQUEST={wanted}{again}"

@@ -63,7 +63,7 @@ TABLE: list[tuple[dict[str, Any], bool, Severity, str]] = [
         {"state": "SAFE", "target": "SAFE", "request": "INIT", "held": True, "mode": Mode.MANAGED, "manager": "MGR"},
         True,
         Severity.MINOR,
-        "STALLED in SAFE after a jump, request INIT of its manager MGR; write REQUEST=ALIGNED",
+        "STALLED in SAFE after a jump, request INIT (managed by MGR); write REQUEST=ALIGNED",
     ),
     ({"state": "SAFE", "target": "SAFE", "nominal": None, "reason": "no path"}, True, Severity.MINOR, "no path"),
     ({"state": "SAFE", "target": "SAFE", "request": "NONE", "status": Status.RUN}, True, Severity.MINOR, "no state is"),
