@@ -72,7 +72,9 @@ class Files:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ExpectedError(f"a demo runs already here; end it, or use it: . {self.env}") from None
+                raise ExpectedError(
+                    f"a demo runs already here; end it, or use it: . {shlex.quote(str(self.env))}"
+                ) from None
             if self.env.exists() and not self.env.read_text(errors="replace").startswith(_HEAD):
                 raise ExpectedError(f"{self.env} is not of this demo; move it away, or name another folder with --dir")
             self.repeater_port = _hold_repeater_port(undo)

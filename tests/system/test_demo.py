@@ -225,12 +225,14 @@ def test_a_file_that_is_not_of_the_demo_is_not_touched(tmp_path: Path, child: Ma
 
 @pytest.mark.proc
 def test_there_is_one_demo_in_a_folder(tmp_path: Path, child: MakeChild):
-    (tmp_path / ".demo").mkdir()
-    with (tmp_path / ".demo" / "lock").open("w") as lock:
+    place = tmp_path / "a demo"
+    (place / ".demo").mkdir(parents=True)
+    with (place / ".demo" / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        demo = child([sys.executable, "-m", "guardian.cli.demo", "--dir", str(tmp_path)], cwd=REPO)
+        demo = child([sys.executable, "-m", "guardian.cli.demo", "--dir", str(place)], cwd=REPO)
         assert demo.wait(60) == 1
     assert "a demo runs already here" in demo.output
+    assert f". '{place}/demo.env'" in demo.output  # as it can be pasted
 
 
 def test_the_last_tools_on_path_are_ours_so_those_of_epics_win(tmp_path: Path):
