@@ -33,11 +33,13 @@ from guardian.errors import InternalError
 from guardian.host import forkserver_process
 from guardian.host.forkserver_process import ForkserverProcess
 from guardian.worker.forkserver import MAX_FDS, MAX_MESSAGE
+from guardian.worker.newborn import EXIT_UNLINKED
 
 _log = logging.getLogger(__name__)
 
 #: What a worker of a node needs beside numpy and epics.
 PRELOAD = ("guardian.worker.process",)
+_MEANINGS = {EXIT_UNLINKED: ", its link to the host is gone: does user code close descriptors that it did not open?"}
 #: Messages taken in one turn of the loop.
 _BATCH = 32
 #: Pause before a forkserver that died young is started again: doubled each time, up to the second figure.
@@ -410,7 +412,7 @@ class Spawner:
 def sentence(code: int | None, sig: int | None) -> str:
     """How a process ended, for people: "exit code 3", "killed by SIGKILL"."""
     if sig is None:
-        return f"exit code {code}"
+        return f"exit code {code}{_MEANINGS.get(code or 0, '')}"
     with contextlib.suppress(ValueError):
         return f"killed by {signal.Signals(sig).name}"
     return f"killed by signal {sig}"

@@ -11,6 +11,7 @@ exit   meaning
 0      the entry function returned None
 n      it returned n, or raised SystemExit(n)
 70     it raised something else, or could not be imported; the traceback is on fd 2
+74     its link to the host does not work any more, although the host did not close it
 =====  ============================================================================
 """
 
@@ -32,6 +33,8 @@ from guardian.worker.descendants import MARK
 
 #: EX_SOFTWARE of sysexits.h.
 EXIT_EXCEPTION = 70
+#: EX_IOERR. Most likely user code has closed descriptors, and with them the log: only this number can tell.
+EXIT_UNLINKED = 74
 
 Entry = Callable[[dict[str, Any], list[int]], int | None]
 

@@ -30,6 +30,7 @@ from guardian.worker import link, logs, namespace, system
 from guardian.worker.beat import BeatWriter
 from guardian.worker.interrupt import Interrupter
 from guardian.worker.loop import Inbox, Loop
+from guardian.worker.newborn import EXIT_UNLINKED
 from guardian.worker.notices import Notices
 
 #: Makes a worker write where it stands to its log, also while C code holds the interpreter.
@@ -56,8 +57,10 @@ class Uplink:
             try:
                 with self._lock:
                     self._sock.sendall(line)
-            except OSError:
+            except ConnectionError:
                 os._exit(0)  # the host is gone, and with it the reason to live
+            except OSError:
+                os._exit(EXIT_UNLINKED)
 
 
 class Downlink(threading.Thread):

@@ -128,6 +128,20 @@ def test_R12_a_state_that_cannot_be_made_and_one_that_is_not_there(run: Start) -
     worker.stop()
 
 
+def test_R12_code_that_closes_what_is_not_its_own_is_told_so(run: Start) -> None:
+    """It closes the log too: how the worker ended is all that can be told."""
+    worker = run("""
+import os
+from guardian import GuardState
+class CLOSES(GuardState):
+    def main(self):
+        os.closerange(0, 1000)
+        return True
+""")
+    worker.enter("CLOSES")
+    assert "does user code close descriptors" in worker.end().reason
+
+
 # --- lost channels (R13) ------------------------------------------------------------------------------------------
 
 NEEDY = """
