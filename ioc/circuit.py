@@ -28,7 +28,7 @@ from caproto.server.common import DisconnectedCircuit
 from caproto.server.common import VirtualCircuit as CommonCircuit
 
 from guardian.errors import RefusedError
-from guardian.host.face import Unreadable
+from guardian.host.face import KEPT_S, Unreadable
 from ioc.decode import decode
 from ioc.node import RowChannel, run_now
 from ioc.outbox import Outbox
@@ -177,7 +177,7 @@ class Circuit(VirtualCircuit):
 
     async def _process_command(self, command: Any) -> Sequence[Any]:
         if isinstance(command, ca.WriteRequest | ca.WriteNotifyRequest):
-            return self._write(command)
+            return await self._write(command)
         if isinstance(command, ca.CreateChanRequest) and len(self.circuit.channels_sid) >= MAX_CHANNELS:
             if not self._full:
                 self._full = True
@@ -195,8 +195,12 @@ class Circuit(VirtualCircuit):
         answers: Sequence[Any] = await super()._process_command(command)
         return answers
 
-    def _write(self, command: Any) -> Sequence[Any]:
-        """A put. It is accepted and published, or refused, when this returns."""
+    async def _write(self, command: Any) -> Sequence[Any]:
+        """A put. It is accepted and published, or refused, before this waits for anything.
+
+        A put with callback is answered once what it set is safe from kill -9; until then this client's next message
+        waits, and nobody else's.
+        """
         one, channel = self._get_db_entry_from_command(command)
         if ca.AccessRights.WRITE not in channel.check_access(self.client_hostname, self.client_username):
             log.info("%s wrote on %s, which is read only", self.who, one.name)
@@ -209,13 +213,17 @@ class Circuit(VirtualCircuit):
         except RefusedError as error:
             value = Unreadable(str(error))  # the node refuses it, and tells its operator
         try:
-            channel.put(channel.row.name, value, self.who)
+            kept = channel.put(channel.row.name, value, self.who)
         except RefusedError as error:
             return self._refused(command, one, channel, str(error))
         except Exception:
             log.exception("%s: %r by %s was not taken; please report this", one.name, value, self.who)
             return self._refused(command, one, channel, "an error inside the guardian; its log says more")
-        if isinstance(command, ca.WriteRequest) or one.sid in self._gone:
+        if isinstance(command, ca.WriteRequest):
+            return []
+        if kept is not None:
+            await asyncio.wait({kept}, timeout=KEPT_S)
+        if one.sid in self._gone:
             return []
         return [one.write(command.ioid, data_type=command.data_type, data_count=command.data_count)]
 

@@ -7,6 +7,7 @@ never imports a face: whoever starts a host hands it one.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,8 +18,11 @@ from guardian.enums import Severity
 #: ``put(row_name, value, by)`` takes a client's write; returns when it is accepted and published, or raises
 #: :class:`guardian.errors.RefusedError`. ``value`` is plain Python: int for ENUM, BOOL and INT (or the label a client
 #: wrote, as str), str for STRING and LONG, :class:`Unreadable` for bytes that are neither. ``by`` is the writer as
-#: claimed: "user@host (address)".
-Put = Callable[[str, Any, str], None]
+#: claimed: "user@host (address)". What is returned, if not None, is done once the setting is safe from kill -9 (R21): a
+#: write that is to be confirmed is confirmed then, or after :data:`KEPT_S` seconds.
+Put = Callable[[str, Any, str], "asyncio.Future[None] | None"]
+#: Longest time in seconds that a slow disk delays the confirmation of a write.
+KEPT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)

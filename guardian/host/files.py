@@ -164,6 +164,7 @@ class Lane:
         self._done = 0  # of those, how many a job that succeeded has seen
         self._hurry = False
         self._closing = False
+        self._callbacks: list[tuple[int, Callable[[], None]]] = []  # with the number that was asked for before each
         # A daemon: a thread that hangs in an fsync must not keep the process from ending.
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
         self._thread.start()
@@ -180,6 +181,14 @@ class Lane:
             asked, self._hurry = self._asked, True
             self._changed.notify_all()
             return self._changed.wait_for(lambda: self._done >= asked, timeout_s)
+
+    def then(self, call: Callable[[], None]) -> None:
+        """Have `call` called once, by the lane's thread, when all that was asked so far is done, or could not be."""
+        with self._changed:
+            if self._done < self._asked:
+                self._callbacks.append((self._asked, call))
+                return
+        call()
 
     def close(self, timeout_s: float) -> bool:
         """One last call of the job, then the end of the thread. True if nothing was left undone."""
@@ -211,7 +220,12 @@ class Lane:
                 self._trouble.over()
                 pause_s, done = self._gap_s, asked
             with self._changed:
+                ready = [call for number, call in self._callbacks if number <= asked]
+                self._callbacks = [(number, call) for number, call in self._callbacks if number > asked]
                 self._done = done
                 self._changed.notify_all()
+            for call in ready:
+                call()
+            with self._changed:
                 self._changed.wait_for(lambda: self._closing or self._hurry, pause_s)
                 self._hurry = False

@@ -119,8 +119,13 @@ class Node:
         self._around.face.open(self.name, self._publisher.first(self.view), time.time(), self.put)
         self.feed(Begin())
 
-    def put(self, row: str, value: Any, by: str) -> None:
+    def put(self, row: str, value: Any, by: str) -> asyncio.Future[None] | None:
         """Take a client's write.
+
+        Returns
+        -------
+        asyncio.Future or None
+            Done when what was set is safe from kill -9; None where nothing was set.
 
         Raises
         ------
@@ -135,8 +140,10 @@ class Node:
             shown = "?" if isinstance(value, Unreadable) else str(value)[:80]
             self.feed(Refused(pv=row, value=shown, by=by, reason=str(error)))
             raise
+        before = self._settings
         if event is not None:
             self.feed(event)
+        return None if self._settings is before else self._around.store.kept()
 
     def feed(self, event: Input) -> None:
         """Tell the automaton, and do what it answers."""

@@ -22,6 +22,7 @@ Cost: `save` takes some microseconds; a save becomes two small files; an idle st
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -113,6 +114,25 @@ class Store:
         self._path(node)
         settings = replace(settings, saved_at=self._clock())
         self._put(node, Saved(settings=settings, session=self.session))
+
+    def kept(self) -> asyncio.Future[None]:
+        """Done, on the running loop, once every save so far is safe from kill -9; also if the disk refuses it."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+
+        def finish() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(finish)
+
+        if self.trouble():  # known to be refused: nobody waits for the next try
+            finish()
+        else:
+            self._writer.then(tell)
+        return future
 
     def leave(self, node: str) -> None:
         """This host runs `node` no longer, but goes on itself: its time away counts from now."""

@@ -308,3 +308,16 @@ def test_fifty_rounds_of_stop_and_exec_leave_nothing_behind(tmp_path: Path) -> N
         eventually(lambda: held() == before, 20, f"the host to hold {before} processes, threads and descriptors again")
         grown = psutil.Process(host.child.pid).memory_info().rss - memory
         assert grown < 8e6, f"the host has grown by {grown / 1e6:.1f} MB"
+
+
+def test_a_confirmed_write_survives_a_kill_in_the_same_instant(tmp_path: Path) -> None:
+    """R21: what a put with callback has confirmed is found again, however soon the host is killed after it."""
+    host = Guardhost(tmp_path, {"GOOD": GOOD})
+    for turn in range(5):
+        with host:
+            host.wait("GOOD", "WORKER", "RUN")
+            host.put("GOOD", "MANAGER", f"M{turn}")
+            host.kill9()
+            host.child.wait(30)
+        with host:
+            assert host.get("GOOD", "MANAGER") == f"M{turn}"
