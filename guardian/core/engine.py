@@ -76,7 +76,9 @@ class Engine(Supervision):
         v = self._v
         return Start(
             op=v.op,
+            op_by=v.op_by,
             mode=v.mode,
+            mode_by=v.mode_by,
             manager=v.manager,
             request=v.request if self._request_known else None,
             request_by=v.request_by,
@@ -96,7 +98,7 @@ class Engine(Supervision):
     def _on_op(self, event: SetOp) -> None:
         before = self._v.op
         self._accept()
-        self._set(op=event.op)
+        self._set(op=event.op, op_by=event.by)
         text = f"OP {before.name} -> {event.op.name} by {event.by}"
         if event.op is Op.STOP:
             self._stop(text, event.by)
@@ -127,7 +129,7 @@ class Engine(Supervision):
         before = self._v.mode
         if event.mode is not before:
             self._stay.manual = None
-        self._set(mode=event.mode)
+        self._set(mode=event.mode, mode_by=event.by)
         if event.mode is Mode.AUTO:  # R24
             self._set(manager="", held=False)
         self._replan("mode", text, event.by, judged=before is not event.mode is Mode.AUTO)

@@ -24,6 +24,10 @@ class Term:
     active: bool = False
 
 
+def _by(who: str) -> str:
+    return f" by {who}" if who else ""
+
+
 def _stalled(v: View) -> str:
     if not v.held:
         return f"STALLED in {v.state}, request {v.request}: {v.reason}"
@@ -36,8 +40,7 @@ def _stalled(v: View) -> str:
 def _elsewhere(v: View) -> str:
     if v.request == NONE_STATE:
         return f"no state is requested, it rests in {v.state}; write REQUEST={v.nominal}"
-    by = f" by {v.request_by}" if v.request_by else ""
-    return f"REQUEST is {v.request}{by}, nominal is {v.nominal}; write REQUEST={v.nominal}"
+    return f"REQUEST is {v.request}{_by(v.request_by)}, nominal is {v.nominal}; write REQUEST={v.nominal}"
 
 
 def _no_worker(v: View) -> str:
@@ -51,7 +54,7 @@ def _no_worker(v: View) -> str:
 TERMS = (
     Term(
         lambda v: v.op is Op.EXEC,
-        lambda v: "stopped; write OP=EXEC" if v.op is Op.STOP else "paused; write OP=EXEC",
+        lambda v: f"{'stopped' if v.op is Op.STOP else 'paused'}{_by(v.op_by)}; write OP=EXEC",
         "op",
         active=True,
     ),
@@ -87,7 +90,7 @@ TERMS = (
     ),
     Term(
         lambda v: v.mode in FOLLOWS_GRAPH,
-        lambda v: f"MANUAL in {v.state}; write MODE=AUTO",
+        lambda v: f"MANUAL{_by(v.mode_by)} in {v.state}; write MODE=AUTO",
         "mode",
         active=True,
     ),

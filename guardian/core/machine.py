@@ -74,7 +74,9 @@ class Machine:
         self._v = View(
             event_id=start.event_id,
             op=start.op,
+            op_by=start.op_by,
             mode=start.mode,
+            mode_by=start.mode_by,
             manager=start.manager,
             request=start.request or NONE_STATE,
             request_id=start.request_id,

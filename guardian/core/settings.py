@@ -25,7 +25,9 @@ class Start:
     """The settings a node starts with (R1, R21). ``request`` None: the module's."""
 
     op: Op = Op.EXEC
+    op_by: str = ""
     mode: Mode = Mode.AUTO
+    mode_by: str = ""
     manager: str = ""
     request: str | None = None
     request_by: str = ""

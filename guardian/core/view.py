@@ -33,7 +33,9 @@ class View:
     event_id: int = 0
     stamp: float = 0.0
     op: Op = Op.EXEC
+    op_by: str = ""
     mode: Mode = Mode.AUTO
+    mode_by: str = ""
     manager: str = ""
     request: str = NONE_STATE
     request_id: int = 0

@@ -86,7 +86,9 @@ class Node:
             name,
             Start(
                 op=settings.op,
+                op_by=settings.op_by,
                 mode=settings.mode,
+                mode_by=settings.mode_by,
                 manager=settings.manager,
                 request=settings.request,
                 request_by=settings.request_by,
@@ -282,7 +284,9 @@ class Node:
         after = replace(
             before,
             op=start.op,
+            op_by=start.op_by,
             mode=start.mode,
+            mode_by=start.mode_by,
             manager=start.manager,
             request=start.request,
             request_by=start.request_by,
@@ -292,9 +296,9 @@ class Node:
         if step.kind == "request":
             after = replace(after, request_at=stamp)
         elif step.kind == "op":
-            after = replace(after, op_by=step.by, op_at=stamp)
+            after = replace(after, op_at=stamp)
         elif step.kind == "mode":
-            after = replace(after, mode_by=step.by, mode_at=stamp)
+            after = replace(after, mode_at=stamp)
         elif step.kind == "load":
             after = replace(after, indices={**before.indices, **_automatic(step.view)})
         if step.view.event_id >= before.event_id:

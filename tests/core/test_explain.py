@@ -31,6 +31,12 @@ SAFE: dict[str, Any] = {"state": "SAFE", "target": "SAFE", "request": "SAFE"}
 #: what differs from OK | ACTIVE | alarm | what WHY says
 TABLE: list[tuple[dict[str, Any], bool, Severity, str]] = [
     ({"op": Op.STOP, "worker": Worker.STOP}, False, Severity.NO_ALARM, "stopped; write OP=EXEC"),
+    (
+        {"op": Op.STOP, "op_by": "anna", "worker": Worker.STOP},
+        False,
+        Severity.NO_ALARM,
+        "stopped by anna; write OP=EXEC",
+    ),
     ({"op": Op.PAUSE, "worker": Worker.PAUSE}, False, Severity.NO_ALARM, "paused; write OP=EXEC"),
     ({"mode": Mode.MANAGED}, True, Severity.NO_ALARM, ""),
     ({"mode": Mode.MANUAL}, False, Severity.NO_ALARM, "write MODE=AUTO"),
