@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import count
 
@@ -256,20 +256,8 @@ def assign_indices(states: Sequence[StateInfo], remembered: Mapping[str, int] | 
                 index = 0
             if index is None:
                 index = next(free)
-        numbered.append(_with_index(state, index))
+        numbered.append(replace(state, index=index))
     return tuple(numbered)
-
-
-def _with_index(state: StateInfo, index: int) -> StateInfo:
-    return StateInfo(
-        name=state.name,
-        index=index,
-        request=state.request,
-        goto=state.goto,
-        redirect=state.redirect,
-        doc=state.doc,
-        source=state.source,
-    )
 
 
 def _index_of(state: StateInfo) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,6 +21,7 @@ from guardian.host.logsink import LogSink
 from guardian.host.spawner import Spawner
 from guardian.worker import link
 from guardian.worker.beat import Beat, BeatReader, create_page
+from guardian.worker.interrupt import DUMP_SIGNAL
 
 ENTRY = "guardian.worker.process:main"
 #: Bytes of commands that may wait for a worker which does not read.
@@ -32,8 +32,6 @@ READ_BYTES = 4096
 LAST_WORDS_S = 0.1
 #: What a worker that has closed its link gets to end by itself, in seconds.
 UNLINKED_S = 1.0
-#: See ``guardian.worker.process.DUMP_SIGNAL``; named here so that the host does not import what the worker needs.
-DUMP_SIGNAL = signal.SIGRTMIN + 4
 
 
 class WorkerHandle:

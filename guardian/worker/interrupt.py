@@ -25,6 +25,8 @@ from guardian.errors import Interrupted
 
 #: User code may use the plain signals; a real-time one is free.
 SIGNAL = signal.SIGRTMIN + 3
+#: Makes a worker write where it stands to its log, also while C code holds the interpreter; sent before a kill.
+DUMP_SIGNAL = signal.SIGRTMIN + 4
 
 T = TypeVar("T")
 

@@ -28,13 +28,11 @@ from guardian.core.events import Command, Leave, Loaded, LoadFailed, Report, Sto
 from guardian.errors import Interrupted, LinkError, SystemLoadError
 from guardian.worker import link, logs, namespace, system
 from guardian.worker.beat import BeatWriter
-from guardian.worker.interrupt import Interrupter
+from guardian.worker.interrupt import DUMP_SIGNAL, Interrupter
 from guardian.worker.loop import Inbox, Loop
 from guardian.worker.newborn import EXIT_UNLINKED
 from guardian.worker.notices import Notices
 
-#: Makes a worker write where it stands to its log, also while C code holds the interpreter.
-DUMP_SIGNAL = signal.SIGRTMIN + 4
 #: How often the number of channels is told, at most.
 CHANNELS_EVERY_S = 1.0
 #: Between two shots at a method that goes on, in milliseconds.

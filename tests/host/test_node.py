@@ -27,8 +27,8 @@ from guardian.core.events import (
 )
 from guardian.enums import Call, ErrorKind, LoadStatus, Severity, Status, Worker
 from guardian.errors import RefusedError
-from guardian.host import worker as handle
 from guardian.worker import link
+from guardian.worker.interrupt import DUMP_SIGNAL
 from guardian.worker.link import Load
 from tests.core.driver import system
 from tests.host.fake_worker import FACTS
@@ -165,7 +165,7 @@ async def test_a_redirect_that_is_not_heeded_kills_and_enters_the_target(home: H
     await home.settled(node, "SLOW")
     assert home.states() == ["INIT", "SAFE", "DAMPED", "ALIGNED", "SAFE", "SLOW"]
     assert [c.state for c in home.worker.commands(Enter)] == ["SAFE", "SLOW"]
-    assert home.spawner.kills[0] == ("SUS#1", handle.DUMP_SIGNAL)  # it says where it stands
+    assert home.spawner.kills[0] == ("SUS#1", DUMP_SIGNAL)  # it says where it stands
     assert home.face["SUS"]["KILLS"] == 1
     await home.logged("worker 1 killed", "ALIGNED did not end within 0.2 s")
 

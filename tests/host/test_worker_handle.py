@@ -19,6 +19,7 @@ from guardian.host.spawner import Exited
 from guardian.host.worker import WorkerHandle, worker_environ
 from guardian.worker import link
 from guardian.worker.beat import BeatWriter
+from guardian.worker.interrupt import DUMP_SIGNAL
 from tests.host.fake_worker import FakeSpawner, FakeWorker
 from tests.support.waiting import eventually_async
 
@@ -87,7 +88,7 @@ async def test_a_worker_that_does_not_read_is_killed(pair: Pair, monkeypatch: py
 
 async def test_a_kill_lets_it_say_where_it_stands(pair: Pair) -> None:
     pair.handle.kill()
-    assert pair.spawner.kills == [("SUS#3", handle.DUMP_SIGNAL)]
+    assert pair.spawner.kills == [("SUS#3", DUMP_SIGNAL)]
     await eventually_async(lambda: pair.ended, what="its end")
     assert pair.spawner.kills[1:] == [("SUS#3", signal.SIGKILL)]
 
@@ -98,7 +99,7 @@ async def test_a_kill_that_is_due_does_not_hit_a_later_worker_of_the_same_name(p
     pair.handle.kill()
     await eventually_async(lambda: pair.ended, what="its end by Stop")
     await asyncio.sleep(handle.LAST_WORDS_S * 1.5)  # the time of both kills passes
-    assert pair.spawner.kills == [("SUS#3", handle.DUMP_SIGNAL)]
+    assert pair.spawner.kills == [("SUS#3", DUMP_SIGNAL)]
 
 
 async def test_what_it_said_last_is_heard_also_when_it_is_more_than_one_read(pair: Pair) -> None:

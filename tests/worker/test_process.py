@@ -13,7 +13,7 @@ from guardian.core.events import Began, Judge, Left, Loaded, Notifications, Rais
 from guardian.enums import Call, OnComplete
 from guardian.host.spawner import Exited
 from guardian.worker import link
-from guardian.worker.process import DUMP_SIGNAL
+from guardian.worker.interrupt import DUMP_SIGNAL
 from tests.support.procs import alive
 from tests.worker.conftest import Start
 from tests.worker.fake_host import GEN
