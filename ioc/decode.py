@@ -16,6 +16,8 @@ from caproto._dbr import native_type
 
 from guardian.core.interface import STRING_BYTES, Kind, Row
 from guardian.errors import RefusedError
+from ioc.cas.puts import request_of
+from ioc.cas.wire import Message
 
 INT_RANGE = range(-(2**31), 2**31)
 #: Types that carry no value: they acknowledge alarms, which nodes do not have acknowledged.
@@ -27,8 +29,8 @@ _NO_VALUE = (
 )
 
 
-def decode(row: Row, command: Any) -> int | float | str:
-    """The value in a WriteRequest or WriteNotifyRequest, for a PV of this row.
+def decode(row: Row, message: Message) -> int | float | str:
+    """The value in a write, for a PV of this row.
 
     Raises
     ------
@@ -36,11 +38,11 @@ def decode(row: Row, command: Any) -> int | float | str:
         The bytes are no value of this row's kind.
     """
     try:
-        data_type = command.data_type
+        data_type = ca.ChannelType(message.data_type)
         values = None
         if data_type not in _NO_VALUE:
-            _check_count(row, native_type(data_type), command.data_count)
-            values = command.data
+            _check_count(row, native_type(data_type), message.elements)
+            values = request_of(message).data
     except RefusedError:
         raise
     except Exception as error:  # numpy and ctypes have many for bytes that do not add up

@@ -3,13 +3,12 @@
 The channels are caproto's, with three differences that a node needs.
 
 * **Publishing is a plain call.** caproto's ``write()`` is a coroutine, so two values of one step could be torn apart by
-  whatever the loop does in between. :meth:`RowChannel.post` sets value, severity and stamp and hands the update to the
-  subscribers before it returns. It uses caproto's own conversions, which are coroutines that never wait
-  (:func:`run_now`).
-* **Masks are respected**, as a C IOC does: a changed value is a VALUE and LOG event, a changed severity an ALARM event.
-  What is posted without any change is posted because somebody must see it again: VALUE and LOG.
-* **A value that a client cannot have does not hurt others.** A text cannot be read as a number; whoever asked for it
-  that way gets nothing, the step goes on.
+  whatever the loop does in between. :meth:`RowChannel.post` sets value, severity and stamp, and when it returns the
+  update stands in the line to every subscriber.
+* **What is posted is an event**, changed or not: the node posts what somebody must see. As with a C IOC a changed
+  severity is an ALARM event besides, and a severity that changes alone is nothing else.
+* **A write is taken in a plain call** too (:meth:`RowChannel.take`), so what it changed is on its way before the client
+  hears that it was accepted.
 
 Texts are UTF-8. A long one ends with a NUL, as a C IOC's long strings do, so it is never an empty array. What does not
 fit is cut between two characters and ends in ``...``; a NUL inside and halves of surrogate pairs are replaced.
@@ -19,28 +18,27 @@ Cost: about 3 kB a channel, so descriptions are made when somebody asks for one.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any
 
 import caproto as ca
 import numpy as np
-from caproto._data import SubscriptionUpdate
-from caproto._dbr import _channel_type_by_name
 
 from guardian.core.interface import STRING_BYTES, Kind, Row, clip
 from guardian.enums import Severity
-from guardian.errors import InternalError
-from guardian.host.face import Put, Update
+from guardian.errors import RefusedError
+from guardian.host.face import Put, Unreadable, Update
+from ioc.cas import Announcing, Refused
+from ioc.cas.audience import NEW_ALARM, NEW_VALUE
+from ioc.cas.wire import Message
+from ioc.decode import decode
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 INT_RANGE = (-(2**31), 2**31 - 1)
 READ = ca.AccessRights.READ
 READ_WRITE = ca.AccessRights.READ | ca.AccessRights.WRITE
-NEW_VALUE = ca.SubscriptionType.DBE_VALUE | ca.SubscriptionType.DBE_LOG
-NEW_SEVERITY = ca.SubscriptionType.DBE_ALARM
 
 _STATUS = {
     Severity.NO_ALARM: ca.AlarmStatus.NO_ALARM,
@@ -50,23 +48,13 @@ _STATUS = {
 }
 
 
-def run_now(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine that waits for nothing; caproto has many of them."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        return done.value
-    coroutine.close()
-    raise InternalError(f"{coroutine} was to end at once, but waits; please report it with the version of caproto")
-
-
 def text_for(value: object, size: int) -> str:
     """A text that can be sent: UTF-8, no NUL inside, at most `size` bytes."""
     text = str(value).replace("\0", "\ufffd")
     return clip(text.encode("utf-8", "replace").decode(), size)
 
 
-class RowChannel:
+class RowChannel(Announcing):
     """What the channels of all kinds share; stands before caproto's class in the bases.
 
     Parameters
@@ -90,39 +78,41 @@ class RowChannel:
 
     def post(self, value: Any, severity: Severity, stamp: float) -> None:
         """Set value, severity and stamp (epoch seconds), and hand them to all subscribers before returning."""
-        sent = self.sent(value)
-        flags = ca.SubscriptionType(0)
-        if not np.array_equal(sent, self._data["value"]):
-            flags |= NEW_VALUE
-        if severity != self.alarm.severity:
-            flags |= NEW_SEVERITY
-            run_now(self.alarm.write(severity=severity, status=_STATUS[severity], publish=False))
-        self._data["value"] = sent
-        self._data["timestamp"] = ca.TimeStamp.from_flexible_value(max(stamp, ca.EPICS2UNIX_EPOCH))
-        self._announce(flags or NEW_VALUE)
+        data, alarm = self._data, self.alarm._data
+        sent, flags = self.sent(value), 0
+        if not _same(sent, data["value"]):
+            flags = NEW_VALUE
+        if severity != alarm["severity"]:
+            flags |= NEW_ALARM
+            alarm["severity"], alarm["status"] = ca.AlarmSeverity(severity), _STATUS[severity]
+        data["value"] = sent
+        data["timestamp"] = ca.TimeStamp.from_unix_timestamp(max(stamp, ca.EPICS2UNIX_EPOCH))
+        self.announce(flags or NEW_VALUE)
 
-    def repeat(self) -> None:
-        """Post what is shown once more, with its old stamp: a client's screen may show what it had written."""
-        self._announce(NEW_VALUE)
+    def take(self, message: Message, by: str) -> asyncio.Future[None] | None:
+        """A client's write: accepted and published when this returns, see :class:`ioc.cas.puts.Taking`."""
+        value: Any
+        try:
+            value = decode(self.row, message)
+        except RefusedError as error:
+            value = Unreadable(str(error))  # the node refuses it, and tells its operator
+        try:
+            return self.put(self.row.name, value, by)
+        except RefusedError as error:
+            raise Refused(str(error)) from None
+        except Exception:
+            log.exception("%s: %r by %s was not taken; please report this", self.row.name, value, by)
+            raise Refused("an error inside the guardian; its log says more") from None
 
     def sent(self, value: Any) -> Any:
         """The value as caproto keeps it."""
         raise NotImplementedError
 
-    def _announce(self, flags: Any) -> None:
-        self._content.clear()  # type: ignore[attr-defined]  # what was converted before this value
-        for queue, by_sync in self._queues.items():  # type: ignore[attr-defined]
-            for type_name, specs in by_sync[None].items():
-                wanted = tuple(spec for spec in specs if spec.mask & flags)
-                if not wanted:
-                    continue
-                try:
-                    content = run_now(self._read(_channel_type_by_name[type_name]))  # type: ignore[attr-defined]
-                except Exception as error:
-                    log.debug("%s cannot be sent as %s: %r", self.row.name, type_name, error)
-                    continue
-                self._content[type_name] = content  # type: ignore[attr-defined]
-                queue.put_nowait(SubscriptionUpdate(wanted, *content, flags, None))
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray):
+        return np.array_equal(one, other)
+    return bool(one == other)
 
 
 class EnumChannel(RowChannel, ca.ChannelEnum):

@@ -10,7 +10,6 @@ cannot be written. Cost: 1 % of a core; no ``record=`` fields, which take 150 kB
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import os
 import signal
@@ -18,13 +17,11 @@ import sys
 import time
 from typing import Any
 
-os.environ.setdefault("CAPROTO_SERVER_HIGH_LOAD_TIMEOUT_SEC", "0")  # read at import; else updates wait 10 ms
-
 import caproto
-from caproto.asyncio.server import start_server
 
 from guardian.errors import ExpectedError
 from ioc.address import choose_port, options, server_environment, try_it
+from ioc.cas import Context, bind
 from ioc.optics import STEP_S, OpticsTable, Row
 
 MAJOR = {"severity": caproto.AlarmSeverity.MAJOR_ALARM, "status": caproto.AlarmStatus.STATE}
@@ -163,15 +160,13 @@ async def serve(prefix: str, port: int, interface: str) -> None:
     """Serve the plant until it is cancelled by SIGTERM or SIGINT."""
     plant = PlantServer(OpticsTable(), prefix)
 
-    # Beacons go to a repeater, and where no client runs on this machine there is none: 20 tracebacks about nothing.
-    logging.getLogger("caproto.ctx").addFilter(lambda record: "send beacon" not in str(record.msg))
-
     async def started(_: object) -> None:
         print(f"plant: {len(plant.channels)} PVs named {prefix}* on {interface}:{port}", flush=True)
         print(try_it(port, f"{prefix}IMC-TRANS", interface), flush=True)
         await plant.run()
 
-    server = asyncio.ensure_future(start_server(plant.pvdb, interfaces=[interface], startup_hook=started))
+    context = Context(plant.pvdb, [interface], bound=bind([interface], port))
+    server = asyncio.ensure_future(context.run(startup_hook=started))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, server.cancel)
     await asyncio.wait([server])

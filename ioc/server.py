@@ -4,10 +4,10 @@ The host calls :meth:`Server.open`, :meth:`Server.post` and :meth:`Server.close`
 what they published stands in the line to every client, all of it and in order. A client's write calls the node's
 ``put`` in the same way, so what it changed is on its way before the client hears that it was accepted.
 
-The rest is in files of one idea each: ``node.py`` a row as a channel, ``decode.py`` what a client wrote, ``circuit.py``
-one client, ``outbox.py`` what waits for it, ``context.py`` the network, ``sockets.py`` the port.
+The rest is in files of one idea each: ``node.py`` a row as a channel, ``decode.py`` what a client wrote, and ``cas/``
+the server itself.
 
-A host has one server, and a UDP port has one server, see ``sockets.py``. No thread but the loop's may touch it.
+A host has one server, and a UDP port has one server, see ``cas/sockets.py``. No thread but the loop's may touch it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from collections.abc import Sequence
 import caproto as ca
 
 from guardian.core.interface import PV_TEMPLATE, pv_name
-from guardian.errors import InternalError
+from guardian.errors import ExpectedError, InternalError
 from guardian.host.face import Put, Update
-from ioc.context import Context
+from ioc.cas import Context, bind
+from ioc.cas.sockets import NoPort
 from ioc.node import Names, RowChannel, channel
-from ioc.sockets import bind
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +57,11 @@ class Server:
         if self._context is not None:
             raise InternalError("the server was started twice")
         interfaces = self._interfaces or tuple(ca.get_server_address_list())
-        bound = bind(interfaces, port)
-        self._context = Context(self._names, interfaces, bound)
+        try:
+            bound = bind(interfaces, port)
+        except NoPort as error:
+            raise ExpectedError(str(error)) from None
+        self._context = Context(self._names, interfaces, bound=bound)
         await self._context.start()
         log.info("serving Channel Access on %s, port %d", ", ".join(interfaces), bound.port)
         return bound.port

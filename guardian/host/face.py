@@ -19,10 +19,8 @@ from guardian.enums import Severity
 #: :class:`guardian.errors.RefusedError`. ``value`` is plain Python: int for ENUM, BOOL and INT (or the label a client
 #: wrote, as str), str for STRING and LONG, :class:`Unreadable` for bytes that are neither. ``by`` is the writer as
 #: claimed: "user@host (address)". What is returned, if not None, is done once the setting is safe from kill -9 (R21): a
-#: write that is to be confirmed is confirmed then, or after :data:`KEPT_S` seconds.
+#: write that is to be confirmed is confirmed then, or after a second where the disk is slow.
 Put = Callable[[str, Any, str], "asyncio.Future[None] | None"]
-#: Longest time in seconds that a slow disk delays the confirmation of a write.
-KEPT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)

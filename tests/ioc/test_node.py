@@ -1,28 +1,26 @@
-"""Rows as channels, what clients write as plain values, and the line to a client: without a network."""
+"""Rows as channels, and what clients write as plain values: without a network."""
 
 from __future__ import annotations
 
-import asyncio
 import math
-import struct
 from typing import Any
 
 import caproto as ca
 import numpy as np
 import pytest
-from caproto._commands import read_from_bytestream
-from caproto.server.common import Subscription, SubscriptionSpec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from guardian.core.interface import BY_NAME, ROWS, Kind, Row
 from guardian.enums import Severity
-from guardian.errors import InternalError, RefusedError
+from guardian.errors import RefusedError
 from guardian.host.face import Update
-from ioc import outbox
+from ioc.cas.audience import NEW_VALUE
+from ioc.cas.packing import run_now
+from ioc.cas.wire import WRITE_NOTIFY, Message
 from ioc.decode import decode
-from ioc.node import Names, channel, run_now, text_for
-from ioc.outbox import Outbox
+from ioc.node import Names, channel, text_for
+from tests.ioc.cas.listener import Listener
 
 TYPES = ca.ChannelType
 MASKS = ca.SubscriptionType
@@ -34,23 +32,6 @@ def put(name: str, value: Any, by: str) -> None:
 
 def made(name: str, value: Any, severity: Severity = Severity.NO_ALARM) -> Any:
     return channel(Update(BY_NAME[name], value, severity), 1_700_000_000.0, put)
-
-
-class Subscriber:
-    """Stands where caproto's queue stood; keeps what a channel hands out."""
-
-    def __init__(self, to: Any, data_type: Any, mask: int = MASKS.DBE_VALUE | MASKS.DBE_ALARM) -> None:
-        self.got: list[tuple[list[Any], int]] = []
-        spec = SubscriptionSpec(to, data_type.name, mask, ca.ChannelFilter(ts=None, dbnd=None, arr=None, sync=None))
-        sub = Subscription(mask, spec.channel_filter, None, None, data_type, 0, 1, to)
-        run_now(to.subscribe(self, spec, sub))
-
-    async def put(self, update: Any) -> None:
-        self.put_nowait(update)
-
-    def put_nowait(self, update: Any) -> None:
-        severity = getattr(update.metadata, "severity", None)
-        self.got.append((list(update.values), severity))
 
 
 # -- a row as a channel ----------------------------------------------------------------------------------------------
@@ -71,7 +52,7 @@ def test_every_row_makes_a_channel_with_its_rights_and_texts(row: Row) -> None:
 
 def test_a_post_is_handed_out_before_it_returns() -> None:
     state = made("STATE", "A")
-    seen = Subscriber(state, TYPES.TIME_STRING)
+    seen = Listener(state, TYPES.TIME_STRING)
     state.post("B", Severity.NO_ALARM, 5.0)
     state.post("B", Severity.INVALID, 1_700_000_001.5)
     assert seen.got == [([b"A"], 0), ([b"B"], 0), ([b"B"], 3)]
@@ -81,13 +62,13 @@ def test_a_post_is_handed_out_before_it_returns() -> None:
 def test_masks_are_those_of_a_c_ioc() -> None:
     state = made("STATE", "A")
     value, alarm, log = (
-        Subscriber(state, TYPES.TIME_STRING, mask) for mask in (MASKS.DBE_VALUE, MASKS.DBE_ALARM, MASKS.DBE_LOG)
+        Listener(state, TYPES.TIME_STRING, mask) for mask in (MASKS.DBE_VALUE, MASKS.DBE_ALARM, MASKS.DBE_LOG)
     )
     state.post("B", Severity.NO_ALARM, 1.0)  # VALUE and LOG
     state.post("B", Severity.MAJOR, 2.0)  # ALARM
     state.post("C", Severity.MINOR, 3.0)  # all
     state.post("C", Severity.MINOR, 4.0)  # nothing is new: said again
-    state.repeat()
+    state.announce(NEW_VALUE)
     assert [got[0][0] for got in value.got[1:]] == [b"B", b"C", b"C", b"C"] == [got[0][0] for got in log.got[1:]]
     assert [got[1] for got in alarm.got[1:]] == [Severity.MAJOR, Severity.MINOR]
 
@@ -100,9 +81,10 @@ def test_alarms_are_not_shared() -> None:
 
 def test_who_asks_for_what_cannot_be_does_not_stop_the_step() -> None:
     state = made("STATE", "1")  # as a number it can be had, so the subscription is there
-    seen, good = Subscriber(state, TYPES.TIME_DOUBLE), Subscriber(state, TYPES.TIME_STRING)
+    seen, good = Listener(state, TYPES.TIME_DOUBLE), Listener(state, TYPES.TIME_STRING)
     state.post("DOWN", Severity.NO_ALARM, 1.0)
-    assert [got[0] for got in seen.got] == [[1.0]]
+    assert seen.got == [([1.0], 0), ([0.0], 0)]
+    assert seen.statuses[0] == 1 and seen.statuses[1] != 1  # zeros, and that it cannot be had
     assert good.got[-1][0] == [b"DOWN"]
 
 
@@ -136,15 +118,10 @@ def test_long_texts_end_with_one_nul(text: str) -> None:
 
 def test_arrays_of_strings_may_be_empty() -> None:
     states = made("STATES", [])
-    seen = Subscriber(states, TYPES.TIME_STRING)
+    seen = Listener(states, TYPES.TIME_STRING)
     states.post([f"S{n}" for n in range(1000)], Severity.NO_ALARM, 1.0)
     states.post([], Severity.NO_ALARM, 2.0)
     assert [len(got[0]) for got in seen.got] == [0, 1000, 0]
-
-
-async def test_a_coroutine_that_waits_is_our_fault() -> None:
-    with pytest.raises(InternalError, match="report"):
-        run_now(asyncio.sleep(1))
 
 
 # -- names -----------------------------------------------------------------------------------------------------------
@@ -173,7 +150,8 @@ def test_names_know_val_and_desc_and_forget_them() -> None:
 def written(name: str, data: Any, data_type: Any, count: int = 1) -> Any:
     if isinstance(data, list) and not isinstance(data[0], bytes):
         data = np.asarray(data)
-    return decode(BY_NAME[name], ca.WriteNotifyRequest(data, data_type, count, 1, 1))
+    payload = bytes(ca.WriteNotifyRequest(data, data_type, count, 1, 1))[16:]
+    return decode(BY_NAME[name], Message(WRITE_NOTIFY, data_type, count, 1, 1, payload))
 
 
 @pytest.mark.parametrize(
@@ -247,52 +225,10 @@ WRITABLE = [row for row in ROWS if row.writable]
 
 @given(st.sampled_from(WRITABLE), st.binary(max_size=200), st.integers(0, 45), st.integers(0, 2**31))
 def test_any_bytes_are_a_value_or_a_refusal(row: Row, data: bytes, data_type: int, count: int) -> None:
-    message = struct.pack(">HHHHIIII", 4, 0xFFFF, data_type, 0, 1, 1, len(data), count) + data
     try:
-        _rest, command, _needed = read_from_bytestream(bytearray(message), ca.CLIENT)
-    except (ValueError, KeyError):
-        return  # closes the circuit before anybody decodes it
-    try:
-        value = decode(row, command)
+        value = decode(row, Message(WRITE_NOTIFY, data_type, count, 1, 1, data))
     except RefusedError:
         return
     assert isinstance(value, int | str)
     if isinstance(value, str):
         assert len(value.encode()) <= 39
-
-
-# -- the line to a client --------------------------------------------------------------------------------------------
-
-
-async def test_the_line_keeps_its_order_and_gives_all_at_once() -> None:
-    box = Outbox(lambda waiting: None)
-    waiter = asyncio.create_task(box.take())
-    await asyncio.sleep(0)
-    for text in (b"one ", b"two ", b"three"):
-        box.put([text[:2], memoryview(text)[2:]])
-    assert await waiter == b"one two three"
-    box.put([b"four"])
-    assert await box.take() == b"four"
-
-
-async def test_a_line_too_long_is_given_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "MAX_ITEMS", 10)
-    said: list[str] = []
-    box = Outbox(said.append)
-    for _ in range(30):
-        box.put([b"x"])
-    assert said == ["11 messages of 11 bytes wait"]
-    await asyncio.wait_for(box.room(), 5)
-
-
-async def test_who_asks_waits_while_his_line_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "MAX_BYTES", 100)
-    box = Outbox(lambda waiting: None)
-    box.put([b"x" * 50])
-    await asyncio.wait_for(box.room(), 5)
-    box.put([b"x"])
-    waiter = asyncio.create_task(box.room())
-    await asyncio.sleep(0)
-    assert not waiter.done()
-    await box.take()
-    await asyncio.wait_for(waiter, 5)

@@ -16,10 +16,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from guardian.errors import ExpectedError
-
 CA_PORT = 5064
 _TRIES = 100
+
+
+class NoPort(OSError):
+    """No port can be served; the text says which and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,7 @@ def usual_port() -> int:
             try:
                 return int(text)
             except ValueError:
-                raise ExpectedError(f"{name}={text}: it is no port number; set one from 1 to 65535") from None
+                raise NoPort(f"{name}={text}: it is no port number; set one from 1 to 65535") from None
     return CA_PORT
 
 
@@ -47,14 +49,14 @@ def bind(interfaces: Sequence[str], wish: int | None) -> Bound:
 
     Raises
     ------
-    ExpectedError
+    NoPort
         `wish` is taken, or an interface is none of this machine.
     """
     if wish:
         try:
             return _bind(interfaces, wish)
         except OSError as error:
-            raise ExpectedError(
+            raise NoPort(
                 f"port {wish} on {', '.join(interfaces)} cannot be served: {error.strerror}. "
                 f"Stop the server that has it, or name no port and a free one is taken"
             ) from None
@@ -63,7 +65,7 @@ def bind(interfaces: Sequence[str], wish: int | None) -> Bound:
             return _bind(interfaces, port)
         except OSError as error:
             last = error
-    raise ExpectedError(f"no free port on {', '.join(interfaces)}: {last.strerror}. Check EPICS_CAS_INTF_ADDR_LIST")
+    raise NoPort(f"no free port on {', '.join(interfaces)}: {last.strerror}. Check EPICS_CAS_INTF_ADDR_LIST")
 
 
 def _bind(interfaces: Sequence[str], port: int) -> Bound:

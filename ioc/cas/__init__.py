@@ -1,0 +1,48 @@
+"""caproto's server, made to behave as the server of a C IOC does. It knows nothing of guardian.
+
+The channels stay caproto's: any ``ChannelData``, any ``PVGroup``. What is ours is the way from a channel to its clients
+and back, since that decides whether one client can silence the others::
+
+    search.py     is a name here        -> answered in the call that receives the datagram
+    beacons.py    I am here             -> after a start, and then ever more slowly
+    circuit.py    one client            -> its messages in order, in plain calls; fair
+    puts.py       what it wrote         -> taken or refused, as a C IOC does
+    audience.py   who listens           -> O(1) to come and go; masks; what is an event
+    packing.py    a value as bytes      -> once for all who asked for the same
+    line.py       what waits to be sent -> bounded, the latest value wins, order is kept; who never reads is closed
+    pacing.py     producers             -> no faster than the server can deliver
+    cheap.py      channels              -> whose writes cost what they change
+    context.py    the whole             -> starts and stops
+    wire.py, sockets.py                 -> messages, ports
+
+``bench/server.py`` measures it beside a C IOC.
+"""
+
+from ioc.cas.cheap import (
+    Announcing,
+    ChannelDouble,
+    ChannelEnum,
+    ChannelFloat,
+    ChannelInteger,
+    ChannelShort,
+    ChannelString,
+    CheapWrites,
+)
+from ioc.cas.context import Context
+from ioc.cas.puts import Refused
+from ioc.cas.sockets import Bound, bind
+
+__all__ = [
+    "Announcing",
+    "Bound",
+    "ChannelDouble",
+    "ChannelEnum",
+    "ChannelFloat",
+    "ChannelInteger",
+    "ChannelShort",
+    "ChannelString",
+    "CheapWrites",
+    "Context",
+    "Refused",
+    "bind",
+]

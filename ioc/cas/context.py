@@ -1,0 +1,130 @@
+"""caproto's asyncio Context, made to behave as a C IOC's server does.
+
+It takes the same database of channels and has the same :meth:`Context.run`; every channel of caproto can be served by
+it. What differs stands in the files beside this one, one idea each.
+
+It starts and stops as a whole, with every socket closed at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import caproto as ca
+from caproto.asyncio.server import AsyncioAsyncLayer
+from caproto.asyncio.server import Context as CaprotoContext
+
+from ioc.cas.audience import Audience, Bell
+from ioc.cas.beacons import addresses, send_beacons
+from ioc.cas.circuit import Channel, Circuit
+from ioc.cas.search import Searches
+from ioc.cas.sockets import Bound, bind
+
+log = logging.getLogger(__name__)
+
+#: Connections that are taken in one turn of the loop.
+_WELCOMED = 128
+
+
+class Context(CaprotoContext):
+    """Serves channels by their names.
+
+    Parameters
+    ----------
+    pvdb : what is served; may change at any time, see :meth:`take_away`.
+    interfaces : addresses to serve on; None: EPICS_CAS_INTF_ADDR_LIST.
+    bound : sockets that are bound already; None: the usual port, or any if that is taken.
+
+    Raises
+    ------
+    OSError : no port can be had.
+    """
+
+    circuits: set[Circuit]
+
+    def __init__(
+        self, pvdb: Mapping[str, Any], interfaces: Sequence[str] | None = None, *, bound: Bound | None = None
+    ) -> None:
+        super().__init__(pvdb, None if interfaces is None else list(interfaces))
+        self.ignored = frozenset(self.environ["EPICS_CAS_IGNORE_ADDR_LIST"].split())
+        self._bound = bind(self.interfaces, None) if bound is None else bound
+        self.port = self.ca_server_port = self._bound.port
+        self._bell = Bell()
+        self._audiences: dict[ca.ChannelData, Audience] = {}
+        self._servers: list[asyncio.Server] = []
+        self._searches: list[Searches] = []
+        self._beacons: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Answer from now on."""
+        loop = asyncio.get_running_loop()
+        for sock in self._bound.tcp:
+            self._servers.append(await loop.create_server(lambda: Circuit(self), sock=sock, backlog=_WELCOMED))
+        for sock in self._bound.udp:
+            self._searches.append(Searches(self, sock))
+        to = addresses(self.interfaces, self.environ)
+        self._beacons = loop.create_task(send_beacons(self.port, to, self.environ["EPICS_CAS_BEACON_PERIOD"]))
+
+    async def stop(self) -> None:
+        """Close everything. Clients see their connections close."""
+        for server in self._servers:
+            server.close()
+        for searches in self._searches:
+            searches.close()
+        tasks = [task for circuit in self.circuits for task in circuit._tasks]
+        for circuit in list(self.circuits):
+            circuit.abort()
+        if self._beacons is not None:
+            self._beacons.cancel()
+            tasks.append(self._beacons)
+        await asyncio.sleep(0)  # connections are lost, and cancel what they wait for
+        if tasks:
+            await asyncio.wait(tasks)
+        await asyncio.sleep(0)  # transports close their sockets in the next turn of the loop
+
+    async def run(
+        self, *, log_pv_names: bool = False, startup_hook: Callable[[Any], Awaitable[None]] | None = None
+    ) -> None:
+        """Serve until it is cancelled, with the hooks of the channels at the start and the end."""
+        await self.start()
+        log.info("serving Channel Access on %s, port %d", ", ".join(self.interfaces), self.port)
+        if log_pv_names:
+            log.info("PVs available:\n%s", "\n".join(self.pvdb))
+        layer = AsyncioAsyncLayer()
+        hooks = [*([] if startup_hook is None else [startup_hook]), *self.startup_methods.values()]
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for hook in hooks:
+                    tasks.create_task(hook(layer))
+                await asyncio.Event().wait()
+        finally:
+            await asyncio.gather(*(hook(layer) for hook in self.shutdown_methods.values()))
+            await self.stop()
+
+    def take_away(self, data: Iterable[ca.ChannelData]) -> None:
+        """Disconnect all clients from these channels. Call it when their names are no longer served."""
+        for channel in self._connected(data):
+            channel.circuit.take_away(channel)
+
+    def rights_changed(self, data: Iterable[ca.ChannelData]) -> None:
+        """What clients may do with these channels is no longer what it was: they are told, where it differs."""
+        for channel in self._connected(data):
+            channel.circuit.judge([channel])
+
+    def audience(self, data: ca.ChannelData) -> Audience:
+        """Who listens to a channel; made when it is first needed."""
+        found = self._audiences.get(data)
+        if found is None:
+            found = self._audiences[data] = Audience(data, self._bell)
+        return found
+
+    def left(self, audience: Audience) -> None:
+        """A client let go of a channel: forget its audience if it was the last."""
+        if audience.empty:
+            self._audiences.pop(audience.data, None)
+
+    def _connected(self, data: Iterable[ca.ChannelData]) -> list[Channel]:
+        return [channel for one in data if one in self._audiences for channel in self._audiences[one].channels]

@@ -1,0 +1,143 @@
+"""Searches, answered where they come in.
+
+caproto hands a datagram through two queues and as many tasks, behind whatever the circuits do, and answers after that;
+libca sends the next names when it has the answers to the last, so 4,000 names take 2.6 s. Here the answer leaves in the
+call that receives the datagram. It carries the sequence number of the request back, as rsrv does: libca takes the time
+of a round trip from it, and sends faster.
+
+A name that is not here costs a look into a dictionary. Only one whose record is here (``NAME.FIELD``, ``NAME{...}``)
+goes through caproto's parser.
+
+The same search over TCP is how clients with ``EPICS_CA_NAME_SERVERS`` ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import caproto as ca
+from caproto._utils import parse_channel_filter
+
+from ioc.cas import wire
+
+if TYPE_CHECKING:
+    from ioc.cas.context import Context
+
+log = logging.getLogger(__name__)
+
+NO_FILTER = ca.ChannelFilter(ts=None, dbnd=None, arr=None, sync=None)
+#: Searches that are taken in one turn of the loop, and what the kernel keeps of them meanwhile: 50 clients may ask for
+#: 1,000 names each in the same moment.
+DATAGRAMS = 100
+KERNEL_BYTES = 2**21
+#: Datagrams of answers stay below what Ethernet carries.
+_DATAGRAM_BYTES = 1400
+_RECEIVED_BYTES = 2**16
+_SEQUENCE_IS_VALID = 1
+_FROM_SENDER = 0xFFFFFFFF  # instead of an address: that which the answer came from
+_VERSION_PAYLOAD = wire.MINOR_VERSION.to_bytes(2, "big")
+
+
+def find(context: Any, name: str) -> Any:
+    """The channel of this name, None if it is not here."""
+    try:
+        return context.pvdb[name]
+    except KeyError:
+        pass
+    if "." not in name or name.partition(".")[0] not in context.pvdb:
+        return None
+    try:
+        modifiers_of(name)
+        return context[name]
+    except Exception as error:  # what a filter has in it is anybody's guess
+        log.debug("%.100r is none of our names: %r", name, error)
+        return None
+
+
+def modifiers_of(name: str) -> tuple[Any, bool]:
+    """The filter that a name asks for, and whether it wants a string as an array of characters (``NAME$``).
+
+    Raises
+    ------
+    Exception : it is no filter; of many kinds, as caproto has them.
+    """
+    if not name.endswith(("$", "}", "]")):
+        return NO_FILTER, False
+    modifiers = ca.parse_record_field(name).modifiers
+    if modifiers is None:
+        return NO_FILTER, False
+    found = parse_channel_filter(modifiers.filter_) if modifiers.filter_ else NO_FILTER
+    return found, ca.RecordModifiers.long_string in modifiers
+
+
+def found(port: int, cid: int) -> bytes:
+    """The answer to a search."""
+    return wire.message(wire.SEARCH, port, 0, _FROM_SENDER, cid, _VERSION_PAYLOAD)
+
+
+def not_found(message: wire.Message) -> bytes:
+    """The answer to a search that wants one in any case."""
+    return wire.message(wire.NOT_FOUND, wire.DO_REPLY, wire.MINOR_VERSION, message.one, message.one)
+
+
+class Searches:
+    """The search socket of one interface, read in the loop's thread until :meth:`close`.
+
+    A turn of the loop takes up to :data:`DATAGRAMS` of them (asyncio's own transport takes one), so that a burst of
+    searches is not lost where turns are long.
+    """
+
+    def __init__(self, context: Context, sock: socket.socket) -> None:
+        self._context = context
+        self._socket = sock
+        self._loop = asyncio.get_running_loop()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)
+        self._loop.add_reader(sock, self._ready)
+
+    def close(self) -> None:
+        """Answer no longer."""
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+    def _ready(self) -> None:
+        for _ in range(DATAGRAMS):
+            try:
+                data, address = self._socket.recvfrom(_RECEIVED_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as error:  # an earlier answer found nobody
+                log.debug("an error on a search socket was passed over: %s", error)
+                continue
+            if address[0] not in self._context.ignored:
+                for answer in self.answers(data, address):
+                    with contextlib.suppress(OSError):  # the client asks again
+                        self._socket.sendto(answer, address)
+
+    def answers(self, data: bytes, address: tuple[str, int]) -> Iterator[bytes]:
+        """The datagrams that answer one."""
+        sequence, found_here, size = b"", [], 0
+        try:
+            for message in wire.Parser().feed(data):
+                if message.command == wire.VERSION:
+                    sequence = _version(message.one if message.data_type & _SEQUENCE_IS_VALID else None)
+                elif message.command == wire.SEARCH and find(self._context, message.text) is not None:
+                    found_here.append(answer := found(self._context.port, message.one))
+                    size += len(answer)
+                    if size > _DATAGRAM_BYTES:
+                        yield sequence + b"".join(found_here)
+                        found_here, size = [], 0
+        except wire.ProtocolError as error:
+            log.debug("a datagram of %s:%d is not Channel Access: %s", *address, error)
+        if found_here:
+            yield sequence + b"".join(found_here)
+
+
+def _version(sequence: int | None) -> bytes:
+    if sequence is None:
+        return wire.message(wire.VERSION, 0, wire.MINOR_VERSION)
+    return wire.message(wire.VERSION, _SEQUENCE_IS_VALID, wire.MINOR_VERSION, sequence)
