@@ -26,6 +26,9 @@ from ioc.node import Names, RowChannel, channel
 
 log = logging.getLogger(__name__)
 
+#: Nothing that clients may write is longer than some kB.
+LONGEST_MESSAGE = 2**20
+
 
 class Server:
     """A :class:`guardian.host.face.Face` on Channel Access.
@@ -61,7 +64,7 @@ class Server:
             bound = bind(interfaces, port)
         except NoPort as error:
             raise ExpectedError(str(error)) from None
-        self._context = Context(self._names, interfaces, bound=bound)
+        self._context = Context(self._names, interfaces, bound=bound, longest_message=LONGEST_MESSAGE)
         await self._context.start()
         log.info("serving Channel Access on %s, port %d", ", ".join(interfaces), bound.port)
         return bound.port

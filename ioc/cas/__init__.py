@@ -13,6 +13,7 @@ and back, since that decides whether one client can silence the others::
     pacing.py     producers             -> no faster than the server can deliver
     cheap.py      channels              -> whose writes cost what they change
     context.py    the whole             -> starts and stops
+    complaints.py the log               -> few lines about bad clients
     wire.py, sockets.py                 -> messages, ports
 
 ``bench/server.py`` measures it beside a C IOC.

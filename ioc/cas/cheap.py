@@ -113,10 +113,14 @@ class ChannelString(CheapWrites, ca.ChannelString):
 
 
 class ChannelEnum(CheapWrites, ca.ChannelEnum):
-    """One of up to 16 labels, kept as the label."""
+    """One of up to 16 labels, kept as the label; anything else is refused."""
 
     def _kept(self, value: Any) -> Any:
         value = super()._kept(value)
-        if isinstance(value, int) and 0 <= value < len(self.enum_strings):
-            return self.enum_strings[value]
-        return value
+        labels = self.enum_strings
+        if isinstance(value, str):
+            if value in labels:
+                return value
+        elif 0 <= value < len(labels):
+            return labels[int(value)]
+        raise ca.CaprotoValueError(f"{value!r} is none of {', '.join(labels)}")

@@ -3,8 +3,8 @@
 caproto has three tasks and two queues for each client, and a task for each write, so a read may overtake a write and
 an answer the updates that the write caused. Here a block of bytes is worked off in the call that receives it.
 
-* **Fair.** After :data:`SHARE_S` of one client's messages the loop has its turn; a client that asks for more than it
-  reads is not read from until it has caught up.
+* **Fair.** After its share of :data:`SHARE_S`, which it has with all clients that have more to ask, a client waits for
+  the next turn of the loop; a client that asks for more than it reads is not read from until it has caught up.
 * **Bad bytes close this circuit**, with one line in the log. So does a line that stays full (:mod:`ioc.cas.line`).
 * **Requests on a channel that is gone** are passed over: the client had not heard yet. The numbers of channels are not
   used again, so a number below the next one was a channel once.
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SHARE_S = 0.005
+SMALLEST_SHARE_S = 0.0002
 #: Bytes of a name that a client claims.
 NAME_BYTES = 60
 #: Channels of one client, so that none takes all memory.
@@ -93,7 +94,7 @@ class Circuit(asyncio.Protocol):
         self.channels: dict[int, Channel] = {}
         self._transport: Any = None
         self._loop = asyncio.get_running_loop()
-        self._parser = wire.Parser()
+        self._parser = wire.Parser(context.longest_message)
         self._inbox: deque[wire.Message] = deque()
         self._busy = self._reading_stopped = self._going_on = self._full = False
         self._held = 0
@@ -170,7 +171,10 @@ class Circuit(asyncio.Protocol):
         self._work()
 
     def _bad(self, error: Exception) -> None:
-        log.warning("%s sent what is not Channel Access; disconnected: %s", self.who, str(error).split("\n")[0])
+        why = str(error).split("\n")[0]
+        self.context.complaints.about(
+            self.address[0], f"{self.who} sent what is not Channel Access; disconnected: {why}"
+        )
         self.abort()
 
     def _work(self) -> None:
@@ -181,11 +185,12 @@ class Circuit(asyncio.Protocol):
         until = 0.0
         while self._inbox and not self._held and not self.line.crowded and not self._transport.is_closing():
             if not until:
-                until = time.monotonic() + SHARE_S
+                until = time.monotonic() + max(SHARE_S / (1 + self.context.waiting), SMALLEST_SHARE_S)
             elif time.monotonic() > until:
                 if not self._going_on:
                     self._going_on = True
-                    self._loop.call_soon(self._go_on)
+                    self.context.waiting += 1
+                    self._loop.call_soon(self._next_turn)
                 break
             message = self._inbox.popleft()
             handler = self._handlers.get(message.command)
@@ -204,8 +209,9 @@ class Circuit(asyncio.Protocol):
             self._reading_stopped = not self._reading_stopped
             (self._transport.pause_reading if self._reading_stopped else self._transport.resume_reading)()
 
-    def _go_on(self) -> None:
+    def _next_turn(self) -> None:
         self._going_on = False
+        self.context.waiting -= 1
         self._work()
 
     def _hold(self) -> Callable[[Any], None]:
@@ -218,7 +224,7 @@ class Circuit(asyncio.Protocol):
             if not over:
                 over = True
                 self._held -= 1
-                self._go_on()
+                self._work()
 
         return release
 
@@ -436,13 +442,12 @@ class Circuit(asyncio.Protocol):
             self._object(message, channel, _STATUS.ECA_BADCOUNT, sentence)
             return
         try:
-            request = puts.request_of(message)
-            values, metadata = request.data, request.metadata
+            values, data_type, metadata = puts.written_by(puts.request_of(message), data)
         except Exception as error:
             self._refuse(message, channel, f"{channel.name}: the write cannot be read ({error})")
             return
         written = data.auth_write(
-            self.client_hostname, self.client_username, values, request.data_type, metadata, user_address=self.address
+            self.client_hostname, self.client_username, values, data_type, metadata, user_address=self.address
         )
         if puts.ends_at_once(data, writing=True) and data not in self._writing:
             try:

@@ -20,8 +20,10 @@ from caproto.asyncio.server import Context as CaprotoContext
 from ioc.cas.audience import Audience, Bell
 from ioc.cas.beacons import addresses, send_beacons
 from ioc.cas.circuit import Channel, Circuit
+from ioc.cas.complaints import Complaints
 from ioc.cas.search import Searches
 from ioc.cas.sockets import Bound, bind
+from ioc.cas.wire import MAX_PAYLOAD_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class Context(CaprotoContext):
     pvdb : what is served; may change at any time, see :meth:`take_away`.
     interfaces : addresses to serve on; None: EPICS_CAS_INTF_ADDR_LIST.
     bound : sockets that are bound already; None: the usual port, or any if that is taken.
+    longest_message : bytes that a client may send in one.
 
     Raises
     ------
@@ -46,12 +49,20 @@ class Context(CaprotoContext):
     circuits: set[Circuit]
 
     def __init__(
-        self, pvdb: Mapping[str, Any], interfaces: Sequence[str] | None = None, *, bound: Bound | None = None
+        self,
+        pvdb: Mapping[str, Any],
+        interfaces: Sequence[str] | None = None,
+        *,
+        bound: Bound | None = None,
+        longest_message: int = MAX_PAYLOAD_BYTES,
     ) -> None:
         super().__init__(pvdb, None if interfaces is None else list(interfaces))
         self.ignored = frozenset(self.environ["EPICS_CAS_IGNORE_ADDR_LIST"].split())
         self._bound = bind(self.interfaces, None) if bound is None else bound
         self.port = self.ca_server_port = self._bound.port
+        self.longest_message = longest_message
+        self.complaints = Complaints()
+        self.waiting = 0  # circuits that have more to do than one turn allows
         self._bell = Bell()
         self._audiences: dict[ca.ChannelData, Audience] = {}
         self._servers: list[asyncio.Server] = []
@@ -101,7 +112,12 @@ class Context(CaprotoContext):
                     tasks.create_task(hook(layer))
                 await asyncio.Event().wait()
         finally:
-            await asyncio.gather(*(hook(layer) for hook in self.shutdown_methods.values()))
+            ends = await asyncio.gather(
+                *(hook(layer) for hook in self.shutdown_methods.values()), return_exceptions=True
+            )
+            for error in ends:
+                if isinstance(error, Exception):
+                    log.error("a hook failed at the end", exc_info=error)
             await self.stop()
 
     def take_away(self, data: Iterable[ca.ChannelData]) -> None:

@@ -74,6 +74,20 @@ def request_of(message: wire.Message) -> Any:
     return made.from_wire(header, memoryview(bytearray(message.payload)))
 
 
+def written_by(request: Any, data: Any) -> tuple[Any, Any, Any]:
+    """What :meth:`caproto.ChannelData.auth_write` of this channel is to be given: values, type and metadata.
+
+    A status, a time or limits that came with the values are left out, as in a C IOC: they are the server's to tell.
+    And caproto takes the number of an enum for no other kind of channel, so it is a number like others there.
+    """
+    if request.data_type >= _PUT_ACKT:
+        return request.data, request.data_type, request.metadata
+    base = ca.ChannelType(base_type(request.data_type))
+    if base == ca.ChannelType.ENUM and data.data_type != ca.ChannelType.ENUM:
+        base = ca.ChannelType.LONG
+    return request.data, base, None
+
+
 def ends_at_once(data: Any, *, writing: bool) -> bool:
     """Whether a write (or read) of this channel can be done in a plain call: no coroutine of its user's is in it."""
     kind = type(data)

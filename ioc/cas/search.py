@@ -66,7 +66,7 @@ def modifiers_of(name: str) -> tuple[Any, bool]:
     ------
     Exception : it is no filter; of many kinds, as caproto has them.
     """
-    if not name.endswith(("$", "}", "]")):
+    if not (name.endswith("$") or "{" in name or "[" in name):
         return NO_FILTER, False
     modifiers = ca.parse_record_field(name).modifiers
     if modifiers is None:

@@ -7,7 +7,7 @@ payload, and that costs 1 us. What a put carries is still read by caproto, see :
 Layout (CA protocol specification, "Message structure"; big endian): command, payload size, data type, data count, two
 parameters. Sizes of 0xFFFF with a count of 0 mean that the real ones follow in two more words.
 
-A message that announces more than :data:`MAX_PAYLOAD_BYTES` is an error before a byte of it is kept.
+A message that announces more than is taken is an error before a byte of it is kept.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import caproto as ca
 
-#: Longest message that a client may send. Writes to large arrays are the longest there are; libca's own limit is 16 kB
-#: unless EPICS_CA_MAX_ARRAY_BYTES says more.
+#: Longest message that a client may send, unless a server says otherwise. Writes to large arrays are the longest there
+#: are; libca's own limit is 16 kB unless EPICS_CA_MAX_ARRAY_BYTES says more.
 MAX_PAYLOAD_BYTES = 2**24
 #: The version of the protocol that is spoken, as caproto has it (4.13).
 MINOR_VERSION = ca.DEFAULT_PROTOCOL_VERSION
@@ -58,9 +58,15 @@ class Message(NamedTuple):
 
 
 class Parser:
-    """Finds the messages in a stream; keeps what is not whole yet, and joins it when it is."""
+    """Finds the messages in a stream; keeps what is not whole yet, and joins it when it is.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    longest : bytes of payload that a message may have.
+    """
+
+    def __init__(self, longest: int = MAX_PAYLOAD_BYTES) -> None:
+        self._longest = longest
         self._parts: list[bytes] = []
         self._missing = 0
 
@@ -87,8 +93,8 @@ class Parser:
                 if (missing := body - end) > 0:
                     break
                 size, count = _LONG_HEAD.unpack_from(data, at)[6:]
-            if size > MAX_PAYLOAD_BYTES:
-                raise ProtocolError(f"a message of {size} bytes is announced, at most {MAX_PAYLOAD_BYTES} are taken")
+            if size > self._longest:
+                raise ProtocolError(f"a message of {size} bytes is announced, at most {self._longest} are taken")
             if (missing := body + size - end) > 0:
                 break
             yield Message(command, data_type, count, one, two, data[body : body + size])

@@ -155,7 +155,8 @@ def trip(names: list[str], count: int) -> None:
 def clear(names: list[str]) -> None:
     client = Client()
     channels = client.connect(names)
-    client.monitor(channels, Callback(lambda _: None))
+    called = Callback(lambda _: None)  # lives as long as libca may call it
+    client.monitor(channels, called)
     print("READY", flush=True)
     sys.stdin.readline()
     for channel in channels:

@@ -46,12 +46,17 @@ class Owed:
 
 def caproto_server(kind: str, prefix: str, count: int) -> None:
     """Ours, or caproto's own."""
+    import resource
+
     import caproto
     from caproto.asyncio.server import Context as CaprotoContext
 
     from ioc import cas
 
     double = cas.ChannelDouble if kind == "cheap" else caproto.ChannelDouble
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(4096, hard)), hard))  # as guardhost does
 
     async def serve() -> None:
         pvdb: dict[str, Any] = {f"{prefix}PV{n}": double(value=0.0) for n in range(count)}
