@@ -8,6 +8,7 @@ and back, since that decides whether one client can silence the others::
     circuit.py    one client            -> its messages in order, in plain calls; fair
     puts.py       what it wrote         -> taken or refused, as a C IOC does
     audience.py   who listens           -> O(1) to come and go; masks; what is an event
+    filters.py    what a name asks for  -> parts of arrays, dead bands
     packing.py    a value as bytes      -> once for all who asked for the same
     line.py       what waits to be sent -> bounded, the latest value wins, order is kept; who never reads is closed
     pacing.py     producers             -> no faster than the server can deliver

@@ -21,22 +21,17 @@ from __future__ import annotations
 
 import copy
 import logging
-import time
-from collections import ChainMap
 from math import isnan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import caproto as ca
-import numpy as np
-from caproto import apply_arr_filter
-from caproto._utils import apply_deadband_filter
-from caproto.server.common import SubscriptionSpec, host_endian
+from caproto.server.common import SubscriptionSpec
 
 from ioc.cas import wire
 from ioc.cas.cheap import Announcing
+from ioc.cas.filters import NO_FILTER, dead_band_of, part_of
 from ioc.cas.pacing import PACE
-from ioc.cas.packing import SIZES, Packed, base_type, failed, pack, run_now
-from ioc.cas.search import NO_FILTER
+from ioc.cas.packing import Packed, failed, pack
 
 if TYPE_CHECKING:
     from ioc.cas.circuit import Channel
@@ -51,6 +46,9 @@ EVERYTHING = NEW_VALUE | NEW_ALARM | NEW_PROPERTY
 _NORMAL = wire.code(ca.CAStatus.ECA_NORMAL)
 _GETFAIL = wire.code(ca.CAStatus.ECA_GETFAIL)
 _NORDACCESS = wire.code(ca.CAStatus.ECA_NORDACCESS)
+#: Type, count, whether as a long string, filter.
+_Key = tuple[int, int, bool, Any]
+_NO_PROPERTIES = ("value", "timestamp")
 #: The type that caproto converts at no cost.
 _CHEAPEST = "CLASS_NAME"
 
@@ -59,7 +57,7 @@ class Subscription:
     """One monitor of one client."""
 
     __slots__ = (
-        "alive", "channel", "circuit", "count", "data_type", "last_kept", "last_sync", "mask", "number", "place",
+        "alive", "band", "channel", "circuit", "count", "data_type", "last_sync", "mask", "number", "place",
     )  # fmt: skip
 
     def __init__(self, channel: Channel, number: int, *, data_type: int, count: int, mask: int) -> None:
@@ -67,24 +65,22 @@ class Subscription:
         self.data_type, self.count, self.mask = data_type, count, mask
         self.alive = True
         self.place: int | None = None
-        self.last_kept: Any = None  # of a deadband filter
+        self.band = dead_band_of(channel.filter)
         self.last_sync: bytes | None = None
-
-    # What caproto's filters look at.
-
-    @property
-    def channel_filter(self) -> Any:
-        return self.channel.filter
-
-    @property
-    def db_entry(self) -> Any:
-        return self.channel.data
 
     def send(self, packed: Packed, status: int = _NORMAL) -> None:
         """Put a value in the line of the client."""
         payload = packed.payload
         header = wire.head(wire.EVENT_ADD, len(payload), self.data_type, packed.elements, status, self.number)
         self.circuit.line.update(self, header, payload)
+
+
+class _Facts(NamedTuple):
+    """What makes a difference to those who listen."""
+
+    value: Any
+    alarm: tuple[Any, ...]
+    properties: tuple[Any, ...] | None  # None: the channel says itself when they change
 
 
 class Bell:
@@ -109,10 +105,11 @@ class Audience:
         self.data = data
         self.channels: dict[Channel, None] = {}
         self._bell = bell
-        self._groups: dict[tuple[int, int, bool, Any], dict[Subscription, None]] = {}
+        self._groups: dict[_Key, dict[Subscription, None]] = {}
         self._specs: dict[Any, _Spec] = {}
-        self._shown: tuple[Any, int, int] | None = None
+        self._shown: _Facts | None = None
         self._tells = isinstance(data, Announcing)
+        self._is_array = data._max_length != 1
 
     @property
     def empty(self) -> bool:
@@ -144,112 +141,99 @@ class Audience:
         if not sub.channel.readable:
             sub.send(failed(sub.data_type, sub.count), _NORDACCESS)
             return
+        if sub.band is not None:
+            sub.band.passes(self.data._data["value"])
         sub.send(*self._packed(self._key(sub), sub))
 
     def written(self, flags: int = 0) -> None:
         """The channel was written: tell who has to know. `flags`: events that it is in any case."""
         shown, facts = self._shown, self._facts()
-        if facts[0] is None or shown is None or not _same(facts[0], shown[0]):
+        if self._is_array or shown is None or not _same(facts.value, shown.value):
             flags |= NEW_VALUE
-        if shown is not None and facts[1:] != shown[1:]:
+        if shown is not None and facts.alarm != shown.alarm:
             flags |= NEW_ALARM
+        if shown is not None and facts.properties != shown.properties:
+            flags |= NEW_PROPERTY
         if flags:
             self._shown = facts
             self.announce(flags)
 
     def announce(self, flags: int) -> None:
-        """Send the present value to all whose mask has one of these events."""
+        """Send the present value to all whose mask has one of these events. Raises nothing, whatever they asked for."""
+        value = self.data._data["value"]
         for key, group in self._groups.items():
+            if key[3].sync is not None:
+                continue
             packed = None
             for sub in group:
-                if not sub.mask & flags:
+                if not sub.mask & flags or not sub.channel.readable:
                     continue
                 if not sub.circuit.events_on:
                     sub.circuit.missed[sub] = None
                     continue
-                if not sub.channel.readable:
-                    continue
-                if key[3] is not NO_FILTER:
-                    if key[3].sync is None:
-                        self._filtered(sub, key, flags)
+                if sub.band is not None and not sub.band.passes(value):
                     continue
                 if packed is None:
                     packed = self._packed(key, sub)
                 sub.send(*packed)
 
     def rung(self, spec: Any, update: Any) -> None:
-        """A channel of caproto was written."""
-        if spec.channel_filter.sync is None:
+        """A channel of caproto was written; or one of its states changed, for those who are in step with it."""
+        sync = spec.channel_filter.sync
+        if sync is None:
             self.written(int(update.flags) & NEW_PROPERTY)
-        else:
-            self._synchronous(spec.channel_filter, update)
+            return
+        snapshot = self.data._snapshots[sync.s].get(sync.m)
+        for key, group in self._groups.items():
+            if key[3].sync != sync or snapshot is None:
+                continue
+            for sub in group:
+                packed, status = self._packed(key, sub, snapshot)
+                if sub.last_sync != packed.payload:
+                    sub.last_sync = packed.payload
+                    sub.send(packed, status)
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
-    def _key(self, sub: Subscription) -> tuple[int, int, bool, Any]:
+    def _key(self, sub: Subscription) -> _Key:
         return sub.data_type, sub.count, sub.channel.long_string, sub.channel.filter
 
-    def _facts(self) -> tuple[Any, int, int]:
-        """Value (None where it is an array, which is not compared), status and severity."""
+    def _facts(self) -> _Facts:
         data, alarm = self.data._data, self.data.alarm._data
-        value = data["value"]
-        if self.data._max_length != 1:
-            value = None
-        return value, alarm["status"], alarm["severity"]
+        properties = None if self._tells else tuple([data[name] for name in data if name not in _NO_PROPERTIES])
+        return _Facts(
+            data["value"],
+            (alarm["status"], alarm["severity"], alarm["must_acknowledge_transient"], alarm["severity_to_acknowledge"]),
+            properties,
+        )
 
-    def _packed(self, key: tuple[int, int, bool, Any], sub: Subscription) -> tuple[Packed, int]:
-        data_type, count, long_string, channel_filter = key
+    def _packed(self, key: _Key, sub: Subscription, data: ca.ChannelData | None = None) -> tuple[Packed, int]:
+        data_type, count, long_string, wanted = key
+        stamp = ca.TimeStamp.now() if wanted.ts else None
         try:
-            if channel_filter is not NO_FILTER:
-                return self._sliced(data_type, count, channel_filter), _NORMAL
-            return pack(self.data, data_type, count, long_string=long_string), _NORMAL
+            packed = pack(
+                data or self.data, data_type, count, long_string=long_string, part=part_of(wanted), stamp=stamp
+            )
         except Exception as error:
             log.debug("%s cannot be sent to %s as type %d: %r", sub.channel.name, sub.circuit.who, data_type, error)
             return failed(data_type, count), _GETFAIL
-
-    def _sliced(self, data_type: int, count: int, channel_filter: Any) -> Packed:
-        """With caproto's own reading, for filters."""
-        return from_caproto(run_now(self.data._read(ca.ChannelType(data_type))), data_type, count, channel_filter)
-
-    def _filtered(self, sub: Subscription, key: Any, flags: int) -> None:
-        if sub.channel.filter.dbnd is not None:
-            values = np.atleast_1d(np.asarray(self.data._data["value"]))
-            kept = apply_deadband_filter(
-                previous_value=sub.last_kept, new_value=values, sub=sub, flags=flags, host_endian=host_endian
-            )
-            if kept is None:
-                return
-            sub.last_kept = kept
-        sub.send(*self._packed(key, sub))
-
-    def _synchronous(self, channel_filter: Any, update: Any) -> None:
-        for (data_type, count, _, its_filter), group in self._groups.items():
-            if its_filter != channel_filter:
-                continue
-            snapshot = self.data._snapshots[channel_filter.sync.s].get(channel_filter.sync.m)
-            if snapshot is None:
-                continue
-            read = run_now(snapshot._read(ca.ChannelType(data_type)))
-            packed = from_caproto(read, data_type, count, channel_filter)
-            for sub in group:
-                if sub.last_sync != packed.payload:
-                    sub.last_sync = packed.payload
-                    sub.send(packed)
+        return packed, _NORMAL
 
     def _listen(self, channel_filter: Any) -> None:
-        if self._tells:
+        sync = channel_filter.sync
+        if self._tells and sync is None:
             if self not in self.data.audiences:
                 self.data.audiences += (self,)
-        elif channel_filter.sync not in self._specs:
+        elif sync not in self._specs:
             spec = _Spec(self.data, _CHEAPEST, EVERYTHING, channel_filter)
             spec.audience = self
-            self._specs[channel_filter.sync] = spec
+            self._specs[sync] = spec
             self._tell_caproto()
 
     def _deafen(self) -> None:
         if self._tells:
             self.data.audiences = tuple(one for one in self.data.audiences if one is not self)
-        else:
+        if self._specs:
             self._specs.clear()
             self._tell_caproto()
 
@@ -266,16 +250,3 @@ class Audience:
 def _same(one: Any, other: Any) -> bool:
     """Whether two scalars are the same value; NaN is."""
     return bool(one == other) or (isinstance(one, float) and isinstance(other, float) and isnan(one) and isnan(other))
-
-
-def from_caproto(read: tuple[Any, Any], data_type: int, count: int, channel_filter: Any) -> Packed:
-    """A payload of what caproto has read (metadata and values), with the filters that change it."""
-    metadata, values = read
-    values = apply_arr_filter(channel_filter.arr, values)
-    if channel_filter.ts and ca.ChannelType(data_type) in ca.time_types:
-        kept = {field: getattr(metadata, field) for field, _ in metadata._fields_}
-        metadata = type(metadata)(**ChainMap({"stamp": ca.TimeStamp.from_unix_timestamp(time.time())}, kept))
-    values = values[:count] if count else values
-    elements = values if isinstance(values, bytes) else values.tobytes()
-    count = count or len(values)
-    return Packed(wire.padded(bytes(metadata) + elements.ljust(count * SIZES[base_type(data_type)], b"\0")), count)

@@ -29,6 +29,16 @@ _LIMITS = (
     ("lower_warning_limit", "upper_warning_limit"),
     ("lower_ctrl_limit", "upper_ctrl_limit"),
 )
+_PROPERTIES = frozenset(
+    {
+        "units",
+        "precision",
+        "enum_strings",
+        "upper_disp_limit",
+        "lower_disp_limit",
+        *(one for pair in _LIMITS for one in pair),
+    }
+)
 
 
 class Announcing:
@@ -76,6 +86,8 @@ class CheapWrites(Announcing):
             or self._fill_at_next_write  # type: ignore[attr-defined]
             or self._limited(data)
         ):
+            if not _PROPERTIES.isdisjoint(how):
+                flags |= ca.SubscriptionType.DBE_PROPERTY
             await super().write(value, flags=flags, **how)  # type: ignore[misc]
             return
         data["value"] = self._kept(value)

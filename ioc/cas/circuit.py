@@ -32,10 +32,11 @@ from typing import TYPE_CHECKING, Any
 import caproto as ca
 
 from ioc.cas import puts, wire
-from ioc.cas.audience import NEW_VALUE, Audience, Subscription, from_caproto
+from ioc.cas.audience import NEW_VALUE, Audience, Subscription
+from ioc.cas.filters import modifiers_of, part_of
 from ioc.cas.line import KERNEL_BYTES, Line
-from ioc.cas.packing import Packed, failed, is_long_string, known_type, pack, run_now
-from ioc.cas.search import NO_FILTER, find, found, modifiers_of, not_found
+from ioc.cas.packing import Packed, failed, known_type, pack, run_now
+from ioc.cas.search import find, found, not_found
 
 if TYPE_CHECKING:
     from ioc.cas.context import Context
@@ -388,12 +389,14 @@ class Circuit(asyncio.Protocol):
     def _read(self, message: wire.Message, channel: Channel) -> None:
         count = self._count(message, channel)
         try:
-            if channel.filter is NO_FILTER:
-                long_string = channel.long_string or is_long_string(channel.data, message.data_type, channel.name)
-                packed = pack(channel.data, message.data_type, count, long_string=long_string)
-            else:
-                read = run_now(channel.data._read(ca.ChannelType(message.data_type)))
-                packed = from_caproto(read, message.data_type, count, channel.filter)
+            packed = pack(
+                channel.data,
+                message.data_type,
+                count,
+                long_string=channel.long_string,
+                part=part_of(channel.filter),
+                stamp=ca.TimeStamp.now() if channel.filter.ts else None,
+            )
         except Exception as error:
             log.debug("%s: %s cannot be had as type %d: %r", self.who, channel.name, message.data_type, error)
             self._send_read(message, channel, failed(message.data_type, message.elements), _STATUS.ECA_GETFAIL)

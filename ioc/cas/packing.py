@@ -18,14 +18,13 @@ Layouts: ``db_access.h`` of EPICS base; the ``dbr_sts_*`` and ``dbr_time_*`` str
 from __future__ import annotations
 
 import ctypes
-import math
 import struct
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, TypeVar
 
 import caproto as ca
 import numpy as np
-from caproto._dbr import _LongStringChannelType, native_type
+from caproto._dbr import native_type
 
 from ioc.cas.wire import padded
 
@@ -85,26 +84,41 @@ def base_type(data_type: int) -> int:
     return data_type % 7 if data_type < _PUT_ACKT else int(native_type(TYPES(data_type)))
 
 
-def pack(data: ca.ChannelData, data_type: int, count: int = 0, *, long_string: bool = False) -> Packed:
+def pack(
+    data: ca.ChannelData,
+    data_type: int,
+    count: int = 0,
+    *,
+    long_string: bool = False,
+    part: slice | None = None,
+    stamp: ca.TimeStamp | None = None,
+) -> Packed:
     """The present value of a channel as a payload.
 
     Parameters
     ----------
     data : the channel. data_type : DBR type, 0 to 38. count : elements; 0: as many as there are.
-    long_string : the channel was asked for as ``NAME$``, so a string is an array of characters.
+    long_string : the channel was asked for as ``NAME.$``, so a string is an array of characters that ends with a NUL.
+    part : of the elements, None: all. stamp : instead of the channel's own.
 
     Raises
     ------
-    Exception : the value cannot be had in this type; of many kinds, as caproto has them.
+    Exception : the value cannot be had in this type; of many kinds.
     """
     if data_type == _CLASS_NAME:
         return Packed(_cut(_encoded(data.reported_record_type, data)), 1)
     base = 0 if data_type == _STSACK_STRING else data_type % 7
     elements, here = _elements_of(data, base, long_string)
+    size = SIZES[base]
+    if part is not None:
+        elements = np.frombuffer(elements, f"V{size}")[part].tobytes()
+        here = len(elements) // size
     if count and count != here:
-        elements = elements[: count * SIZES[base]].ljust(count * SIZES[base], b"\0")
+        elements = elements[: count * size].ljust(count * size, b"\0")
+        if long_string and base == _CHAR:
+            elements = elements[:-1] + b"\0"
         here = count
-    return Packed(padded(_head(data, data_type) + elements), here)
+    return Packed(padded(_head(data, data_type, stamp or data._data["timestamp"]) + elements), here)
 
 
 def failed(data_type: int, count: int) -> Packed:
@@ -118,14 +132,13 @@ def failed(data_type: int, count: int) -> Packed:
 # -- the head: alarm, time, limits -------------------------------------------------------------------------------------
 
 
-def _head(data: Any, data_type: int) -> bytes:
+def _head(data: Any, data_type: int, stamp: Any) -> bytes:
     if data_type < _STS:
         return b""
     alarm = data.alarm._data
     if data_type < _TIME or data_type in (_GR_STRING, _CTRL_STRING):
         return _heads[_STS + data_type % 7].pack(alarm["status"], alarm["severity"])
     if data_type < _GR:
-        stamp = data._data["timestamp"]
         return _heads[data_type].pack(alarm["status"], alarm["severity"], stamp.secondsSinceEpoch, stamp.nanoSeconds)
     if data_type == _STSACK_STRING:
         transient, acknowledge = alarm["must_acknowledge_transient"], alarm["severity_to_acknowledge"]
@@ -183,8 +196,8 @@ def _from_string(data: Any, value: Any, base: int) -> tuple[bytes, int]:
     values = value if isinstance(value, list | tuple) else (value,)
     if base == _STRING:
         return b"".join(_cut(_encoded(one, data)) for one in values), len(values)
-    if base == _ENUM:
-        raise ValueError("a text is no enum")
+    if base == _ENUM and data.max_length == 1:
+        raise ValueError("a text is no enum")  # those of an array that spell numbers are
     numbers = [_number_in(_encoded(one, data)) for one in values]
     return _from_number(data, numbers if len(numbers) != 1 else numbers[0], base)
 
@@ -241,24 +254,41 @@ def _number_in(text: bytes) -> float | int:
 
 def _text_of(data: Any, number: Any) -> bytes:
     """A number as text, with the PV's precision."""
-    if int(data.data_type) in (_FLOAT, _DOUBLE):
-        return _cut(_decimal(float(number), int(data._data.get("precision", 0))).encode())
+    precision = max(0, int(data._data.get("precision", 0)))
+    if int(data.data_type) == _DOUBLE:
+        return _cut(_decimal(float(number), precision, _DOUBLES).encode())
+    if int(data.data_type) == _FLOAT:
+        return _cut(_decimal(float(np.float32(number)), precision, _FLOATS).encode())
     return _cut(str(int(number)).encode())
 
 
-def _decimal(number: float, precision: int) -> str:
-    """As ``cvtDoubleToString`` of EPICS base: fixed digits, or an exponent where those do not fit."""
-    if not math.isfinite(number):
-        return str(number)
-    precision = max(0, min(precision, 17))
-    if abs(number) > 1e7 or precision > 8:
-        return f"{number:{precision + 7}.{precision}e}"
-    scaled = int(abs(number) * 10**precision + 0.5)  # halves go up, where Python's go to the even digit
-    whole, digits = divmod(scaled, 10**precision)
-    sign = "-" if number < 0 and scaled else ""
-    return f"{sign}{whole}.{digits:0{precision}}" if precision else f"{sign}{whole}"
+class _Digits(NamedTuple):
+    """How EPICS base writes a kind of number."""
+
+    most: int  # digits of an exponential
+    wide: int  # characters of one beside its digits
+    huge: float  # from where on there is an exponent
 
 
-def is_long_string(data: Any, data_type: int, name: str) -> bool:
-    """Whether a channel of this name is to be served as an array of characters."""
-    return name.endswith("$") and data_type % 7 == _CHAR and data_type in {int(one) for one in _LongStringChannelType}
+_DOUBLES = _Digits(17, 7, 1e16)
+_FLOATS = _Digits(12, 6, 1e8)
+
+
+def _decimal(number: float, precision: int, digits: _Digits) -> str:
+    """As ``cvtDoubleToString`` and ``cvtFloatToString`` of EPICS base (cvtFast.c), to the character."""
+    size = abs(number)
+    if precision > 8 or not size <= 1e7:
+        if precision > 8 or size > digits.huge or (size == digits.huge and digits is _FLOATS):
+            precision = min(precision, digits.most)
+            return f"{number:{precision + digits.wide}.{precision}e}"
+        return f"{number:.{min(precision, 3)}f}"
+    scale, whole = 10**precision, int(size)
+    if digits is _FLOATS:
+        rest = float(np.float32(size - whole) * np.float32(scale) * np.float32(10))
+    else:
+        rest = (size - whole) * scale * 10
+    fraction = (int(rest) + 5) // 10  # halves go up, where Python's go to the even digit
+    if fraction >= scale:
+        whole, fraction = whole + 1, fraction - scale
+    sign = "-" if number < 0 else ""
+    return f"{sign}{whole}.{fraction:0{precision}}" if precision else f"{sign}{whole}"

@@ -5,8 +5,8 @@ libca sends the next names when it has the answers to the last, so 4,000 names t
 call that receives the datagram. It carries the sequence number of the request back, as rsrv does: libca takes the time
 of a round trip from it, and sends faster.
 
-A name that is not here costs a look into a dictionary. Only one whose record is here (``NAME.FIELD``, ``NAME{...}``)
-goes through caproto's parser.
+A name that is not here costs a microsecond: its bytes are taken out and looked up in a dictionary. Only one whose
+record is here (``NAME.FIELD``, ``NAME{...}``) goes through caproto's parser.
 
 The same search over TCP is how clients with ``EPICS_CA_NAME_SERVERS`` ask.
 """
@@ -20,17 +20,14 @@ import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import caproto as ca
-from caproto._utils import parse_channel_filter
-
 from ioc.cas import wire
+from ioc.cas.filters import modifiers_of
 
 if TYPE_CHECKING:
     from ioc.cas.context import Context
 
 log = logging.getLogger(__name__)
 
-NO_FILTER = ca.ChannelFilter(ts=None, dbnd=None, arr=None, sync=None)
 #: Searches that are taken in one turn of the loop, and what the kernel keeps of them meanwhile: 50 clients may ask for
 #: 1,000 names each in the same moment.
 DATAGRAMS = 100
@@ -45,34 +42,24 @@ _VERSION_PAYLOAD = wire.MINOR_VERSION.to_bytes(2, "big")
 
 def find(context: Any, name: str) -> Any:
     """The channel of this name, None if it is not here."""
-    try:
-        return context.pvdb[name]
-    except KeyError:
-        pass
-    if "." not in name or name.partition(".")[0] not in context.pvdb:
+    pvdb = context.pvdb
+    if name in pvdb:
+        return pvdb[name]
+    if "." not in name:
         return None
+    with contextlib.suppress(KeyError):  # a database may make channels when they are asked for
+        return pvdb[name]
+    record, _, field = name.partition(".")
+    if record not in pvdb:
+        return None
+    if field == "VAL" or field.startswith(("VAL$", "VAL{", "VAL[")):
+        name = f"{record}.{field[3:]}"  # the value of a channel is the channel
     try:
         modifiers_of(name)
         return context[name]
     except Exception as error:  # what a filter has in it is anybody's guess
         log.debug("%.100r is none of our names: %r", name, error)
         return None
-
-
-def modifiers_of(name: str) -> tuple[Any, bool]:
-    """The filter that a name asks for, and whether it wants a string as an array of characters (``NAME$``).
-
-    Raises
-    ------
-    Exception : it is no filter; of many kinds, as caproto has them.
-    """
-    if not (name.endswith("$") or "{" in name or "[" in name):
-        return NO_FILTER, False
-    modifiers = ca.parse_record_field(name).modifiers
-    if modifiers is None:
-        return NO_FILTER, False
-    found = parse_channel_filter(modifiers.filter_) if modifiers.filter_ else NO_FILTER
-    return found, ca.RecordModifiers.long_string in modifiers
 
 
 def found(port: int, cid: int) -> bytes:
@@ -119,20 +106,26 @@ class Searches:
                         self._socket.sendto(answer, address)
 
     def answers(self, data: bytes, address: tuple[str, int]) -> Iterator[bytes]:
-        """The datagrams that answer one."""
+        """The datagrams that answer one. Written out flat: most names that are asked for are somebody else's."""
+        context, pvdb = self._context, self._context.pvdb
         sequence, found_here, size = b"", [], 0
-        try:
-            for message in wire.Parser().feed(data):
-                if message.command == wire.VERSION:
-                    sequence = _version(message.one if message.data_type & _SEQUENCE_IS_VALID else None)
-                elif message.command == wire.SEARCH and find(self._context, message.text) is not None:
-                    found_here.append(answer := found(self._context.port, message.one))
+        at, end = 0, len(data)
+        while at + wire.HEAD.size <= end:
+            command, length, data_type, _, one, _ = wire.HEAD.unpack_from(data, at)
+            at += wire.HEAD.size
+            if command == wire.SEARCH:
+                name = data[at : at + length].partition(b"\0")[0].decode("latin-1")
+                if name in pvdb or ("." in name and find(context, name) is not None):
+                    found_here.append(answer := found(context.port, one))
                     size += len(answer)
                     if size > _DATAGRAM_BYTES:
                         yield sequence + b"".join(found_here)
                         found_here, size = [], 0
-        except wire.ProtocolError as error:
-            log.debug("a datagram of %s:%d is not Channel Access: %s", *address, error)
+            elif command == wire.VERSION:
+                sequence = _version(one if data_type & _SEQUENCE_IS_VALID else None)
+            at += length
+        if at != end:
+            log.debug("a datagram of %s:%d is not Channel Access", *address)
         if found_here:
             yield sequence + b"".join(found_here)
 

@@ -31,7 +31,7 @@ CLIENT_NAME, HOST_NAME, ACCESS_RIGHTS, ECHO, CREATE_CH_FAIL, SERVER_DISCONN = 20
 
 DO_REPLY = 10
 
-_HEAD = struct.Struct(">HHHHII")
+HEAD = struct.Struct(">HHHHII")
 _LONG_HEAD = struct.Struct(">HHHHIIII")
 _LONG_MARK = 0xFFFF
 _PADDING = tuple(b"\0" * (-n % 8) for n in range(8))
@@ -85,9 +85,9 @@ class Parser:
             data = b"".join(self._parts)
             self._parts.clear()
         at, end = 0, len(data)
-        while (missing := at + _HEAD.size - end) <= 0:
-            command, size, data_type, count, one, two = _HEAD.unpack_from(data, at)
-            body = at + _HEAD.size
+        while (missing := at + HEAD.size - end) <= 0:
+            command, size, data_type, count, one, two = HEAD.unpack_from(data, at)
+            body = at + HEAD.size
             if size == _LONG_MARK and count == 0:
                 body = at + _LONG_HEAD.size
                 if (missing := body - end) > 0:
@@ -107,7 +107,7 @@ class Parser:
 def head(command: int, size: int, data_type: int, count: int, one: int, two: int) -> bytes:  # noqa: PLR0917
     """The header of a message with a payload of `size` bytes, a multiple of 8."""
     if size < _LONG_MARK and count < _LONG_MARK:
-        return _HEAD.pack(command, size, data_type, count, one, two)
+        return HEAD.pack(command, size, data_type, count, one, two)
     return _LONG_HEAD.pack(command, _LONG_MARK, data_type, 0, one, two, size, count)
 
 

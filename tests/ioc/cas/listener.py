@@ -9,7 +9,7 @@ import caproto as ca
 from caproto._commands import extract_data, from_buffer
 
 from ioc.cas.audience import Audience, Bell, Subscription
-from ioc.cas.search import NO_FILTER
+from ioc.cas.filters import NO_FILTER
 from ioc.cas.wire import Parser
 
 MASKS = ca.SubscriptionType
@@ -40,6 +40,10 @@ class Listener:
         (message,) = Parser().feed(header + payload)
         kind = ca.ChannelType(message.data_type)
         metadata, data = from_buffer(kind, message.elements, bytearray(message.payload))
+        if kind == ca.ChannelType.STSACK_STRING:
+            self.statuses.append(message.one)
+            self.got.append(([metadata.value], metadata.severity))
+            return
         values = extract_data(data, kind, message.elements)
         self.statuses.append(message.one)
         self.got.append((list(values), getattr(metadata, "severity", None)))
