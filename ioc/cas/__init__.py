@@ -5,8 +5,9 @@ and back, since that decides whether one client can silence the others::
 
     search.py     is a name here        -> answered in the call that receives the datagram
     beacons.py    I am here             -> after a start, and then ever more slowly
-    circuit.py    one client            -> its messages in order, in plain calls; fair
-    puts.py       what it wrote         -> taken or refused, as a C IOC does
+    connection.py one client            -> its messages in order, in plain calls; fair
+    circuit.py    what it asks          -> channels, subscriptions, values, rights
+    puts.py       what it writes        -> taken or refused, as a C IOC does
     audience.py   who listens           -> O(1) to come and go; masks; what is an event
     filters.py    what a name asks for  -> parts of arrays, dead bands
     packing.py    a value as bytes      -> once for all who asked for the same

@@ -34,7 +34,8 @@ from ioc.cas.pacing import PACE
 from ioc.cas.packing import Packed, failed, pack
 
 if TYPE_CHECKING:
-    from ioc.cas.circuit import Channel
+    from ioc.cas.channel import Channel
+    from ioc.cas.circuit import Circuit
 
 log = logging.getLogger(__name__)
 
@@ -106,10 +107,15 @@ class Audience:
         self.channels: dict[Channel, None] = {}
         self._bell = bell
         self._groups: dict[_Key, dict[Subscription, None]] = {}
+        self._counts: dict[Circuit, int] = {}
         self._specs: dict[Any, _Spec] = {}
         self._shown: _Facts | None = None
         self._tells = isinstance(data, Announcing)
         self._is_array = data._max_length != 1
+
+    def count_of(self, circuit: Circuit) -> int:
+        """How many subscriptions of this client are there."""
+        return self._counts.get(circuit, 0)
 
     @property
     def empty(self) -> bool:
@@ -124,6 +130,7 @@ class Audience:
         if sub.channel.filter.sync is not None:
             self._listen(sub.channel.filter)
         self._groups.setdefault(self._key(sub), {})[sub] = None
+        self._counts[sub.circuit] = self._counts.get(sub.circuit, 0) + 1
         self.show(sub)
 
     def remove(self, sub: Subscription) -> None:
@@ -133,6 +140,9 @@ class Audience:
         del group[sub]
         if not group:
             del self._groups[key]
+        self._counts[sub.circuit] -= 1
+        if not self._counts[sub.circuit]:
+            del self._counts[sub.circuit]
         if not self._groups:
             self._deafen()
 

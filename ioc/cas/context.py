@@ -19,8 +19,10 @@ from caproto.asyncio.server import Context as CaprotoContext
 
 from ioc.cas.audience import Audience, Bell
 from ioc.cas.beacons import addresses, send_beacons
-from ioc.cas.circuit import Channel, Circuit
+from ioc.cas.channel import Channel
+from ioc.cas.circuit import Circuit
 from ioc.cas.complaints import Complaints
+from ioc.cas.connection import Connection
 from ioc.cas.search import Searches
 from ioc.cas.sockets import Bound, bind
 from ioc.cas.wire import MAX_PAYLOAD_BYTES
@@ -46,7 +48,7 @@ class Context(CaprotoContext):
     OSError : no port can be had.
     """
 
-    circuits: set[Circuit]
+    circuits: set[Connection]
 
     def __init__(
         self,
@@ -67,7 +69,7 @@ class Context(CaprotoContext):
         self._audiences: dict[ca.ChannelData, Audience] = {}
         self._servers: list[asyncio.Server] = []
         self._searches: list[Searches] = []
-        self._beacons: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Answer from now on."""
@@ -77,7 +79,7 @@ class Context(CaprotoContext):
         for sock in self._bound.udp:
             self._searches.append(Searches(self, sock))
         to = addresses(self.interfaces, self.environ)
-        self._beacons = loop.create_task(send_beacons(self.port, to, self.environ["EPICS_CAS_BEACON_PERIOD"]))
+        self.keep(loop.create_task(send_beacons(self.port, to, self.environ["EPICS_CAS_BEACON_PERIOD"])))
 
     async def stop(self) -> None:
         """Close everything. Clients see their connections close."""
@@ -85,15 +87,12 @@ class Context(CaprotoContext):
             server.close()
         for searches in self._searches:
             searches.close()
-        tasks = [task for circuit in self.circuits for task in circuit._tasks]
         for circuit in list(self.circuits):
             circuit.abort()
-        if self._beacons is not None:
-            self._beacons.cancel()
-            tasks.append(self._beacons)
-        await asyncio.sleep(0)  # connections are lost, and cancel what they wait for
-        if tasks:
-            await asyncio.wait(tasks)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         await asyncio.sleep(0)  # transports close their sockets in the next turn of the loop
 
     async def run(
@@ -119,6 +118,11 @@ class Context(CaprotoContext):
                 if isinstance(error, Exception):
                     log.error("a hook failed at the end", exc_info=error)
             await self.stop()
+
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """This task lives until it is done, or the server stops."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def take_away(self, data: Iterable[ca.ChannelData]) -> None:
         """Disconnect all clients from these channels. Call it when their names are no longer served."""

@@ -36,7 +36,7 @@ from typing import Any, Protocol
 
 MANY = 2000
 MUCH = 2**19
-CROWDED_BYTES = 2**20
+CROWDED_BYTES = 2**18
 KERNEL_BYTES = 2**17
 FULL_S = 30.0
 ALIVE_BYTES = 4096

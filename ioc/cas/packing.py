@@ -43,6 +43,7 @@ _STRING, _INT, _FLOAT, _ENUM, _CHAR, _LONG, _DOUBLE = range(7)
 _STS, _TIME, _GR, _CTRL = 7, 14, 21, 28
 _GR_STRING, _CTRL_STRING = 21, 28
 _PUT_ACKT, _STSACK_STRING, _CLASS_NAME = 35, 37, 38
+LAST_TYPE = _CLASS_NAME
 
 _heads = {_STS + n: struct.Struct(f">hh{pad}") for n, pad in enumerate(_STS_PADDING)} | {
     _TIME + n: struct.Struct(f">hhII{pad}") for n, pad in enumerate(_TIME_PADDING)

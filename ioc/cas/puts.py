@@ -1,4 +1,4 @@
-"""What a client wrote, and how it is told yes or no: as a C IOC does.
+"""What a client writes, and how it is told yes or no: as a C IOC does.
 
 * **A put with callback** that is refused gets an error. It is sent as an error message, not as an answer with a bad
   status: libca takes both for the same, and other clients can show the sentence.
@@ -6,7 +6,8 @@
   shows the value that was written finds out. caproto does neither.
 * Writes of one client are done in their order, and what it asks next sees them. caproto starts a task for each.
 * **A write that takes long** (a coroutine of the channel that waits) holds the messages behind it for
-  :data:`PATIENCE_S`, then they go on; a next write on the same channel waits for it.
+  :data:`PATIENCE_S`, then they go on; a next write on the same channel waits for it. It is not undone nor stopped when
+  the client leaves: ``caput`` sends and ends.
 
 A channel may take writes itself, in a plain call: :class:`Taking`.
 """
@@ -14,18 +15,29 @@ A channel may take writes itself, in a plain call: :class:`Taking`.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
 
 import caproto as ca
 from caproto._headers import ExtendedMessageHeader, MessageHeader
 
 from ioc.cas import wire
-from ioc.cas.packing import SIZES, base_type
+from ioc.cas.audience import NEW_VALUE
+from ioc.cas.packing import LAST_TYPE, SIZES, base_type, run_now
+
+if TYPE_CHECKING:
+    from ioc.cas.channel import Channel
+    from ioc.cas.circuit import Circuit
+
+log = logging.getLogger(__name__)
 
 #: caproto's own figure, CAPROTO_SERVER_WRITE_LOCK_TIMEOUT_SEC.
 PATIENCE_S = 0.001
 #: Longest time that the confirmation of a put waits for what :meth:`Taking.take` returned.
 CONFIRM_S = 1.0
+#: Writes of one client that may be under way.
+MAX_WRITES = 100
+_STATUS = ca.CAStatus
 
 #: Methods that decide whether a write or a read may wait; those of these modules do not.
 _WRITES = ("auth_write", "write_from_dbr", "write", "verify_value", "update_fields", "write_metadata", "publish")
@@ -52,6 +64,112 @@ class Taking(Protocol):
         ------
         Refused
         """
+
+
+class Puts:
+    """The writes of one client."""
+
+    def __init__(self, circuit: Circuit) -> None:
+        self._circuit = circuit
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._last: dict[Any, asyncio.Task[None]] = {}  # the write under way on a channel, or the last that waits
+
+    def take(self, message: wire.Message, channel: Channel) -> None:
+        """Do it, or say why not."""
+        if not channel.writable:
+            log.info("%s wrote on %s, which is read only", self._circuit.who, channel.name)
+            self._circuit.object_to(message, channel, _STATUS.ECA_NOWTACCESS, f"{channel.name}: it is read only")
+        elif message.data_type > LAST_TYPE:
+            sentence = f"{channel.name}: there is no type {message.data_type}"
+            self._circuit.object_to(message, channel, _STATUS.ECA_BADTYPE, sentence)
+        elif hasattr(channel.data, "take"):
+            self._hand_over(message, channel, channel.data)
+        elif message.elements > channel.count:
+            sentence = f"{channel.name}: {message.elements} values were written, at most {channel.count} fit"
+            self._circuit.object_to(message, channel, _STATUS.ECA_BADCOUNT, sentence)
+        else:
+            self._write(message, channel)
+
+    # -- to a channel that takes it ------------------------------------------------------------------------------------
+
+    def _hand_over(self, message: wire.Message, channel: Channel, data: Taking) -> None:
+        try:
+            kept = data.take(message, self._circuit.who)
+        except Refused as error:
+            self._refuse(message, channel, str(error))
+            return
+        if kept is None or message.command == wire.WRITE:
+            self._confirm(message)
+            return
+        release = self._circuit.hold()
+        confirmed = False
+
+        def done(_: Any = None) -> None:
+            nonlocal confirmed
+            timer.cancel()
+            if not confirmed:
+                confirmed = True
+                self._confirm(message)
+            release(None)
+
+        timer = self._circuit.loop.call_later(CONFIRM_S, done)
+        kept.add_done_callback(done)
+
+    # -- to a channel of caproto ---------------------------------------------------------------------------------------
+
+    def _write(self, message: wire.Message, channel: Channel) -> None:
+        circuit, data = self._circuit, channel.data
+        try:
+            values, data_type, metadata = written_by(request_of(message), data)
+        except Exception as error:
+            self._refuse(message, channel, f"{channel.name}: the write cannot be read ({error})")
+            return
+        writing = data.auth_write(
+            circuit.client_hostname, circuit.client_username, values, data_type, metadata, user_address=circuit.address
+        )
+        before = self._last.get(data)
+        if before is None and ends_at_once(data, writing=True):
+            try:
+                status = run_now(writing)
+            except Exception as error:
+                self._refuse(message, channel, f"{type(error).__name__}: {error}")
+            else:
+                self._confirm(message, status)
+            return
+        task = circuit.in_task(self._write_later(message, channel, writing, before), self._tasks, MAX_WRITES)
+        circuit.context.keep(task)
+        self._last[data] = task
+
+    async def _write_later(
+        self, message: wire.Message, channel: Channel, writing: Any, before: asyncio.Task[None] | None
+    ) -> None:
+        try:
+            if before is not None:
+                await asyncio.wait([before])
+            status = await writing
+        except Exception as error:
+            log.info("%s: its put on %s was refused: %r", self._circuit.who, channel.name, error)
+            self._refuse(message, channel, f"{type(error).__name__}: {error}")
+        else:
+            self._confirm(message, status)
+        finally:
+            writing.close()
+            if self._last.get(channel.data) is asyncio.current_task():
+                del self._last[channel.data]
+
+    # -- what the client is told ---------------------------------------------------------------------------------------
+
+    def _confirm(self, message: wire.Message, status: Any = None) -> None:
+        if message.command == wire.WRITE_NOTIFY and message.one in self._circuit.channels:
+            one = 1 if status is None else int(status)
+            self._circuit.line.answer(
+                wire.message(wire.WRITE_NOTIFY, message.data_type, message.elements, one, message.two)
+            )
+
+    def _refuse(self, message: wire.Message, channel: Channel, sentence: str) -> None:
+        channel.audience.announce(NEW_VALUE)
+        if message.one in self._circuit.channels:
+            self._circuit.object_to(message, channel, _STATUS.ECA_PUTFAIL, sentence)
 
 
 def request_of(message: wire.Message) -> Any:

@@ -15,6 +15,16 @@ from ioc.cas.wire import Parser
 MASKS = ca.SubscriptionType
 
 
+class _Circuit:
+    """What an audience looks at of a client."""
+
+    events_on, who = True, "the listener"
+
+    def __init__(self, line: Listener) -> None:
+        self.line = line
+        self.missed: dict[Any, None] = {}
+
+
 class Listener:
     """A subscription to `data` of one client of its own.
 
@@ -26,7 +36,7 @@ class Listener:
     ) -> None:
         self.got: list[tuple[list[Any], int | None]] = []
         self.statuses: list[int] = []
-        self.circuit: Any = SimpleNamespace(events_on=True, missed={}, line=self, who="the listener")
+        self.circuit: Any = _Circuit(self)
         audience = next((one for one in getattr(data, "audiences", ()) if one.data is data), None)
         audience = audience or Audience(data, Bell())
         self.channel: Any = SimpleNamespace(

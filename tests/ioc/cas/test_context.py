@@ -451,15 +451,16 @@ def test_closing_many_monitors_is_fair(serving: Serving) -> None:
     """4,000 monitors, cancelled and cleared in one packet, while another client's requests are answered in between."""
     with Raw(serving.port) as many, Raw(serving.port) as other:
         sids = []
-        for _ in range(4000):
-            many.send(wire.message(wire.CREATE_CHAN, 0, 0, 1, 13, b"X\0"))
+        for number in range(4000):
+            name = [b"X\0", b"OLD\0", b"TEXT\0", b"MODE\0"][number % 4]
+            many.send(wire.message(wire.CREATE_CHAN, 0, 0, 1, 13, name))
         for _ in range(4000):
             sids.append(many.next(wire.CREATE_CHAN).two)
-        many.send(*(subscription(sid, 1, TIME + DOUBLE) for sid in sids))
+        many.send(*(subscription(sid, 1, TIME + STRING) for sid in sids))
         many.sync()
         x = other.channel("X")[0]
         goodbye = [
-            wire.message(wire.EVENT_CANCEL, TIME + DOUBLE, 0, sid, 1) + wire.message(wire.CLEAR_CHANNEL, 0, 0, sid, 1)
+            wire.message(wire.EVENT_CANCEL, TIME + STRING, 0, sid, 1) + wire.message(wire.CLEAR_CHANNEL, 0, 0, sid, 1)
             for sid in sids
         ]
         many.send(*goodbye, wire.message(wire.ECHO))

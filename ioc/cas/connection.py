@@ -1,0 +1,200 @@
+"""The connection of one client: bytes in, messages out one by one, a fair share of the loop, and an end.
+
+caproto has three tasks and two queues for each client, and a task for each write, so a read may overtake a write and
+an answer the updates that the write caused. Here a block of bytes is worked off in the call that receives it.
+
+* **Fair.** After its share of :data:`SHARE_S`, which it has with all clients that have more to ask, a client waits for
+  the next turn of the loop. What takes long for one client (:meth:`Connection.in_slices`) is spread over turns too.
+* **Bounded.** A client is not read from while an earlier message of it is worked on, nor while it asks for more than it
+  reads; the rest stays in its own socket.
+* **Bad bytes close this connection**, with one line in the log. So does a line that stays full (:mod:`ioc.cas.line`).
+* Nagle's algorithm is off, as it holds each second small message for 40 ms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from ioc.cas import wire
+from ioc.cas.line import KERNEL_BYTES, Line
+
+if TYPE_CHECKING:
+    from ioc.cas.context import Context
+
+log = logging.getLogger(__name__)
+
+SHARE_S = 0.005
+SMALLEST_SHARE_S = 0.0002
+#: Things that are done for one client in one turn of the loop, of those that take a microsecond or two.
+SLICE = 1000
+#: Bytes of a name that a client claims.
+NAME_BYTES = 60
+
+
+class Connection(asyncio.Protocol):
+    """What is the same whatever the messages mean; :meth:`handle` and :meth:`ended` are the subclass's."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.client_hostname = ""
+        self.client_username = ""
+        self.address: tuple[str, int] = ("?", 0)
+        self.line: Line
+        self.loop = asyncio.get_running_loop()
+        self._transport: Any = None
+        self._parser = wire.Parser(context.longest_message)
+        self._inbox: deque[wire.Message] = deque()
+        self._working = self._reading_stopped = self._turn_asked = False
+        self._held = 0
+
+    def __repr__(self) -> str:
+        return f"the client {self.who}"
+
+    @property
+    def who(self) -> str:
+        """The client as it claims to be, and where it really is: "user@host (address)"."""
+        user, host = (
+            "".join(c for c in str(name or "?")[:NAME_BYTES] if c.isprintable())
+            for name in (self.client_username, self.client_hostname)
+        )
+        return f"{user}@{host} ({self.address[0]})"
+
+    def handle(self, message: wire.Message) -> None:
+        """Work off one message.
+
+        Raises
+        ------
+        ProtocolError : it makes no sense, the connection is closed.
+        """
+        raise NotImplementedError
+
+    def ended(self) -> None:
+        """The connection is gone."""
+        raise NotImplementedError
+
+    # -- its life ------------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self.line = Line(transport, self._stuck)
+        address = transport.get_extra_info("peername")
+        if address is None:  # it was gone before we came to it
+            transport.abort()
+            return
+        self.address = address
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # as rsrv: a machine that was switched off
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+        transport.set_write_buffer_limits(high=0)
+        self.context.circuits.add(self)
+        self.line.answer(wire.message(wire.VERSION, 0, wire.MINOR_VERSION))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.line.close()
+        self.context.circuits.discard(self)
+        self._inbox.clear()
+        self.ended()
+
+    def pause_writing(self) -> None:
+        self.line.pause()
+
+    def resume_writing(self) -> None:
+        self.line.resume()
+        self._work()
+
+    def abort(self) -> None:
+        """Close the connection; what waits to be sent is dropped."""
+        self.line.close()
+        self._transport.abort()
+
+    def _stuck(self, how: str) -> None:
+        log.warning("%s does not read what it asked for: %s; it is disconnected", self.who, how)
+        self.abort()
+
+    def _bad(self, error: wire.ProtocolError) -> None:
+        sentence = f"{self.who} sent what is not Channel Access; disconnected: {error}"
+        self.context.complaints.about(self.address[0], sentence)
+        self.abort()
+
+    # -- what comes ----------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._inbox.extend(self._parser.feed(data))
+        except wire.ProtocolError as error:
+            self._bad(error)
+            return
+        self._work()
+
+    def hold(self) -> Callable[[Any], None]:
+        """Let the next messages wait until what is returned has been called; it takes one argument, of no meaning."""
+        self._held += 1
+        over = False
+
+        def release(_: Any) -> None:
+            nonlocal over
+            if not over:
+                over = True
+                self._held -= 1
+                self._work()
+
+        return release
+
+    def in_slices(self, items: Iterable[Any], do: Callable[[Any], None], done: Callable[[Any], None]) -> None:
+        """Do something to each, a :data:`SLICE` in each turn of the loop, then call `done` with None."""
+        rest = list(items)
+
+        def some() -> None:
+            slice_, rest[-SLICE:] = rest[-SLICE:], []
+            for item in slice_:
+                do(item)
+            if rest:
+                self.loop.call_soon(some)
+            else:
+                done(None)
+
+        some()
+
+    def _work(self) -> None:
+        """Answer what has come, for as long as it is this client's turn."""
+        if self._working:
+            return
+        self._working = self.line.corked = True
+        until = 0.0
+        while self._inbox and not self._held and not self.line.crowded and not self._transport.is_closing():
+            if not until:
+                until = time.monotonic() + max(SHARE_S / (1 + self.context.waiting), SMALLEST_SHARE_S)
+            elif time.monotonic() > until:
+                self._ask_for_a_turn()
+                break
+            message = self._inbox.popleft()
+            try:
+                self.handle(message)
+            except wire.ProtocolError as error:
+                self._bad(error)
+            except Exception:
+                log.exception("%s: %s could not be worked off; disconnected. Please report this", self.who, message)
+                self.abort()
+        self._working = self.line.corked = False
+        self.line.flush()
+        if bool(self._inbox) != self._reading_stopped and not self._transport.is_closing():
+            self._reading_stopped = not self._reading_stopped
+            (self._transport.pause_reading if self._reading_stopped else self._transport.resume_reading)()
+
+    def _ask_for_a_turn(self) -> None:
+        if not self._turn_asked:
+            self._turn_asked = True
+            self.context.waiting += 1
+            self.loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._turn_asked = False
+        self.context.waiting -= 1
+        self._work()

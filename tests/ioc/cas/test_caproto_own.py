@@ -1,0 +1,121 @@
+"""caproto's own tests of its servers, as they come in its wheel, run on our Context.
+
+``swap/sitecustomize.py`` puts ours in the place of caproto's, in the pytest that is started here and in all the IOCs
+that it starts. With ``CAS_SWAP=no`` in the environment the same selection runs on caproto's own server, to compare.
+
+Two runs side by side, since they mostly wait: one test, so that no two workers of pytest-xdist start them twice.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import caproto
+import pytest
+
+from tests.support import REPO, Child, ca_env, free_port
+
+pytestmark = [pytest.mark.ca, pytest.mark.proc, pytest.mark.slow, pytest.mark.timeout(300)]
+
+SWAP = Path(__file__).with_name("swap")
+SWAPPED = os.environ.get("CAS_SWAP", "yes")
+TIMEOUT_S = 240  # usually less than 60
+
+#: Left out of all: other loops than asyncio (Context is of asyncio), and IOCs of EPICS base instead of caproto's.
+NOT_OURS = ("curio", "trio", "epics-base")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run of pytest on test modules of caproto.
+
+    ``without`` are expressions of ``-k`` that are left out; ``passed`` and ``served`` are how many tests pass and how
+    many servers start, at the least.
+    """
+
+    modules: Sequence[str]
+    without: Sequence[str]
+    passed: int
+    served: int
+
+    def start(self, log: Path, child: Callable[..., Child]) -> Child:
+        env = ca_env(
+            free_port(),
+            PYTHONPATH=f"{SWAP}{os.pathsep}{REPO}",
+            CAS_SWAP=SWAPPED,
+            CAS_SWAP_LOG=os.fspath(log),
+            PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
+            PYTHONDONTWRITEBYTECODE="1",
+        )
+        env.pop("PYTEST_ADDOPTS", None)
+        without = " or ".join((*NOT_OURS, *self.without))
+        # --runxfail: what caproto calls flaky counts too; what fails on its own server is named in `without`.
+        options = ["-c", os.devnull, "-p", "no:cacheprovider", "-p", "swap_plugin", "-W", "ignore", "--runxfail"]
+        words = ["-q", "-rfE", "--tb=short", "--show-capture=no", "--durations=5", "-k", f"not ({without})"]
+        modules = [f"caproto.tests.{module}" for module in self.modules]
+        rootdir = ["--rootdir", os.fspath(Path(caproto.__file__).parent)]
+        return child(
+            [sys.executable, "-m", "pytest", *options, *rootdir, *words, "--pyargs", *modules], env=env, cwd=log.parent
+        )
+
+
+OF_BOTH = (
+    "test_batch_read",
+    "test_batch_write",
+    "test_events_off_and_on",
+    "test_multiple_subscriptions_one_server",
+    "test_put_complete",
+    "test_server_crash",
+    "test_subscriptions",
+    "test_unsubscribe_all",
+    "test_write_accepts_scalar",
+)
+
+RUNS = (
+    Run(
+        modules=("test_server", "test_events_off", "test_records", "test_channel_filters", "test_pyepics_compat2"),
+        without=(
+            # Two updates instead of one on caproto's own server too, where they are marked as expected to fail.
+            "(test_sync_filter and (first or last))",
+            # Only for time: one severity of four, half of the ways to spell a slice.
+            "(test_alarms and (0- or 1- or 3-))",
+            "(test_array_filter and (expected1 or expected2 or expected4 or expected5))",
+            # About clients only.
+            "test_data_copy",
+            "test_no_early_threads",
+        ),
+        passed=26,
+        served=26,
+    ),
+    Run(
+        # Of the tests of the client those that are as much about the server.
+        modules=("test_examples", "test_fixtures", *(f"test_threading_client::{test}" for test in OF_BOTH)),
+        without=(
+            "caproto_to_ophyd",  # needs ophyd; not installed, and nothing of ours
+            "test_typhos_example",
+            "areadetector",  # needs the IOC of an areaDetector
+        ),
+        passed=45,
+        served=45,
+    ),
+)
+
+
+def test_caprotos_own_tests_of_a_server_pass(tmp_path, child):
+    logs = [tmp_path / f"served{number}" for number in range(len(RUNS))]
+    started = [run.start(log, child) for run, log in zip(RUNS, logs, strict=True)]
+    codes = [one.wait(TIMEOUT_S) for one in started]
+    said = "\n".join(one.report() for one in started)
+    assert codes == [0] * len(RUNS), said
+    for run, log, one in zip(RUNS, logs, started, strict=True):
+        passed = re.search(r"^(\d+) passed", one.output, re.MULTILINE)
+        assert passed and int(passed[1]) >= run.passed, said
+        if SWAPPED != "no":
+            served = log.read_text().split() if log.exists() else []
+            assert len(served) >= run.served, f"ours started {len(served)} times\n{said}"
+            assert len(set(served)) > 1, f"ours did not reach the IOCs\n{said}"
