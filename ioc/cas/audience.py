@@ -50,8 +50,8 @@ _NORDACCESS = wire.code(ca.CAStatus.ECA_NORDACCESS)
 #: Type, count, whether as a long string, filter.
 _Key = tuple[int, int, bool, Any]
 _NO_PROPERTIES = ("value", "timestamp")
-#: The type that caproto converts at no cost.
-_CHEAPEST = "CLASS_NAME"
+#: The type that any channel of caproto has, at no cost: the alarm alone.
+_CHEAPEST = "STSACK_STRING"
 
 
 class Subscription:
@@ -151,9 +151,12 @@ class Audience:
         if not sub.channel.readable:
             sub.send(failed(sub.data_type, sub.count), _NORDACCESS)
             return
+        packed, status = self._packed(self._key(sub), sub)
         if sub.band is not None:
             sub.band.passes(self.data._data["value"])
-        sub.send(*self._packed(self._key(sub), sub))
+        if sub.channel.filter.sync is not None:
+            sub.last_sync = packed.payload
+        sub.send(packed, status)
 
     def written(self, flags: int = 0) -> None:
         """The channel was written: tell who has to know. `flags`: events that it is in any case."""

@@ -235,7 +235,7 @@ class Circuit(Connection):
         try:
             # As the type that costs nothing: what matters is that the channel brings its value up to date.
             await channel.data.auth_read(
-                self.client_hostname, self.client_username, ca.ChannelType.CLASS_NAME, user_address=self.address
+                self.client_hostname, self.client_username, ca.ChannelType.STSACK_STRING, user_address=self.address
             )
         except Exception as error:
             log.info("%s: %s could not be read: %r", self.who, channel.name, error)

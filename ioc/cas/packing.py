@@ -107,7 +107,8 @@ def pack(
     Exception : the value cannot be had in this type; of many kinds.
     """
     if data_type == _CLASS_NAME:
-        return Packed(_cut(_encoded(data.reported_record_type, data)), 1)
+        kind = data.reported_record_type  # a name; where a PV has the fields of a record, their class
+        return Packed(_cut(_encoded(kind if isinstance(kind, str) else kind._record_type, data)), 1)
     base = 0 if data_type == _STSACK_STRING else data_type % 7
     elements, here = _elements_of(data, base, long_string)
     size = SIZES[base]

@@ -56,7 +56,9 @@ def audience_of(data: Any) -> Audience:
     """Where those who listen to a channel are, as it knows itself: one of ours, or one of caproto's."""
     if getattr(data, "audiences", ()):
         return data.audiences[0]
-    return next(s.audience for syncs in data._queues.values() for kinds in syncs.values() for s in kinds["CLASS_NAME"])
+    return next(
+        s.audience for syncs in data._queues.values() for kinds in syncs.values() for s in kinds["STSACK_STRING"]
+    )
 
 
 def filtered(data: Any, data_type: int, text: str) -> Listener:

@@ -12,12 +12,14 @@ import struct
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import caproto as ca
 import numpy as np
 import pytest
 from caproto.server import PVGroup, pvproperty
+from caproto.server.records import AiFields
 
 from ioc import cas
 from ioc.cas import circuit, line, pacing, search, wire
@@ -38,6 +40,8 @@ class Slow(PVGroup):
     never = pvproperty(value=0)
     got = pvproperty(value=0)
     plain = pvproperty(value=1.5, precision=2, units="mm")
+    raw = pvproperty(value=b"abc", dtype=bytes, max_length=10)
+    analog = pvproperty(value=1.0, record=AiFields)
     seen: list[float]
 
     @slow.putter
@@ -212,6 +216,21 @@ def test_writes_of_every_type_are_converted(serving: Serving) -> None:
             assert raw.next(wire.WRITE_NOTIFY, wire.ERROR).command == wire.ERROR, payload
 
 
+@pytest.mark.parametrize(("name", "value"), [("G:raw", b"xyz"), ("G:analog", 2.0)])
+def test_channels_that_cannot_be_had_as_every_type_can_be_watched_and_written(
+    serving: Serving, name: str, value: Any
+) -> None:
+    with Raw(serving.port) as raw:
+        sid, data_type, _ = raw.channel(name)
+        raw.subscribe(sid, data_type)
+        raw.next(wire.EVENT_ADD)
+        serving.write(name, value)
+        expected = value if isinstance(value, bytes) else struct.pack(">d", value)
+        assert raw.next(wire.EVENT_ADD).payload.rstrip(b"\0") == expected.rstrip(b"\0")
+        assert raw.read(sid, data_type).one == 1
+        assert raw.read(sid, 38).payload.split(b"\0")[0] == (b"caproto" if name == "G:raw" else b"ai")
+
+
 # -- flow control ------------------------------------------------------------------------------------------------------
 
 
@@ -382,9 +401,10 @@ def test_a_client_that_waits_finds_the_server_soon_after_its_start(tmp_path: Any
     env = ca_env(port, EPICS_CA_REPEATER_PORT=str(repeater), EPICS_CAS_BEACON_PORT=str(repeater))
     argv = [f"{sys.prefix}/bin/caproto-repeater"]
     server = [sys.executable, "-m", "tests.support.load_server", "cheap", "W:", "1"]
-    with Child(argv, env=env | {"EPICS_CA_SERVER_PORT": str(port)}) as repeating, CaClient(env) as client:
-        time.sleep(1)
-        assert repeating.returncode is None, repeating.report()
+    with ExitStack() as stack:
+        repeating = stack.enter_context(Child(argv, env=env))
+        eventually(lambda: _taken(repeater), what="the repeater")
+        client = stack.enter_context(CaClient(env))
         with pytest.raises(Exception, match="not connected"):
             client.get("W:BEAT", timeout_s=12)  # by now it asks every 8 s and more
         with Child(server, env=env, stdin=True) as serving:
@@ -392,6 +412,16 @@ def test_a_client_that_waits_finds_the_server_soon_after_its_start(tmp_path: Any
             began = time.monotonic()
             client.get("W:BEAT", timeout_s=60)
             print(f"found after {time.monotonic() - began:.1f} s")
+        assert repeating.returncode is None, repeating.report()
+
+
+def _taken(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind(("", port))
+        except OSError:
+            return True
+    return False
 
 
 # -- producers and clients that do not keep up -------------------------------------------------------------------------
