@@ -6,6 +6,7 @@ Clients are libca, with nothing of Python in the way but a callback of a few mic
 * ``fan-out``: 100 PVs monitored by one client, and by ten; the rates that are offered rise until no more arrives.
   Goals 10,000/s and 20,000/s in all; then 2.5 x the best rate is offered, and 80 % of it must still arrive.
 * ``connect``: 4,000 PVs (goal 10 x the C IOC), 20,000 (2.5 s), and 50 clients of 1,000 each (5 s).
+* ``write``: what a write costs its writer, beside caproto's own channel: unheard; heard and the same; heard and new.
 * ``search``: CPU of the server for a name that it has not, and for one that it has.
 * ``silence``: 5,000 updates a second to one client, while another one misbehaves. Goals 95 %, and 0.3 s of silence.
 
@@ -15,6 +16,7 @@ Clients are libca, with nothing of Python in the way but a callback of a few mic
 from __future__ import annotations
 
 import argparse
+import asyncio
 import re
 import socket
 import statistics
@@ -22,9 +24,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+import caproto as ca
 import psutil
 
+from ioc import cas
 from ioc.cas import wire
+from tests.ioc.cas.listener import Listener
 from tests.support import Child
 from tests.support.load import ATTACKS, PREFIX, LoadServer, Witness
 
@@ -86,6 +91,19 @@ def fan_out(server: LoadServer, clients: int, rates: tuple[int, ...]) -> tuple[f
     return best, overload
 
 
+async def writes_us(kind: type[ca.ChannelDouble], count: int = 20_000) -> list[float]:
+    """Of a channel that nobody listens to; of one with a listener, unchanged; and changed, in us."""
+    unheard, heard = kind(value=1.0), kind(value=1.0)
+    Listener(heard, ca.ChannelType.TIME_DOUBLE).update = lambda *_: None  # type: ignore[method-assign]
+    took = []
+    for channel, step in ((unheard, 1.0), (heard, 0.0), (heard, 1.0)):
+        began = time.perf_counter()
+        for number in range(count):
+            await channel.write(1.0 + step * number)
+        took.append((time.perf_counter() - began) / count * 1e6)
+    return took
+
+
 def search_us(server: LoadServer, name: str, datagrams: int = 2000, names: int = 40) -> float:
     """CPU time of the server for one name, in us; its answers are thrown away."""
     request = wire.message(wire.VERSION, 1, 13, 1)
@@ -108,7 +126,7 @@ def search_us(server: LoadServer, name: str, datagrams: int = 2000, names: int =
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", default="cheap", choices=["cheap", "plain", "caproto"])
-    parser.add_argument("--only", choices=["trip", "fan", "connect", "search", "silence"])
+    parser.add_argument("--only", choices=["trip", "fan", "connect", "write", "search", "silence"])
     chosen = parser.parse_args()
     kind = chosen.kind
 
@@ -143,6 +161,10 @@ def main() -> None:
             limit = f"{goal:.0f} x" if count == 4000 else f"{goal} s"
             print(f"connect {clients:2} x {count:<6} {took[1]:6.3f} s   C IOC {took[0]:.3f} s   ", end="")
             print(f"{took[1] / took[0]:.1f} x (goal {limit})")
+    if wanted("write"):
+        theirs_us, ours_us = (asyncio.run(writes_us(kind)) for kind in (ca.ChannelDouble, cas.ChannelDouble))
+        for what, theirs_, ours_ in zip(("unheard", "the same", "new"), theirs_us, ours_us, strict=True):
+            print(f"write, {what:9} {ours_:5.1f} us   caproto's channel {theirs_:5.1f} us   {ours_ / theirs_:.2f} x")
     if wanted("search"):
         for what in ("FAN0", "NOBODY_HAS_THIS"):
             cost = []

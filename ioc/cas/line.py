@@ -13,9 +13,9 @@ turn of the loop goes out at its end, in one piece. While the client's socket is
 * When the socket has taken all, what was collected is frozen and goes out whole.
 
 **Why this keeps the order between PVs.** A batch starts empty and is sent whole, so at its end the client knows the
-present value of everything. Inside it, a subscription stands where its *first* update of the batch stands. If the
-server posts STATUS before STATE in each step, then in each batch that has STATE, STATUS stands before it, and has the
-latest value. So no client sees a new STATE with the STATUS of an old one. (A C IOC overwrites the *last* update in its
+present value of everything. Inside it, a subscription stands where its *first* update of the batch stands. If a step is
+posted in one call, STATUS before STATE, then in each batch that has STATE, STATUS stands before it, and has the latest
+value. So no client sees a new STATE with the STATUS of an old one. (A C IOC overwrites the *last* update in its
 ring buffer, which has no such rule.)
 
 Answers are never merged nor dropped; a client that asks for more than it reads is not read from (:attr:`Line.crowded`).
