@@ -18,6 +18,7 @@ Layouts: ``db_access.h`` of EPICS base; the ``dbr_sts_*`` and ``dbr_time_*`` str
 from __future__ import annotations
 
 import ctypes
+import math
 import struct
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, TypeVar
@@ -282,8 +283,11 @@ def _decimal(number: float, precision: int, digits: _Digits) -> str:
     if precision > 8 or not size <= 1e7:
         if precision > 8 or size > digits.huge or (size == digits.huge and digits is _FLOATS):
             precision = min(precision, digits.most)
-            return f"{number:{precision + digits.wide}.{precision}e}"
-        return f"{number:.{min(precision, 3)}f}"
+            text = f"{number:{precision + digits.wide}.{precision}e}"
+        else:
+            text = f"{number:.{min(precision, 3)}f}"
+        # C shows the sign of what is no number, too
+        return "-nan".rjust(len(text)) if math.isnan(number) and math.copysign(1, number) < 0 else text
     scale, whole = 10**precision, int(size)
     if digits is _FLOATS:
         rest = float(np.float32(size - whole) * np.float32(scale) * np.float32(10))

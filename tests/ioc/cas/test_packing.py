@@ -240,6 +240,8 @@ def in_c(number: Any, precision: int, function: str = "cvtDoubleToString") -> by
 @example(9.9999, 3)
 @example(math.inf, 3)
 @example(math.nan, 12)
+@example(-math.nan, 0)
+@example(-math.nan, 12)
 def test_a_double_as_text_is_what_a_c_ioc_makes_of_it(number: float, precision: int) -> None:
     data = cas.ChannelDouble(value=number, precision=precision)
     assert pack(data, TYPES.STRING).payload.rstrip(b"\0") == in_c(ctypes.c_double(number), precision)
