@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 MAX_CHANNELS = 200_000
 #: Subscriptions of one client to one PV: each costs at every update of it, whoever else waits.
 MAX_SAME = 1000
+#: Bytes of a name, with the filter behind it.
+MAX_NAME = 4096
 #: Reads of one client that may be under way.
 MAX_READS = 100
 
@@ -93,11 +95,11 @@ class Circuit(Connection):
         self._version = message.elements
 
     def _on_host_name(self, message: wire.Message) -> None:
-        self.client_hostname = message.text
+        self.client_hostname = message.text[:MAX_NAME]
         self._judge_all()
 
     def _on_client_name(self, message: wire.Message) -> None:
-        self.client_username = message.text
+        self.client_username = message.text[:MAX_NAME]
         self._judge_all()
 
     def _judge_all(self) -> None:
@@ -129,7 +131,7 @@ class Circuit(Connection):
 
     def _on_create(self, message: wire.Message) -> None:
         name = message.text
-        data = find(self.context, name)
+        data = find(self.context, name) if len(name) <= MAX_NAME else None
         if data is None:
             self.line.answer(wire.message(wire.CREATE_CH_FAIL, 0, 0, message.one))
             return
@@ -160,10 +162,11 @@ class Circuit(Connection):
         self.line.answer(wire.message(wire.SERVER_DISCONN, 0, 0, channel.cid))
 
     def _drop(self, channel: Channel) -> None:
+        if self.channels.pop(channel.sid, None) is None:
+            return  # it was taken away while the client was leaving
         for sub in channel.subscriptions:
             self._forget(sub)
         channel.subscriptions.clear()
-        del self.channels[channel.sid]
         del channel.audience.channels[channel]
         self.context.left(channel.audience)
 

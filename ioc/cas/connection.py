@@ -154,7 +154,10 @@ class Connection(asyncio.Protocol):
         def some() -> None:
             slice_, rest[-SLICE:] = rest[-SLICE:], []
             for item in slice_:
-                do(item)
+                try:
+                    do(item)
+                except Exception:  # a PV's own code may be in it; the others have their turn
+                    log.exception("%s: %s was passed over. Please report this", self.who, item)
             if rest:
                 self.loop.call_soon(some)
             else:

@@ -575,3 +575,25 @@ def test_a_stopped_process_that_goes_on_gets_the_present_value(serving: Serving)
         watched.wait_value(1999.0)
         assert False not in watched.connections
     serving.write("X", 0.0)
+
+
+def test_a_channel_may_be_taken_away_while_its_client_leaves(serving: Serving) -> None:
+    """Leaving is spread over turns of the loop; what is taken away in between is not taken twice."""
+    with Raw(serving.port) as raw:
+        for number in range(2500):
+            raw.send(wire.message(wire.CREATE_CHAN, 0, 0, number, 13, [b"X\0", b"OLD\0"][number % 2]))
+        raw.sync()
+
+    async def leave_and_take() -> None:
+        while serving.context.circuits:
+            await asyncio.sleep(0)
+        serving.context.take_away([serving.pvdb["X"], serving.pvdb["OLD"]])
+
+    serving.run(leave_and_take())
+    eventually(lambda: serving.do(lambda: not serving.context._audiences), what="no audience")
+
+
+def test_a_name_of_any_length_is_answered(serving: Serving) -> None:
+    with Raw(serving.port) as raw:
+        raw.send(wire.message(wire.CREATE_CHAN, 0, 0, 1, 13, b'X.{"ts":{}' + b" " * 900_000 + b"}\0"))
+        assert raw.next(wire.CREATE_CHAN, wire.CREATE_CH_FAIL).command == wire.CREATE_CH_FAIL
