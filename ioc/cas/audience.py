@@ -19,6 +19,7 @@ such a subscription has its own entry there.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import logging
 from math import isnan
@@ -31,7 +32,7 @@ from ioc.cas import wire
 from ioc.cas.cheap import Announcing
 from ioc.cas.filters import NO_FILTER, dead_band_of, part_of
 from ioc.cas.pacing import PACE
-from ioc.cas.packing import Packed, failed, pack
+from ioc.cas.packing import SIZES, Packed, base_type, failed, pack
 
 if TYPE_CHECKING:
     from ioc.cas.channel import Channel
@@ -47,6 +48,7 @@ EVERYTHING = NEW_VALUE | NEW_ALARM | NEW_PROPERTY
 _NORMAL = wire.code(ca.CAStatus.ECA_NORMAL)
 _GETFAIL = wire.code(ca.CAStatus.ECA_GETFAIL)
 _NORDACCESS = wire.code(ca.CAStatus.ECA_NORDACCESS)
+AGAIN_S = 0.005
 #: Type, count, whether as a long string, filter.
 _Key = tuple[int, int, bool, Any]
 _NO_PROPERTIES = ("value", "timestamp")
@@ -58,13 +60,24 @@ class Subscription:
     """One monitor of one client."""
 
     __slots__ = (
-        "alive", "band", "channel", "circuit", "count", "data_type", "last_sync", "mask", "number", "place",
-    )  # fmt: skip
+        "alive",
+        "band",
+        "channel",
+        "circuit",
+        "count",
+        "data_type",
+        "last_sync",
+        "mask",
+        "most_bytes",
+        "number",
+        "place",
+    )
 
     def __init__(self, channel: Channel, number: int, *, data_type: int, count: int, mask: int) -> None:
         self.circuit, self.channel, self.number = channel.circuit, channel, number
         self.data_type, self.count, self.mask = data_type, count, mask
         self.alive = True
+        self.most_bytes = SIZES[base_type(data_type)] * (count or channel.count)
         self.place: int | None = None
         self.band = dead_band_of(channel.filter)
         self.last_sync: bytes | None = None
@@ -108,6 +121,8 @@ class Audience:
         self._bell = bell
         self._groups: dict[_Key, dict[Subscription, None]] = {}
         self._counts: dict[Circuit, int] = {}
+        self._said_again = 0.0
+        self._again_due = False
         self._specs: dict[Any, _Spec] = {}
         self._shown: _Facts | None = None
         self._tells = isinstance(data, Announcing)
@@ -189,6 +204,25 @@ class Audience:
                 if packed is None:
                     packed = self._packed(key, sub)
                 sub.send(*packed)
+
+    def again(self, channel: Channel) -> None:
+        """A write of this client was refused: say what is really there to all, since one may show what was written.
+
+        The client hears it at once; others not more often than each :data:`AGAIN_S`, or it could flood their screens.
+        """
+        loop = channel.circuit.loop
+        if loop.time() - self._said_again > AGAIN_S:
+            self._say_again(loop)
+            return
+        for sub in channel.subscriptions:
+            self.show(sub)
+        if not self._again_due:
+            self._again_due = True
+            loop.call_later(AGAIN_S, self._say_again, loop)
+
+    def _say_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._again_due, self._said_again = False, loop.time()
+        self.announce(NEW_VALUE)
 
     def rung(self, spec: Any, update: Any) -> None:
         """A channel of caproto was written; or one of its states changed, for those who are in step with it."""

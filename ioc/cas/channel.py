@@ -58,5 +58,10 @@ class Channel:
         return bool(self.rights & _WRITE)
 
     def judged(self) -> int:
-        """What the client may do, as the PV says now."""
-        return int(self.data.check_access(self.circuit.client_hostname, self.circuit.client_username))
+        """What the client may do, as the PV says now; nothing, where it fails to say."""
+        try:
+            return int(self.data.check_access(self.circuit.client_hostname, self.circuit.client_username))
+        except Exception as error:
+            sentence = f"{self.name} cannot say what {self.circuit.who} may do, which is nothing then: {error!r}"
+            self.circuit.context.complaints.about(self.circuit.address[0], sentence)
+            return 0

@@ -15,6 +15,7 @@ Closing costs what the client has, and nothing of what others have. Writes are i
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
@@ -24,11 +25,11 @@ import caproto as ca
 from ioc.cas import wire
 from ioc.cas.audience import Subscription
 from ioc.cas.channel import Channel
-from ioc.cas.connection import Connection
-from ioc.cas.filters import part_of
+from ioc.cas.connection import SLICE, Connection
+from ioc.cas.filters import is_sound, part_of
 from ioc.cas.packing import Packed, failed, known_type, pack
 from ioc.cas.puts import PATIENCE_S, Puts, ends_at_once
-from ioc.cas.search import find, found, not_found
+from ioc.cas.search import MAX_NAME, find, found, not_found
 
 if TYPE_CHECKING:
     from ioc.cas.context import Context
@@ -39,8 +40,8 @@ log = logging.getLogger(__name__)
 MAX_CHANNELS = 200_000
 #: Subscriptions of one client to one PV: each costs at every update of it, whoever else waits.
 MAX_SAME = 1000
-#: Bytes of a name, with the filter behind it.
-MAX_NAME = 4096
+#: Bytes that the values of all subscriptions of one client may have: so much may wait for it if it does not read.
+MAX_WATCHED_BYTES = 2**28
 #: Reads of one client that may be under way.
 MAX_READS = 100
 
@@ -60,6 +61,7 @@ class Circuit(Connection):
         self._last_sid = 0
         self._subscriptions: dict[tuple[int, int], Subscription] = {}
         self._told_full = False
+        self._watched = 0
         self._reads: set[asyncio.Task[None]] = set()
 
     def handle(self, message: wire.Message) -> None:
@@ -132,7 +134,7 @@ class Circuit(Connection):
     def _on_create(self, message: wire.Message) -> None:
         name = message.text
         data = find(self.context, name) if len(name) <= MAX_NAME else None
-        if data is None:
+        if data is None or not is_sound(name):
             self.line.answer(wire.message(wire.CREATE_CH_FAIL, 0, 0, message.one))
             return
         if len(self.channels) >= MAX_CHANNELS:
@@ -188,6 +190,11 @@ class Circuit(Connection):
         sub = Subscription(
             channel, message.two, data_type=message.data_type, count=self._count(message, channel), mask=mask
         )
+        if self._watched + sub.most_bytes > MAX_WATCHED_BYTES:
+            sentence = f"{channel.name}: with it this client would watch more than {MAX_WATCHED_BYTES} bytes"
+            self.object_to(message, channel, _STATUS.ECA_ALLOCMEM, sentence)
+            return
+        self._watched += sub.most_bytes
         self._subscriptions[message.one, message.two] = sub
         channel.subscriptions[sub] = None
         channel.audience.add(sub)
@@ -205,6 +212,7 @@ class Circuit(Connection):
 
     def _forget(self, sub: Subscription) -> None:
         sub.alive = False
+        self._watched -= sub.most_bytes
         self.missed.pop(sub, None)
         del self._subscriptions[sub.channel.sid, sub.number]
         sub.channel.audience.remove(sub)
@@ -213,10 +221,20 @@ class Circuit(Connection):
         self.events_on = False
 
     def _on_events_on(self, _: wire.Message) -> None:
-        self.events_on = True
-        missed, self.missed = self.missed, {}
-        for sub in missed:
-            sub.channel.audience.show(sub)
+        release = self.hold()
+
+        def some() -> None:
+            """What changes meanwhile is missed once more, and has its turn behind."""
+            for sub in list(itertools.islice(self.missed, SLICE)):
+                del self.missed[sub]
+                sub.channel.audience.show(sub)
+            if self.missed:
+                self.loop.call_soon(some)
+            else:
+                self.events_on = True
+                release(None)
+
+        some()
 
     # -- reads ---------------------------------------------------------------------------------------------------------
 
@@ -229,10 +247,12 @@ class Circuit(Connection):
                 self._send_read(message, channel, failed(message.data_type, message.elements), _STATUS.ECA_NORDACCESS)
             else:
                 self.object_to(message, channel, _STATUS.ECA_NORDACCESS, f"{channel.name}: it may not be read")
+        elif len(self._reads) >= MAX_READS:
+            self.object_to(message, channel, _STATUS.ECA_GETFAIL, f"{MAX_READS} reads of this client are under way")
         elif ends_at_once(channel.data, writing=False):
             self._read(message, channel)
         else:
-            self.in_task(self._read_later(message, channel), self._reads, MAX_READS)
+            self.in_task(self._read_later(message, channel), self._reads)
 
     async def _read_later(self, message: wire.Message, channel: Channel) -> None:
         try:
@@ -287,16 +307,13 @@ class Circuit(Connection):
 
     # -- what takes longer ---------------------------------------------------------------------------------------------
 
-    def in_task(
-        self, coroutine: Coroutine[Any, Any, None], kept_in: set[asyncio.Task[None]], most: int
-    ) -> asyncio.Task[None]:
-        """Do it in a task. The messages behind it wait a moment; where too much is under way, for its end."""
+    def in_task(self, coroutine: Coroutine[Any, Any, None], kept_in: set[asyncio.Task[None]]) -> asyncio.Task[None]:
+        """Do it in a task. The messages behind it wait a moment."""
         release = self.hold()
         task = self.loop.create_task(coroutine, name=f"for {self.who}")
         kept_in.add(task)
-        if len(kept_in) < most:
-            timer = self.loop.call_later(PATIENCE_S, release, None)
-            task.add_done_callback(lambda _: timer.cancel())
+        timer = self.loop.call_later(PATIENCE_S, release, None)
+        task.add_done_callback(lambda _: timer.cancel())
         task.add_done_callback(kept_in.discard)
         task.add_done_callback(release)
         return task

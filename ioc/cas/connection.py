@@ -17,8 +17,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ioc.cas import wire
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SHARE_S = 0.005
-SMALLEST_SHARE_S = 0.0002
+SMALLEST_SHARE_S = 0.00005
 #: Things that are done for one client in one turn of the loop, of those that take a microsecond or two.
 SLICE = 1000
 #: Bytes of a name that a client claims.
@@ -49,7 +48,8 @@ class Connection(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self._transport: Any = None
         self._parser = wire.Parser(context.longest_message)
-        self._inbox: deque[wire.Message] = deque()
+        self._messages: Iterator[wire.Message] = iter(())
+        self._more = False  # messages that have come and are not worked off
         self._working = self._reading_stopped = self._turn_asked = False
         self._held = 0
 
@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self.line = Line(transport, self._stuck)
         address = transport.get_extra_info("peername")
-        if address is None:  # it was gone before we came to it
+        if address is None or self.context.stopping:  # it was gone before we came to it, or we are going
             transport.abort()
             return
         self.address = address
@@ -99,7 +99,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.line.close()
         self.context.circuits.discard(self)
-        self._inbox.clear()
+        self._messages, self._more = iter(()), False
         self.ended()
 
     def pause_writing(self) -> None:
@@ -126,11 +126,8 @@ class Connection(asyncio.Protocol):
     # -- what comes ----------------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        try:
-            self._inbox.extend(self._parser.feed(data))
-        except wire.ProtocolError as error:
-            self._bad(error)
-            return
+        # Taken apart one by one, when their turn has come. No other block comes before this one is worked off.
+        self._messages, self._more = self._parser.feed(data), True
         self._work()
 
     def hold(self) -> Callable[[Any], None]:
@@ -171,15 +168,19 @@ class Connection(asyncio.Protocol):
             return
         self._working = self.line.corked = True
         until = 0.0
-        while self._inbox and not self._held and not self.line.crowded and not self._transport.is_closing():
+        while self._more and not self._held and not self.line.crowded and not self._transport.is_closing():
             if not until:
                 until = time.monotonic() + max(SHARE_S / (1 + self.context.waiting), SMALLEST_SHARE_S)
             elif time.monotonic() > until:
                 self._ask_for_a_turn()
                 break
-            message = self._inbox.popleft()
+            message = None
             try:
-                self.handle(message)
+                message = next(self._messages, None)
+                if message is None:
+                    self._more = False
+                else:
+                    self.handle(message)
             except wire.ProtocolError as error:
                 self._bad(error)
             except Exception:
@@ -187,7 +188,7 @@ class Connection(asyncio.Protocol):
                 self.abort()
         self._working = self.line.corked = False
         self.line.flush()
-        if bool(self._inbox) != self._reading_stopped and not self._transport.is_closing():
+        if self._more != self._reading_stopped and not self._transport.is_closing():
             self._reading_stopped = not self._reading_stopped
             (self._transport.pause_reading if self._reading_stopped else self._transport.resume_reading)()
 

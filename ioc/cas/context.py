@@ -64,6 +64,7 @@ class Context(CaprotoContext):
         self.port = self.ca_server_port = self._bound.port
         self.longest_message = longest_message
         self.complaints = Complaints()
+        self.stopping = False  # connections that were accepted become circuits in a later turn: they are closed
         self.waiting = 0  # circuits that have more to do than one turn allows
         self._bell = Bell()
         self._audiences: dict[ca.ChannelData, Audience] = {}
@@ -87,6 +88,7 @@ class Context(CaprotoContext):
             server.close()
         for searches in self._searches:
             searches.close()
+        self.stopping = True
         for circuit in list(self.circuits):
             circuit.abort()
         for task in self._tasks:

@@ -11,10 +11,13 @@ queue of the client:
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import caproto as ca
 from caproto._utils import parse_channel_filter
+
+log = logging.getLogger(__name__)
 
 NO_FILTER = ca.ChannelFilter(ts=None, dbnd=None, arr=None, sync=None)
 
@@ -33,6 +36,16 @@ def modifiers_of(name: str) -> tuple[Any, bool]:
         return NO_FILTER, False
     found = parse_channel_filter(modifiers.filter_) if modifiers.filter_ else NO_FILTER
     return found, ca.RecordModifiers.long_string in modifiers
+
+
+def is_sound(name: str) -> bool:
+    """Whether what stands behind the name can be taken apart."""
+    try:
+        modifiers_of(name)
+    except Exception as error:
+        log.debug("%.100r asks for what is no filter: %r", name, error)
+        return False
+    return True
 
 
 def part_of(channel_filter: Any) -> slice | None:

@@ -25,7 +25,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import caproto as ca
 import numpy as np
-from caproto._dbr import native_type
 
 from ioc.cas.wire import padded
 
@@ -83,7 +82,7 @@ def known_type(data_type: int) -> bool:
 
 def base_type(data_type: int) -> int:
     """DBR_STRING .. DBR_DOUBLE: what the elements of this type are."""
-    return data_type % 7 if data_type < _PUT_ACKT else int(native_type(TYPES(data_type)))
+    return data_type % 7 if data_type < _PUT_ACKT else _STRING
 
 
 def pack(

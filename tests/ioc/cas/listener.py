@@ -40,7 +40,13 @@ class Listener:
         audience = next((one for one in getattr(data, "audiences", ()) if one.data is data), None)
         audience = audience or Audience(data, Bell())
         self.channel: Any = SimpleNamespace(
-            circuit=self.circuit, name="it", filter=NO_FILTER, long_string=False, readable=True, data=data
+            circuit=self.circuit,
+            name="it",
+            filter=NO_FILTER,
+            long_string=False,
+            readable=True,
+            data=data,
+            count=data.max_length,
         )
         self.subscription = Subscription(self.channel, 1, data_type=int(data_type), count=count, mask=int(mask))
         audience.add(self.subscription)

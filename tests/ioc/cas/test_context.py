@@ -383,7 +383,7 @@ def test_a_datagram_is_answered_in_one_with_its_sequence_number(serving: Serving
         sock.sendto(request, ("127.0.0.1", serving.port))
         version, *found = wire.Parser().feed(sock.recv(2000))
     assert (version.command, version.data_type, version.one) == (wire.VERSION, 1, 99)
-    assert [one.two for one in found] == [0, 2, 3, 4, 6]
+    assert [one.two for one in found] == [0, 2, 3, 4, 5, 6]  # a filter is looked at when the channel is made
 
 
 def test_unknown_names_do_not_reach_the_parser_of_names(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -585,8 +585,7 @@ def test_a_channel_may_be_taken_away_while_its_client_leaves(serving: Serving) -
         raw.sync()
 
     async def leave_and_take() -> None:
-        while serving.context.circuits:
-            await asyncio.sleep(0)
+        await eventually_async(lambda: not serving.context.circuits, period_s=0)
         serving.context.take_away([serving.pvdb["X"], serving.pvdb["OLD"]])
 
     serving.run(leave_and_take())
@@ -597,3 +596,70 @@ def test_a_name_of_any_length_is_answered(serving: Serving) -> None:
     with Raw(serving.port) as raw:
         raw.send(wire.message(wire.CREATE_CHAN, 0, 0, 1, 13, b'X.{"ts":{}' + b" " * 900_000 + b"}\0"))
         assert raw.next(wire.CREATE_CHAN, wire.CREATE_CH_FAIL).command == wire.CREATE_CH_FAIL
+
+
+def test_one_client_watches_a_limited_number_of_bytes(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(circuit, "MAX_WATCHED_BYTES", 5_000_000)
+    with Raw(serving.port) as raw:
+        sid = raw.channel("IMAGE")[0]
+        numbers = [raw.subscribe(sid, LONG) for _ in range(3)]
+        answers = [raw.next(wire.EVENT_ADD, wire.ERROR) for _ in range(3)]
+        assert [one.command for one in answers] == [wire.EVENT_ADD, wire.EVENT_ADD, wire.ERROR]
+        raw.send(wire.message(wire.EVENT_CANCEL, LONG, 0, sid, numbers[0]))
+        raw.subscribe(sid, LONG)
+        assert len(raw.sync()) == 2
+
+
+def test_many_strings_are_taken_apart_at_once(serving: Serving) -> None:
+    with Raw(serving.port) as raw:
+        sid = raw.channel("IMAGE")[0]
+        raw.put(sid, STRING, b"7".ljust(40, b"\0") * 100_000, 100_000)
+        assert raw.next(wire.WRITE_NOTIFY, wire.ERROR).command == wire.WRITE_NOTIFY
+    serving.write("IMAGE", np.arange(500_000, dtype=np.int32))
+
+
+def test_writes_that_hang_do_not_keep_a_client_that_left(serving: Serving, group: Slow) -> None:
+    with Raw(serving.port) as raw:
+        sid = raw.channel("G:never")[0]
+        for _ in range(150):
+            raw.put(sid, LONG, struct.pack(">i", 1))
+        refused = [one for one in raw.sync() if one.command == wire.ERROR]
+        assert len(refused) == 50
+    serving.wait_circuits(0)
+
+
+def test_a_client_that_is_refused_often_floods_only_itself(serving: Serving) -> None:
+    with Raw(serving.port) as bad, Raw(serving.port) as other:
+        watched = other.channel("LIMITED")[0]
+        other.subscribe(watched, DOUBLE)
+        other.sync()
+        sid = bad.channel("LIMITED")[0]
+        for _ in range(2000):
+            bad.put(sid, DOUBLE, struct.pack(">d", 9.0), notify=False)
+        assert sum(one.command == wire.ERROR for one in bad.sync()) == 2000
+        assert 1 <= len(other.sync()) < 1000
+
+
+def test_a_pv_that_cannot_say_who_may_use_it_takes_no_other_away(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Guarded, "check_access", broken)
+    with Raw(serving.port) as raw:
+        sid = raw.channel("GUARDED")[0]
+        assert raw.read(sid, DOUBLE).one == wire.code(ca.CAStatus.ECA_NORDACCESS)
+        assert raw.channel("X")
+
+
+async def test_a_server_that_stops_serves_nobody_who_came_just_then() -> None:
+    port = free_port()
+    context = cas.Context({"X": cas.ChannelDouble(value=0.0)}, ["127.0.0.1"], bound=cas.bind(["127.0.0.1"], port))
+    await context.start()
+    late = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]
+    await asyncio.sleep(0)
+    await context.stop()
+    await eventually_async(lambda: not context.circuits)
+    for sock in late:
+        sock.close()
