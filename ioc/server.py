@@ -21,6 +21,7 @@ from guardian.core.interface import PV_TEMPLATE, pv_name
 from guardian.errors import ExpectedError, InternalError
 from guardian.host.face import Put, Update
 from ioc.cas import Context, bind
+from ioc.cas.line import STEPS
 from ioc.cas.sockets import NoPort
 from ioc.node import Names, RowChannel, channel
 
@@ -91,8 +92,9 @@ class Server:
     def post(self, node: str, updates: Sequence[Update], stamp: float) -> None:
         """Publish these values in this order, with this epoch stamp, before anything else is served."""
         channels = self._nodes[node]
-        for update in updates:
-            channels[update.row.name].post(update.value, update.severity, stamp)
+        with STEPS.one():
+            for update in updates:
+                channels[update.row.name].post(update.value, update.severity, stamp)
 
     def close(self, node: str) -> None:
         """The node is gone: its PVs disconnect. Others notice nothing."""

@@ -31,6 +31,7 @@ from caproto.server.common import SubscriptionSpec
 from ioc.cas import wire
 from ioc.cas.cheap import Announcing
 from ioc.cas.filters import NO_FILTER, dead_band_of, part_of
+from ioc.cas.line import STEPS
 from ioc.cas.pacing import PACE
 from ioc.cas.packing import SIZES, Packed, base_type, failed, pack
 
@@ -163,6 +164,7 @@ class Audience:
 
     def show(self, sub: Subscription) -> None:
         """Send the present value to one."""
+        STEPS.next()
         if not sub.channel.readable:
             sub.send(failed(sub.data_type, sub.count), _NORDACCESS)
             return
@@ -188,6 +190,7 @@ class Audience:
 
     def announce(self, flags: int) -> None:
         """Send the present value to all whose mask has one of these events. Raises nothing, whatever they asked for."""
+        STEPS.next()
         value = self.data._data["value"]
         for key, group in self._groups.items():
             if key[3].sync is not None:

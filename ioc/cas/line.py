@@ -8,15 +8,16 @@ Here an update is put into the lines of its subscribers in the call that posts i
 turn of the loop goes out at its end, in one piece. While the client's socket is full, the line *collects*:
 
 * Up to :data:`MANY` messages (or :data:`MUCH` bytes) it keeps them all: who is a little late misses nothing.
-* From then on it *merges*: each subscription has one place in the line, that of its first update, and its value is the
-  latest. So the line is never longer than the client has subscriptions.
+* From then on it *merges*: each subscription has one place in the line, and its value is the latest. So the line is
+  never much longer than the client has subscriptions.
 * When the socket has taken all, what was collected is frozen and goes out whole.
 
-**Why this keeps the order between PVs.** A batch starts empty and is sent whole, so at its end the client knows the
-present value of everything. Inside it, a subscription stands where its *first* update of the batch stands. If a step is
-posted in one call, STATUS before STATE, then in each batch that has STATE, STATUS stands before it, and has the latest
-value. So no client sees a new STATE with the STATUS of an old one. (A C IOC overwrites the *last* update in its
-ring buffer, which has no such rule.)
+**The order of a step is kept.** What is posted inside one :meth:`Steps.one` is a step; else each update is one. A new
+value takes the place that its subscription has, unless something of the *same* step stands behind that: then it gets
+the last place, and the old one is left empty. So what comes of one step comes in its order. And a place that need not
+move does not: if each step that posts STATE posts STATUS first, STATUS keeps its place before STATE. As a batch is sent
+whole, with the latest value of everything, no client sees a new STATE with the STATUS of an old one. (A C IOC
+overwrites the *last* update in its ring buffer, which has no such rule.)
 
 Answers are never merged nor dropped; a client that asks for more than it reads is not read from (:attr:`Line.crowded`).
 
@@ -31,7 +32,8 @@ Cost: an update is a header of 16 bytes and a reference to a payload that all su
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 MANY = 2000
@@ -40,6 +42,34 @@ CROWDED_BYTES = 2**18
 KERNEL_BYTES = 2**17
 FULL_S = 30.0
 ALIVE_BYTES = 4096
+
+
+class Steps:
+    """Numbers what is posted together."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._open = False
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """All that is posted inside is one step."""
+        self.number += 1
+        self._open = True
+        try:
+            yield
+        finally:
+            self._open = False
+
+    def next(self) -> None:
+        """Something is posted: a step of its own, unless one is open."""
+        if not self._open:
+            self.number += 1
+
+
+#: Of this process: there is one loop that posts.
+STEPS = Steps()
+_EMPTY: tuple[Any, bytes, bytes, int] = (None, b"", b"", 0)
 
 
 class Subscriber(Protocol):
@@ -62,8 +92,10 @@ class Line:
         self._transport = transport
         self._stuck = stuck
         self._loop = asyncio.get_running_loop()
-        # (subscriber, header, payload); answers have no subscriber
-        self._items: list[tuple[Subscriber | None, bytes, bytes]] = []
+        # (subscriber, header, payload, step); answers have no subscriber
+        self._items: list[tuple[Any, bytes, bytes, int]] = []
+        self._step = self._last = 0  # the step that was put in last, and the last place that it has
+        self._empty = 0  # places that were left
         self._bytes = 0
         self._merging = False
         self._paused = False
@@ -81,7 +113,7 @@ class Line:
     def answer(self, data: bytes) -> None:
         """Add a message that must arrive."""
         if not self._closed:
-            self._items.append((None, data, b""))
+            self._items.append((None, data, b"", 0))
             self._bytes += len(data)
             self._soon()
 
@@ -89,17 +121,14 @@ class Line:
         """Add an update, or replace the one that waits."""
         if self._closed:
             return
-        if self._merging and to.place is not None:
-            _, old_header, old_payload = self._items[to.place]
-            self._bytes += len(header) + len(payload) - len(old_header) - len(old_payload)
-            self._items[to.place] = (to, header, payload)
-            return
+        item = (to, header, payload, STEPS.number)
         if self._merging:
-            to.place = len(self._items)
-        self._items.append((to, header, payload))
-        self._bytes += len(header) + len(payload)
-        if not self._merging and (len(self._items) > MANY or self._bytes > MUCH):
-            self._merge()
+            self._put(item)
+        else:
+            self._items.append(item)
+            self._bytes += len(header) + len(payload)
+            if len(self._items) > MANY or self._bytes > MUCH:
+                self._merge()
         self._soon()
 
     def flush(self) -> None:
@@ -108,10 +137,12 @@ class Line:
             return
         if self._merging:
             self._merging = False
-            for to, _, _ in self._items:
+            for to, *_ in self._items:
                 if to is not None:
                     to.place = None
-        batch = b"".join([part for to, *parts in self._items if to is None or to.alive for part in parts])
+        batch = b"".join(
+            [part for to, header, payload, _ in self._items if to is None or to.alive for part in (header, payload)]
+        )
         self._items.clear()
         self._bytes = 0
         if batch:
@@ -151,20 +182,47 @@ class Line:
         self.flush()
 
     def _merge(self) -> None:
-        """Give every subscription one place, its first, with its last value."""
+        """From now on each subscription has one place; as if that had been so from the beginning."""
         self._merging = True
-        merged: list[tuple[Any, bytes, bytes]] = []
-        for item in self._items:
-            to = item[0]
-            if to is None:
-                merged.append(item)
-            elif to.alive and to.place is None:
-                to.place = len(merged)
-                merged.append(item)
-            elif to.alive:
-                merged[to.place] = item  # type: ignore[index]  # it is not None here
-        self._items = merged
-        self._bytes = sum(len(header) + len(payload) for _, header, payload in merged)
+        items, self._items = self._items, []
+        self._bytes = self._step = self._last = self._empty = 0
+        for item in items:
+            self._put(item)
+
+    def _put(self, item: tuple[Any, bytes, bytes, int]) -> None:
+        to, header, payload, step = item
+        if to is None:
+            self._items.append(item)
+            self._bytes += len(header)
+            return
+        if not to.alive:
+            return
+        if step != self._step:
+            self._step, self._last = step, -1
+            if self._empty > MANY + len(self._items) // 2:
+                self._close_ranks()
+        if to.place is not None:
+            _, old_header, old_payload, _ = self._items[to.place]
+            self._bytes -= len(old_header) + len(old_payload)
+            if to.place < self._last:
+                self._items[to.place] = _EMPTY
+                self._empty += 1
+                to.place = None
+        if to.place is None:
+            to.place = len(self._items)
+            self._items.append(item)
+        else:
+            self._items[to.place] = item
+        self._last = to.place
+        self._bytes += len(header) + len(payload)
+
+    def _close_ranks(self) -> None:
+        """Drop the places that were left."""
+        self._items = [item for item in self._items if item is not _EMPTY]
+        self._empty = 0
+        for place, (to, *_) in enumerate(self._items):
+            if to is not None:
+                to.place = place
 
     def _taken(self) -> int:
         return self._written - self._transport.get_write_buffer_size()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ioc.cas import line as module
-from ioc.cas.line import ALIVE_BYTES, CROWDED_BYTES, FULL_S, MANY, MUCH, Line
+from ioc.cas.line import ALIVE_BYTES, CROWDED_BYTES, FULL_S, MANY, MUCH, STEPS, Line
 
 
 class Loop:
@@ -104,6 +105,8 @@ class Client:
             self.line = self.transport.line = Line(self.transport, self.stuck.append)  # type: ignore[arg-type]
 
     def post(self, to: Sub, value: object) -> None:
+        """A step of its own, unless one is open."""
+        STEPS.next()
         self.line.update(to, f"{to.name}=".encode(), f"{value};".encode())
 
     def answer(self, value: object) -> None:
@@ -227,7 +230,7 @@ def test_a_merging_line_is_never_longer_than_subscriptions_and_answers(script: l
             else:
                 client.answer(f"answer {answers}")
                 answers += 1
-            assert client.line._bytes == sum(len(head) + len(rest) for _, head, rest in client.line._items)
+            assert client.line._bytes == sum(len(head) + len(rest) for _, head, rest, _ in client.line._items)
         client.transport.takes_all()
     said = [text for batch in client.got for text in batch if text.startswith("answer")]
     assert said == [f"answer {n}" for n in range(answers)], "an answer was lost, or overtaken by another"
@@ -380,7 +383,7 @@ def play(script: list[str], many: int, *, at_once: bool) -> Iterator[tuple[str, 
             client.transport.takes_all()
         elif word == "turn":
             client.loop.turn()
-        with mock.patch.object(module, "MANY", many):
+        with mock.patch.object(module, "MANY", many), STEPS.one() if at_once else nullcontext():
             for name, value in posts:
                 now[name] = value
                 client.post(subs[name], value)
@@ -412,3 +415,44 @@ def test_a_step_posted_at_once_is_shown_with_its_own_status(script: list[str], m
     """Each batch that has STATE has STATUS before it; where steps are posted in one turn, that is of this state."""
     for state, _, of in play(script, many, at_once=True):
         assert of == state
+
+
+TABLE = ("STATUS", "TARGET", "STATE", "REST", "SUMMARY")
+
+
+@BOUNDED
+@given(st.lists(st.sets(st.sampled_from(TABLE), min_size=1), min_size=1, max_size=60), st.integers(0, 6))
+def test_what_comes_of_one_step_comes_in_its_order(steps: list[set[str]], many: int) -> None:
+    """Any part of the table may be posted in a step; each PV is sent once, with its latest value."""
+    client, subs, latest = Client(), {name: Sub(name) for name in TABLE}, dict[str, int]()
+    client.fill()
+    with mock.patch.object(module, "MANY", many):
+        for number, step in enumerate(steps):
+            with STEPS.one():
+                for name in TABLE:
+                    if name in step:
+                        latest[name] = number
+                        client.post(subs[name], number)
+        if not client.line._merging:  # it was short enough to keep all
+            client.line._merge()
+        client.transport.takes_all()
+    (batch,) = client.got
+    came = [(text.partition("=")[0], int(text.partition("=")[2])) for text in batch]
+    assert dict(came) == latest and len(came) == len(latest)
+    for number in set(latest.values()):
+        of_it = [name for name, value in came if value == number]
+        assert of_it == [name for name in TABLE if name in of_it]
+
+
+def test_places_that_were_left_do_not_pile_up(client: Client) -> None:
+    early, late = Sub("early"), Sub("late")
+    client.fill()
+    for number in range(5 * MANY):
+        with STEPS.one():  # "late" stands behind "early", and is posted before it
+            client.post(late, number)
+            client.post(early, number)
+            client.post(late, number)
+    assert len(client.line._items) < 3 * MANY
+    client.transport.takes_all()
+    last = 5 * MANY - 1
+    assert client.got == [[f"early={last}", f"late={last}"]]
