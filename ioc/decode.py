@@ -16,7 +16,7 @@ from caproto._dbr import native_type
 
 from guardian.core.interface import STRING_BYTES, Kind, Row
 from guardian.errors import RefusedError
-from ioc.cas.puts import request_of
+from ioc.cas.puts import values_of
 from ioc.cas.wire import Message
 
 INT_RANGE = range(-(2**31), 2**31)
@@ -42,7 +42,7 @@ def decode(row: Row, message: Message) -> int | float | str:
         values = None
         if data_type not in _NO_VALUE:
             _check_count(row, native_type(data_type), message.elements)
-            values = request_of(message).data
+            values = values_of(message)
     except RefusedError:
         raise
     except Exception as error:  # numpy and ctypes have many for bytes that do not add up

@@ -168,7 +168,7 @@ class Audience:
         if not sub.channel.readable:
             sub.send(failed(sub.data_type, sub.count), _NORDACCESS)
             return
-        packed, status = self._packed(self._key(sub), sub)
+        packed, status = self._packed(sub)
         if sub.band is not None:
             sub.band.passes(self.data._data["value"])
         if sub.channel.filter.sync is not None:
@@ -205,7 +205,7 @@ class Audience:
                 if sub.band is not None and not sub.band.passes(value):
                     continue
                 if packed is None:
-                    packed = self._packed(key, sub)
+                    packed = self._packed(sub)
                 sub.send(*packed)
 
     def again(self, channel: Channel) -> None:
@@ -238,7 +238,7 @@ class Audience:
             if key[3].sync != sync or snapshot is None:
                 continue
             for sub in group:
-                packed, status = self._packed(key, sub, snapshot)
+                packed, status = self._packed(sub, snapshot)
                 if sub.last_sync != packed.payload:
                     sub.last_sync = packed.payload
                     sub.send(packed, status)
@@ -257,17 +257,9 @@ class Audience:
             properties,
         )
 
-    def _packed(self, key: _Key, sub: Subscription, data: ca.ChannelData | None = None) -> tuple[Packed, int]:
-        data_type, count, long_string, wanted = key
-        stamp = ca.TimeStamp.now() if wanted.ts else None
-        try:
-            packed = pack(
-                data or self.data, data_type, count, long_string=long_string, part=part_of(wanted), stamp=stamp
-            )
-        except Exception as error:
-            log.debug("%s cannot be sent to %s as type %d: %r", sub.channel.name, sub.circuit.who, data_type, error)
-            return failed(data_type, count), _GETFAIL
-        return packed, _NORMAL
+    def _packed(self, sub: Subscription, data: ca.ChannelData | None = None) -> tuple[Packed, int]:
+        packed = packed_for(sub.channel, sub.data_type, sub.count, data)
+        return (failed(sub.data_type, sub.count), _GETFAIL) if packed is None else (packed, _NORMAL)
 
     def _listen(self, channel_filter: Any) -> None:
         sync = channel_filter.sync
@@ -295,6 +287,27 @@ class Audience:
         else:
             queues.pop(self._bell, None)
         self.data._queues = queues
+
+
+def packed_for(channel: Channel, data_type: int, count: int, data: ca.ChannelData | None = None) -> Packed | None:
+    """The value of a channel in the form in which the client asked for it; None if it cannot be had so.
+
+    Parameters
+    ----------
+    data : where the value is of another moment, what the PV was then.
+    """
+    try:
+        return pack(
+            data or channel.data,
+            data_type,
+            count,
+            long_string=channel.long_string,
+            part=part_of(channel.filter),
+            stamp=ca.TimeStamp.now() if channel.filter.ts else None,
+        )
+    except Exception as error:  # of as many kinds as there are values that do not fit a type
+        log.debug("%s: %s cannot be had as type %d: %r", channel.circuit.who, channel.name, data_type, error)
+        return None
 
 
 def _same(one: Any, other: Any) -> bool:

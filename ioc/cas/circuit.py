@@ -17,17 +17,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import caproto as ca
 
 from ioc.cas import wire
-from ioc.cas.audience import Subscription
+from ioc.cas.audience import Subscription, packed_for
 from ioc.cas.channel import Channel
 from ioc.cas.connection import SLICE, Connection
-from ioc.cas.filters import is_sound, part_of
-from ioc.cas.packing import Packed, failed, known_type, pack
+from ioc.cas.filters import is_sound
+from ioc.cas.packing import Packed, failed, known_type
 from ioc.cas.puts import PATIENCE_S, Puts, ends_at_once
 from ioc.cas.search import MAX_NAME, find, found, not_found
 
@@ -106,19 +106,18 @@ class Circuit(Connection):
 
     def _judge_all(self) -> None:
         if self.channels:
-            self.in_slices(self.channels.values(), lambda channel: self.judge([channel]), self.hold())
+            self.in_slices(self.channels.values(), self.judge, self.hold())
 
-    def judge(self, channels: Iterable[Channel]) -> None:
-        """Ask the PVs again what this client may do with its channels, and tell it what has changed."""
-        for channel in channels:
-            rights = channel.judged()
-            if rights == channel.rights or channel.sid not in self.channels:
-                continue
-            could_read, channel.rights = channel.readable, rights
-            self.line.answer(wire.message(wire.ACCESS_RIGHTS, 0, 0, channel.cid, rights))
-            if channel.readable != could_read:  # the value, or that it may not be had
-                for sub in channel.subscriptions:
-                    channel.audience.show(sub)
+    def judge(self, channel: Channel) -> None:
+        """Ask the PV again what this client may do with it, and tell it what has changed."""
+        rights = channel.judged()
+        if rights == channel.rights or channel.sid not in self.channels:
+            return
+        could_read, channel.rights = channel.readable, rights
+        self.line.answer(wire.message(wire.ACCESS_RIGHTS, 0, 0, channel.cid, rights))
+        if channel.readable != could_read:  # the value, or that it may not be had
+            for sub in channel.subscriptions:
+                channel.audience.show(sub)
 
     def _on_echo(self, message: wire.Message) -> None:
         self.line.answer(wire.message(wire.ECHO, message.data_type, message.elements, message.one, message.two))
@@ -267,18 +266,8 @@ class Circuit(Connection):
             self._read(message, channel)
 
     def _read(self, message: wire.Message, channel: Channel) -> None:
-        count = self._count(message, channel)
-        try:
-            packed = pack(
-                channel.data,
-                message.data_type,
-                count,
-                long_string=channel.long_string,
-                part=part_of(channel.filter),
-                stamp=ca.TimeStamp.now() if channel.filter.ts else None,
-            )
-        except Exception as error:
-            log.debug("%s: %s cannot be had as type %d: %r", self.who, channel.name, message.data_type, error)
+        packed = packed_for(channel, message.data_type, self._count(message, channel))
+        if packed is None:
             self._send_read(message, channel, failed(message.data_type, message.elements), _STATUS.ECA_GETFAIL)
         else:
             self._send_read(message, channel, packed, _STATUS.ECA_NORMAL)

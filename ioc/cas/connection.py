@@ -183,7 +183,7 @@ class Connection(asyncio.Protocol):
                     self.handle(message)
             except wire.ProtocolError as error:
                 self._bad(error)
-            except Exception:
+            except Exception:  # a fault of ours, or of a PV's own code: one client pays for it, and the log says so
                 log.exception("%s: %s could not be worked off; disconnected. Please report this", self.who, message)
                 self.abort()
         self._working = self.line.corked = False

@@ -134,7 +134,7 @@ class Context(CaprotoContext):
     def rights_changed(self, data: Iterable[ca.ChannelData]) -> None:
         """What clients may do with these channels is no longer what it was: they are told, where it differs."""
         for channel in self._connected(data):
-            channel.circuit.judge([channel])
+            channel.circuit.judge(channel)
 
     def audience(self, data: ca.ChannelData) -> Audience:
         """Who listens to a channel; made when it is first needed."""

@@ -3,8 +3,8 @@
 In caproto ``await channel.write()`` never gives way, so a coroutine that writes in a loop keeps the server from sending
 what it wrote: 93 updates a second arrive at 98 % CPU. A C IOC has threads for that.
 
-Here every :data:`UPDATES`-th write gives the loop a turn. In that turn the lines are flushed
-and clients are heard, so a producer writes just as fast as the server can deliver, and no faster.
+Here every :data:`UPDATES`-th write gives the loop a turn. In that turn the lines are flushed and clients are heard, so
+a producer writes just as fast as the server can deliver, and no faster.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 caproto converts each value to a ctypes structure and an array (17 us), makes a message of them for each subscriber
 (another 23 us) and joins its parts. What is asked for again and again is a scalar with its alarm and its time, and that
-is one call of :mod:`struct`. The rest (limits, labels, arrays of other types) is read as caproto reads it, once for
-each type.
+is one call of :mod:`struct`. Units, limits and labels are filled in by caproto.
 
 Conversions are those of a C IOC (``dbFastLinkConv.c``, ``dbConvert.c`` of EPICS base), which differ from caproto's:
 
@@ -40,12 +39,11 @@ _STS_PADDING = ("", "", "", "", "x", "", "4x")
 _TIME_PADDING = ("", "2x", "", "2x", "3x", "", "4x")
 _STRING, _INT, _FLOAT, _ENUM, _CHAR, _LONG, _DOUBLE = range(7)
 #: From here on: with status; with time; with units and limits; with control limits.
-_STS, _TIME, _GR, _CTRL = 7, 14, 21, 28
-_GR_STRING, _CTRL_STRING = 21, 28
-_PUT_ACKT, _STSACK_STRING, _CLASS_NAME = 35, 37, 38
+STS, _TIME, _GR, _CTRL = 7, 14, 21, 28
+PUT_ACKT, STSACK_STRING, _CLASS_NAME = 35, 37, 38
 LAST_TYPE = _CLASS_NAME
 
-_heads = {_STS + n: struct.Struct(f">hh{pad}") for n, pad in enumerate(_STS_PADDING)} | {
+_heads = {STS + n: struct.Struct(f">hh{pad}") for n, pad in enumerate(_STS_PADDING)} | {
     _TIME + n: struct.Struct(f">hhII{pad}") for n, pad in enumerate(_TIME_PADDING)
 }
 _stsack = struct.Struct(">hhHH")
@@ -77,12 +75,12 @@ def run_now(coroutine: Coroutine[Any, Any, T]) -> T:
 
 def known_type(data_type: int) -> bool:
     """Whether values can be asked for as this type."""
-    return 0 <= data_type < _PUT_ACKT or data_type in (_STSACK_STRING, _CLASS_NAME)
+    return 0 <= data_type < PUT_ACKT or data_type in (STSACK_STRING, _CLASS_NAME)
 
 
 def base_type(data_type: int) -> int:
     """DBR_STRING .. DBR_DOUBLE: what the elements of this type are."""
-    return data_type % 7 if data_type < _PUT_ACKT else _STRING
+    return data_type % 7 if data_type < PUT_ACKT else _STRING
 
 
 def pack(
@@ -109,7 +107,7 @@ def pack(
     if data_type == _CLASS_NAME:
         kind = data.reported_record_type  # a name; where a PV has the fields of a record, their class
         return Packed(_cut(_encoded(kind if isinstance(kind, str) else kind._record_type, data)), 1)
-    base = 0 if data_type == _STSACK_STRING else data_type % 7
+    base = base_type(data_type)
     elements, here = _elements_of(data, base, long_string)
     size = SIZES[base]
     if part is not None:
@@ -125,9 +123,9 @@ def pack(
 
 def failed(data_type: int, count: int) -> Packed:
     """What is sent with the error where the value cannot be had: so many zeros, as a C IOC does."""
-    size = ctypes.sizeof(ca.DBR_TYPES[TYPES(data_type)]) if data_type >= _STS else 0
-    if data_type < _PUT_ACKT:
-        size += count * SIZES[data_type % 7]
+    size = ctypes.sizeof(ca.DBR_TYPES[TYPES(data_type)]) if data_type >= STS else 0
+    if data_type < PUT_ACKT:
+        size += count * SIZES[base_type(data_type)]
     return Packed(padded(bytes(size)), count)
 
 
@@ -135,14 +133,14 @@ def failed(data_type: int, count: int) -> Packed:
 
 
 def _head(data: Any, data_type: int, stamp: Any) -> bytes:
-    if data_type < _STS:
+    if data_type < STS:
         return b""
     alarm = data.alarm._data
-    if data_type < _TIME or data_type in (_GR_STRING, _CTRL_STRING):
-        return _heads[_STS + data_type % 7].pack(alarm["status"], alarm["severity"])
+    if data_type < _TIME or data_type in (_GR + _STRING, _CTRL + _STRING):
+        return _heads[STS + base_type(data_type)].pack(alarm["status"], alarm["severity"])
     if data_type < _GR:
         return _heads[data_type].pack(alarm["status"], alarm["severity"], stamp.secondsSinceEpoch, stamp.nanoSeconds)
-    if data_type == _STSACK_STRING:
+    if data_type == STSACK_STRING:
         transient, acknowledge = alarm["must_acknowledge_transient"], alarm["severity_to_acknowledge"]
         return _stsack.pack(alarm["status"], alarm["severity"], transient, acknowledge)
     metadata = ca.DBR_TYPES[TYPES(data_type)]()

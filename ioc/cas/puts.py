@@ -24,7 +24,7 @@ from caproto._dbr import DbrStringArray
 from caproto._headers import ExtendedMessageHeader, MessageHeader
 
 from ioc.cas import wire
-from ioc.cas.packing import LAST_TYPE, SIZES, STRING_BYTES, base_type, run_now
+from ioc.cas.packing import LAST_TYPE, PUT_ACKT, SIZES, STRING_BYTES, STS, STSACK_STRING, base_type, run_now
 
 if TYPE_CHECKING:
     from ioc.cas.channel import Channel
@@ -44,7 +44,6 @@ _STATUS = ca.CAStatus
 _WRITES = ("auth_write", "write_from_dbr", "write", "verify_value", "update_fields", "write_metadata", "publish")
 _READS = ("auth_read", "read")
 _AT_ONCE = ("caproto._data", "ioc.cas.cheap")
-_FIRST_WITH_HEAD, _PUT_ACKT, _STSACK_STRING = 7, 35, 37
 
 
 class Refused(Exception):
@@ -55,7 +54,7 @@ class Taking(Protocol):
     """A channel that takes writes in a plain call; it is one if it has this method."""
 
     def take(self, message: wire.Message, by: str) -> asyncio.Future[None] | None:
-        """Take the write of `by` ("user@host (address)"); :func:`request_of` reads it.
+        """Take the write of `by` ("user@host (address)"); :func:`values_of` reads it.
 
         Returns
         -------
@@ -178,41 +177,38 @@ class Puts:
             self._circuit.object_to(message, channel, _STATUS.ECA_PUTFAIL, sentence)
 
 
-def request_of(message: wire.Message) -> Any:
-    """What caproto makes of the message: it reads the values.
+def values_of(message: wire.Message) -> Any:
+    """The values of a write, as caproto has them; strings are taken apart here.
+
+    caproto's own way with strings is quadratic: 6 s for 100,000 of them.
 
     Raises
     ------
-    Refused : the message has less than it says.
+    Refused : the message has less than it says, or is of a type that carries no values. Exception : of many kinds.
     """
-    if message.data_type < _PUT_ACKT:
-        size = message.elements * SIZES[base_type(message.data_type)]
-        # A single string may be sent up to its NUL only.
-        if size > len(message.payload) and not (message.elements == 1 and base_type(message.data_type) == 0):
-            raise Refused(f"{message.elements} values were announced, {len(message.payload)} bytes came")
-    elif message.data_type >= _STSACK_STRING:
+    base = base_type(message.data_type)
+    # A single string may be sent up to its NUL only.
+    short = base == 0 and message.elements == 1
+    if message.data_type < PUT_ACKT and message.elements * SIZES[base] > len(message.payload) and not short:
+        raise Refused(f"{message.elements} values were announced, {len(message.payload)} bytes came")
+    if base != 0 or message.data_type >= PUT_ACKT:
+        return _request_of(message).data
+    head = ctypes.sizeof(ca.DBR_TYPES[ca.ChannelType(message.data_type)]) if message.data_type >= STS else 0
+    if head > len(message.payload):
+        raise Refused(f"{head} bytes of alarm and time were announced, {len(message.payload)} bytes came")
+    data = message.payload[head:]
+    starts = range(0, message.elements * STRING_BYTES, STRING_BYTES)
+    return DbrStringArray(data[at : at + STRING_BYTES].split(b"\0", 1)[0] for at in starts)
+
+
+def _request_of(message: wire.Message) -> Any:
+    """What caproto makes of the message: it reads numbers, and what acknowledges alarms."""
+    if message.data_type >= STSACK_STRING:
         raise Refused(f"type {message.data_type} cannot be written; write a value")
     made = ca.WriteNotifyRequest if message.command == wire.WRITE_NOTIFY else ca.WriteRequest
     kind = MessageHeader if max(message.elements, len(message.payload)) < 2**16 else ExtendedMessageHeader
     header = kind(message.command, len(message.payload), message.data_type, message.elements, message.one, message.two)
     return made.from_wire(header, memoryview(bytearray(message.payload)))
-
-
-def strings_in(message: wire.Message) -> Any:
-    """The strings of a write, each up to its NUL.
-
-    Raises
-    ------
-    Refused : the message has less than it says.
-    """
-    head = (
-        ctypes.sizeof(ca.DBR_TYPES[ca.ChannelType(message.data_type)]) if message.data_type >= _FIRST_WITH_HEAD else 0
-    )
-    data = message.payload[head:]
-    if message.elements > 1 and message.elements * STRING_BYTES > len(data):
-        raise Refused(f"{message.elements} values were announced, {len(data)} bytes came")
-    starts = range(0, message.elements * STRING_BYTES, STRING_BYTES)
-    return DbrStringArray(data[at : at + STRING_BYTES].split(b"\0", 1)[0] for at in starts)
 
 
 def written_by(message: wire.Message, data: Any) -> tuple[Any, Any, Any]:
@@ -221,16 +217,13 @@ def written_by(message: wire.Message, data: Any) -> tuple[Any, Any, Any]:
     A status, a time or limits that came with the values are left out, as in a C IOC: they are the server's to tell.
     And caproto takes the number of an enum for no other kind of channel, so it is a number like others there.
     """
-    if base_type(message.data_type) == 0 and message.data_type < _PUT_ACKT:
-        # caproto's own way of taking strings apart is quadratic: 6 s for 100,000 of them.
-        return strings_in(message), ca.ChannelType.STRING, None
-    request = request_of(message)
-    if request.data_type >= _PUT_ACKT:
+    if message.data_type >= PUT_ACKT:
+        request = _request_of(message)
         return request.data, request.data_type, request.metadata
-    base = ca.ChannelType(base_type(request.data_type))
+    base = ca.ChannelType(base_type(message.data_type))
     if base == ca.ChannelType.ENUM and data.data_type != ca.ChannelType.ENUM:
         base = ca.ChannelType.LONG
-    return request.data, base, None
+    return values_of(message), base, None
 
 
 def ends_at_once(data: Any, *, writing: bool) -> bool:
