@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import socket
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, TypeVar
@@ -24,6 +22,7 @@ from guardian.enums import LoadStatus, Severity, Status, Worker
 from guardian.errors import RefusedError
 from guardian.host.face import Unreadable, Update
 from ioc.server import Server
+from tests.ioc.loopthread import LoopThread, is_closed
 
 T = TypeVar("T")
 IFO = "T1"
@@ -106,38 +105,22 @@ class FakeNode:
         self.server.post(self.name, [one for one in updates(self.view) if one != before[one.row.name]], stamp)
 
 
-class Served:
-    """Context manager round a server on a free port of loopback. All of it is touched only by :meth:`do`."""
+class Served(LoopThread):
+    """The server of a host."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.server = Server(ifo=IFO, interfaces=["127.0.0.1"])
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="the server's loop")
         self._numbers = itertools.count(1)
 
-    def __enter__(self) -> Served:
-        self._thread.start()
+    async def begin(self) -> None:
         # Not the usual port: several test runs would ask each other's clients.
         from tests.support import free_port
 
-        self.port = asyncio.run_coroutine_threadsafe(self.server.start(free_port()), self._loop).result(30)
-        return self
+        self.port = await self.server.start(free_port())
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        asyncio.run_coroutine_threadsafe(self.server.stop(), self._loop).result(30)
-        left = self.do(lambda: [task for task in asyncio.all_tasks(self._loop) if task is not asyncio.current_task()])
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(30)
-        self._loop.close()
-        assert not left, left
-
-    def do(self, what: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Call it in the loop, with nothing in between."""
-
-        async def call() -> T:
-            return what(*args, **kwargs)
-
-        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(30)
+    async def end(self) -> None:
+        await self.server.stop()
 
     def node(self, view: View | None = None) -> FakeNode:
         """A new node of a name of its own."""
@@ -189,12 +172,7 @@ class RawClient:
 
     def closed(self) -> bool:
         """Whether the server has closed; waits for it."""
-        try:
-            while self.socket.recv(65536):
-                pass
-        except ConnectionError:
-            pass
-        return True
+        return is_closed(self.socket)
 
     def _some(self) -> Sequence[Any]:
         data = self.socket.recv(65536)

@@ -103,6 +103,19 @@ class Witness:
 
 
 @contextlib.contextmanager
+def meanwhile(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Have a thread work until the end, which it is told by the event."""
+    end = threading.Event()
+    thread = threading.Thread(target=work, args=(end,))
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
+@contextlib.contextmanager
 def frozen(server: LoadServer) -> Iterator[None]:
     """A client that monitors everything is stopped (SIGSTOP)."""
     child = server.client("watch", FANS)
@@ -120,20 +133,14 @@ def slow_reader(server: LoadServer) -> Iterator[None]:
     with Raw(server.port, user="slow", receive_bytes=2048) as raw:
         sids = [raw.channel(f"{PREFIX}FAN{n}")[0] for n in range(FANS)]
         raw.send(*(subscription(sid, 1, _TIME_DOUBLE) for sid in sids))
-        end = threading.Event()
 
-        def read() -> None:
+        def read(end: threading.Event) -> None:
             with contextlib.suppress(OSError):
                 while not end.wait(1):
                     raw.socket.recv(1)
 
-        thread = threading.Thread(target=read)
-        thread.start()
-        try:
+        with meanwhile(read):
             yield
-        finally:
-            end.set()
-            thread.join()
 
 
 @contextlib.contextmanager
@@ -148,9 +155,8 @@ def idle_clients(server: LoadServer, count: int = 1000) -> Iterator[None]:
 @contextlib.contextmanager
 def port_scan(server: LoadServer) -> Iterator[None]:
     """Connections that are opened, told nonsense or nothing, and dropped; as fast as one thread can."""
-    end = threading.Event()
 
-    def scan() -> None:
+    def scan(end: threading.Event) -> None:
         number = 0
         while not end.is_set():
             with contextlib.suppress(OSError):
@@ -163,13 +169,8 @@ def port_scan(server: LoadServer) -> Iterator[None]:
                 sock.close()
             time.sleep(0.001)
 
-    thread = threading.Thread(target=scan)
-    thread.start()
-    try:
+    with meanwhile(scan):
         yield
-    finally:
-        end.set()
-        thread.join()
 
 
 @contextlib.contextmanager
@@ -191,21 +192,15 @@ def greedy_reader(server: LoadServer) -> Iterator[None]:
         sid = raw.channel(f"{PREFIX}FAN0")[0]
         block = b"".join(wire.message(wire.READ_NOTIFY, _TIME_DOUBLE, 0, sid, n) for n in range(1000))
         raw.socket.setblocking(False)
-        end = threading.Event()
 
-        def ask() -> None:
+        def ask(end: threading.Event) -> None:
             while not end.is_set():
                 with contextlib.suppress(OSError):
                     raw.socket.send(block)
                 time.sleep(0.001)
 
-        thread = threading.Thread(target=ask)
-        thread.start()
-        try:
+        with meanwhile(ask):
             yield
-        finally:
-            end.set()
-            thread.join()
 
 
 Attack = Callable[[LoadServer], AbstractContextManager[None]]

@@ -15,28 +15,15 @@ It ends with its standard input.
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 import threading
 import time
+from typing import Any
 
-ECA_NORMAL = 1
+from guardian.access.libca import NORMAL, EventCallback
+
 TIME_DOUBLE, DBE_VALUE = 20, 1
-
-
-class EventArgs(ctypes.Structure):
-    """``struct event_handler_args``."""
-
-    _fields_ = [
-        ("usr", ctypes.c_void_p),
-        ("chid", ctypes.c_void_p),
-        ("type", ctypes.c_long),
-        ("count", ctypes.c_long),
-        ("dbr", ctypes.c_void_p),
-        ("status", ctypes.c_int),
-    ]
-
-
-Callback = ctypes.CFUNCTYPE(None, EventArgs)
 
 
 class Client:
@@ -65,7 +52,7 @@ class Client:
         return channels
 
     def monitor(self, channels: list[ctypes.c_void_p], called: object) -> None:
-        """Monitor all, with a :data:`Callback`."""
+        """Monitor all, with an :data:`EventCallback`."""
         for channel in channels:
             self._check(
                 self.lib.ca_create_subscription(
@@ -80,13 +67,13 @@ class Client:
         self.lib.ca_flush_io()
 
     def _check(self, status: int) -> None:
-        if status != ECA_NORMAL:
+        if status != NORMAL:
             raise SystemExit(f"libca said {status}")
 
 
-def value_of(args: EventArgs) -> float:
+def value_of(args: Any) -> float:
     """Of a TIME_DOUBLE: behind status, severity, stamp and padding."""
-    return ctypes.c_double.from_address(args.dbr + 16).value
+    return ctypes.c_double.from_address(args.data + 16).value
 
 
 def connect(names: list[str]) -> None:
@@ -104,8 +91,8 @@ def watch(names: list[str]) -> None:
     last = time.monotonic()
     longest = 0.0
 
-    @Callback
-    def called(_: EventArgs) -> None:
+    @EventCallback
+    def called(_: Any) -> None:
         nonlocal counted, last, longest
         now = time.monotonic()
         longest = max(longest, now - last)
@@ -128,8 +115,8 @@ def trip(names: list[str], count: int) -> None:
     arrived = threading.Event()
     wanted = 0.0
 
-    @Callback
-    def called(args: EventArgs) -> None:
+    @EventCallback
+    def called(args: Any) -> None:
         if value_of(args) == wanted:
             arrived.set()
 
@@ -155,7 +142,7 @@ def trip(names: list[str], count: int) -> None:
 def clear(names: list[str]) -> None:
     client = Client()
     channels = client.connect(names)
-    called = Callback(lambda _: None)  # lives as long as libca may call it
+    called = EventCallback(lambda _: None)  # lives as long as libca may call it
     client.monitor(channels, called)
     print("READY", flush=True)
     sys.stdin.readline()
@@ -167,8 +154,6 @@ def clear(names: list[str]) -> None:
 
 
 def _end() -> None:
-    import os
-
     os._exit(0)
 
 

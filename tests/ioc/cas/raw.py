@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import caproto as ca
 
 from ioc.cas import Context, bind, wire
+from tests.ioc.loopthread import LoopThread, is_closed
 from tests.support import free_port
 
-T = TypeVar("T")
 VALUE, LOG, ALARM, PROPERTY = 1, 2, 4, 8
 
 
@@ -96,12 +94,7 @@ class Raw:
     def closed(self, timeout_s: float = 30) -> bool:
         """Whether the server has closed; waits for it."""
         self.socket.settimeout(timeout_s)
-        try:
-            while self.socket.recv(65536):
-                pass
-        except ConnectionError:
-            pass
-        return True
+        return is_closed(self.socket)
 
     def __enter__(self) -> Raw:
         return self
@@ -115,46 +108,20 @@ def subscription(sid: int, number: int, data_type: int, count: int = 0, mask: in
     return wire.message(wire.EVENT_ADD, data_type, count, sid, number, bytes(12) + mask.to_bytes(2, "big") + bytes(2))
 
 
-class Serving:
-    """Context manager round our Context. All of it is touched only by :meth:`do` and :meth:`run`."""
+class Serving(LoopThread):
+    """Our Context, with any channels."""
 
     def __init__(self, pvdb: Mapping[str, ca.ChannelData]) -> None:
+        super().__init__()
         self.pvdb = dict(pvdb)
         self.port = free_port()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="the server's loop")
 
-    def __enter__(self) -> Serving:
-        self._thread.start()
+    async def begin(self) -> None:
+        self.context = Context(self.pvdb, ["127.0.0.1"], bound=bind(["127.0.0.1"], self.port))
+        await self.context.start()
 
-        async def start() -> Context:
-            context = Context(self.pvdb, ["127.0.0.1"], bound=bind(["127.0.0.1"], self.port))
-            await context.start()
-            return context
-
-        self.context = self.run(start())
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.run(self.context.stop())
-        left = self.do(lambda: [task for task in asyncio.all_tasks(self._loop) if task is not asyncio.current_task()])
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(30)
-        self._loop.close()
-        assert not left, left
-
-    def run(self, coroutine: Any) -> Any:
-        """In the loop; its result."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
-
-    def do(self, what: Callable[..., T], *args: Any) -> T:
-        """Call it in the loop, with nothing in between."""
-
-        async def call() -> T:
-            return what(*args)
-
-        result: T = self.run(call())
-        return result
+    async def end(self) -> None:
+        await self.context.stop()
 
     def write(self, name: str, value: Any, **how: Any) -> None:
         """Write a channel as its owner does."""

@@ -663,3 +663,13 @@ async def test_a_server_that_stops_serves_nobody_who_came_just_then() -> None:
     await eventually_async(lambda: not context.circuits)
     for sock in late:
         sock.close()
+
+
+def test_a_write_that_has_less_than_it_says_is_refused(serving: Serving) -> None:
+    with Raw(serving.port) as raw:
+        text, x = raw.channel("TEXT")[0], raw.channel("X")[0]
+        for sid, data_type, payload in ((text, 7, b""), (x, DOUBLE, b""), (x, 14 + DOUBLE, b"\0" * 8)):
+            raw.put(sid, data_type, payload)
+            assert raw.next(wire.WRITE_NOTIFY, wire.ERROR).command == wire.ERROR, (data_type, payload)
+        raw.put(text, STRING, b"ab")  # a single string may be sent up to its NUL only
+        assert raw.next(wire.WRITE_NOTIFY, wire.ERROR).command == wire.WRITE_NOTIFY
