@@ -44,9 +44,9 @@ from guardian.core.events import (
 from guardian.enums import Call, ErrorKind, OnComplete
 from guardian.errors import EzcaConnectError, Interrupted
 from guardian.state import GuardState
+from guardian.worker.faults import describe, is_ours, one_line, plain_str, user_traceback
 from guardian.worker.interrupt import Interrupter
 from guardian.worker.notices import Notices
-from guardian.worker.system import describe, is_ours, one_line, plain_str, user_traceback
 
 CYCLE_S = 1 / 16
 EXTRA_CALL_S = 0.01

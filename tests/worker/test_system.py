@@ -14,7 +14,8 @@ import pytest
 
 from guardian.core.graph import Edge
 from guardian.errors import EzcaConnectError, SystemLoadError
-from guardian.worker.system import System, check_name, describe, find, load, one_line, search_paths, user_traceback
+from guardian.worker.faults import describe, one_line, user_traceback
+from guardian.worker.system import System, check_name, find, load, search_paths
 
 Load = Callable[..., System]
 

@@ -1,0 +1,106 @@
+"""What user code did, told in one line or with its own traceback, whatever it did.
+
+Nothing here raises: an error that could not be told would be a node that stands still and says nothing. Frames of this
+package and of the import system are left out; nobody but its author is helped by them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sysconfig
+import traceback
+from pathlib import Path
+
+#: What is shown of a text of user code in one line.
+LINE_LENGTH = 400
+_OURS = str(Path(__file__).resolve().parent.parent)
+_IMPORTLIB = str(Path(importlib.__file__).parent)
+#: Folders of Python itself and of what is installed.
+PYTHONS = tuple({p + os.sep for k in ("stdlib", "platstdlib", "purelib", "platlib") if (p := sysconfig.get_path(k))})
+
+
+def describe(error: BaseException) -> str:
+    """One line that says what user code did and where: "ZeroDivisionError: division by zero (SUS.py:31)"."""
+    try:
+        return _describe(error)
+    except BaseException as fault:
+        return f"{_kind(error)} that cannot be described: {_kind(fault)}"
+
+
+def _kind(value: object) -> str:
+    """The name of its class, whatever the class of that class says."""
+    return str(type.__dict__["__name__"].__get__(type(value)))
+
+
+def _describe(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        where = f"{Path(error.filename or '?').name}:{error.lineno}"
+        return f"{_kind(error)}: {_cut(error.msg or '')} ({where})"
+    text, where = one_line(error), _where(error)
+    return f"{_kind(error)}{f': {text}' if text else ''}{f' ({where})' if where else ''}"
+
+
+def one_line(value: object) -> str:
+    """What a value of user code says of itself, first line, cut; its ``__str__`` may do what it likes."""
+    try:
+        text = plain_str(str(value))
+    except BaseException as error:
+        return f"<{_kind(value)} that cannot be shown: {_kind(error)}>"
+    return _cut(text.split("\n", 1)[0])
+
+
+def plain_str(text: str) -> str:
+    """The characters of a str, whatever its class says: "ALIGNED", not "States.ALIGNED"."""
+    return str.__str__(text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LINE_LENGTH else text[: LINE_LENGTH - 3] + "..."
+
+
+def shown(value: object) -> str:
+    try:
+        return _cut(repr(value))
+    except BaseException as error:
+        return f"<{_kind(value)} that cannot be shown: {_kind(error)}>"
+
+
+def _where(error: BaseException) -> str:
+    """The innermost line of user code in a traceback."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not is_ours(f.filename)]
+    user = [f for f in frames if not f.filename.startswith(PYTHONS)] or frames
+    return f"{Path(user[-1].filename).name}:{user[-1].lineno}" if user else ""
+
+
+def is_ours(filename: str) -> bool:
+    """Whether a frame of that file belongs to this package or to the import system."""
+    return filename.startswith((_OURS + os.sep, _IMPORTLIB + os.sep, "<frozen"))
+
+
+def user_traceback(error: BaseException) -> str:
+    """The traceback of user code, without the frames that are ours."""
+    try:
+        return _user_traceback(error)
+    except BaseException as fault:
+        return f"{describe(error)}; its traceback cannot be shown: {_kind(fault)}"
+
+
+def _user_traceback(error: BaseException) -> str:
+    shown = traceback.TracebackException.from_exception(error)
+    for part in _chain(shown):
+        kept = [f for f in part.stack if not is_ours(f.filename)]
+        part.stack = traceback.StackSummary.from_list(kept)
+    return "".join(shown.format()).rstrip()
+
+
+def _chain(shown: traceback.TracebackException) -> list[traceback.TracebackException]:
+    """It and all that it came from. Told apart by identity: comparing two chains takes a recursion as deep as they."""
+    found: dict[int, traceback.TracebackException] = {}
+    todo: list[traceback.TracebackException | None] = [shown]
+    while todo:
+        part = todo.pop()
+        if part is not None and id(part) not in found:
+            found[id(part)] = part
+            todo += [part.__cause__, part.__context__]
+    return list(found.values())

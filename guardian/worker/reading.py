@@ -1,0 +1,178 @@
+"""Reads a system module that has been imported: its states, its edges and its variables, and what is wrong with them.
+
+States are public upper-case names bound to subclasses of GuardState; the name bound in the module is the state's name,
+star imports, factories and attributes set afterwards included. Odd attributes are ignored.
+
+Nothing that a module contains gets further than this file as it is: strings become plain strings and numbers plain
+numbers, since field code takes both from enums and from numpy.
+"""
+
+from __future__ import annotations
+
+import numbers
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+from guardian.core.graph import Edge, Graph, StateInfo, SystemFacts, assign_indices
+from guardian.enums import INIT_STATE, NONE_STATE
+from guardian.errors import GraphError, SystemLoadError
+from guardian.state import GuardState, GuardStateDecorator
+from guardian.worker.faults import plain_str, shown
+
+
+class _BuiltInInit(GuardState):
+    """The INIT of a system that has none: completes at once."""
+
+    request = False
+
+
+def read(
+    module: ModuleType, node: str, file: Path, usercode: tuple[str, ...], indices: Mapping[str, int]
+) -> tuple[dict[str, type[GuardState]], SystemFacts]:
+    """The states of a module, by name, and the facts the host needs.
+
+    Parameters
+    ----------
+    usercode : the user files that it pulled in. indices : automatic state numbers given before (R20).
+
+    Raises
+    ------
+    SystemLoadError
+        With every fault that was found.
+    """
+    states, infos, faults = _read_states(module)
+    edges = _read_edges(module, faults)
+    numbered: tuple[StateInfo, ...] = ()
+    try:
+        numbered = assign_indices(infos, indices)
+        Graph.build(numbered, edges)
+    except GraphError as error:
+        faults += error.faults
+    if faults:
+        raise SystemLoadError(f"{node}: " + "; ".join(faults))
+    names = {s.name for s in numbered}
+    warnings: list[str] = []
+    facts = SystemFacts(
+        states=numbered,
+        edges=tuple(edges),
+        request=_state_variable(module, "request", names, warnings),
+        nominal=_state_variable(module, "nominal", names, warnings),
+        redirect_timeout_s=_seconds(module, "redirect_timeout", warnings),
+        reactive=getattr(module, "reactive", True) is not False,
+        module=str(file),
+        usercode=usercode,
+        prefix=_text(module, "prefix", warnings),
+        warnings=tuple(warnings),
+    )
+    return states, facts
+
+
+def _read_states(module: ModuleType) -> tuple[dict[str, type[GuardState]], list[StateInfo], list[str]]:
+    """The classes, what is known of them, and what is wrong with that."""
+    states: dict[str, type[GuardState]] = {}
+    for name, value in list(vars(module).items()):
+        is_state = isinstance(value, type) and issubclass(value, GuardState) and value is not GuardState
+        if is_state and not name.startswith("_") and name == name.upper() and value not in states.values():
+            states[name] = value
+    if INIT_STATE not in states and states:
+        states = {INIT_STATE: _BuiltInInit, **states}
+    faults: list[str] = []
+    return states, [_info(name, state, faults) for name, state in states.items()], faults
+
+
+def _info(name: str, state: type[GuardState], faults: list[str]) -> StateInfo:
+    doc = vars(state).get("__doc__")
+    source = "" if state is _BuiltInInit else _source(state)
+    index = _plain(state.index)
+    if index is not None and (not isinstance(index, int) or isinstance(index, bool)):
+        faults.append(f"state {name} ({source}): index = {shown(index)}; use a whole number that fits in 32 bits")
+        index = None
+    return StateInfo(
+        name=name,
+        index=index,
+        request=bool(state.request),
+        goto=_goto(state.goto),
+        redirect=bool(state.redirect),
+        doc=doc.strip().split("\n", 1)[0][:120] if isinstance(doc, str) else "",
+        source=source,
+    )
+
+
+def _goto(value: Any) -> Any:
+    """The weight of the implied edges, None for none; what is neither is left to the graph to refuse."""
+    value = _plain(value)
+    return 1 if value is True else None if value is False else value
+
+
+def _plain(value: Any) -> Any:
+    """A bool, int, float or str of Python itself where `value` is one of any kind, numpy's included."""
+    if isinstance(value, str):
+        return plain_str(value)
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return float(value)
+    return bool(value) if type(value).__name__ in ("bool_", "bool") else value
+
+
+def _source(state: type) -> str:
+    """ "FILE.py:LINE" of a class; the line is that of its first own method where there is one."""
+    module = sys.modules.get(state.__module__)
+    file = Path(getattr(module, "__file__", None) or state.__module__).name
+    lines = [line for member in vars(state).values() if (line := _first_line(member))]
+    return f"{file}:{min(lines)}" if lines else file
+
+
+def _first_line(member: object) -> int | None:
+    """Where a method begins, its decorators included."""
+    while isinstance(member, GuardStateDecorator):
+        member = vars(member).get("func")
+    return member.__code__.co_firstlineno if isinstance(member, FunctionType) else None
+
+
+def _read_edges(module: ModuleType, faults: list[str]) -> list[Edge]:
+    raw = getattr(module, "edges", ())
+    if not isinstance(raw, (list, tuple)):
+        faults.append(f"edges is a {type(raw).__name__}; make it a list of ('FROM', 'TO') pairs")
+        return []
+    edges: list[Edge] = []
+    for item in raw:
+        parts = tuple(map(_plain, item)) if isinstance(item, (list, tuple)) else ()
+        if len(parts) not in (2, 3) or not all(isinstance(p, str) for p in parts[:2]):
+            faults.append(f"edge {shown(item)} is not ('FROM', 'TO') or ('FROM', 'TO', weight)")
+            continue
+        weight = parts[2] if len(parts) == 3 else 1
+        edges.append(Edge(start=parts[0], end=parts[1], weight=weight))
+    return edges
+
+
+def _state_variable(module: ModuleType, name: str, states: set[str], warnings: list[str]) -> str | None:
+    value = _plain(getattr(module, name, None))
+    if value is None:
+        return None
+    if isinstance(value, str) and value in states:
+        return value
+    if not (isinstance(value, str) and value == NONE_STATE):
+        warnings.append(f"{name} = {shown(value)} names no state of the system, taken as missing")
+    return None
+
+
+def _seconds(module: ModuleType, name: str, warnings: list[str]) -> float | None:
+    value = _plain(getattr(module, name, None))
+    if value is None:
+        return None
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 3600:
+        return float(value)
+    warnings.append(f"{name} = {shown(value)} is not a number of seconds between 0 and 3600, ignored")
+    return None
+
+
+def _text(module: ModuleType, name: str, warnings: list[str]) -> str:
+    value = _plain(getattr(module, name, None))
+    if value is None or isinstance(value, str):
+        return value or ""
+    warnings.append(f"{name} = {shown(value)} is not a text, ignored")
+    return ""
