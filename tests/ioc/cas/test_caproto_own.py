@@ -20,7 +20,7 @@ import pytest
 
 from tests.support import REPO, Child, ca_env, free_port
 
-pytestmark = [pytest.mark.ca, pytest.mark.proc, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ca, pytest.mark.proc, pytest.mark.slow, pytest.mark.timeout(600)]
 
 SWAP = Path(__file__).with_name("swap")
 SWAPPED = os.environ.get("CAS_SWAP", "yes")
@@ -56,7 +56,16 @@ class Run:
         without = " or ".join((*NOT_OURS, *self.without))
         # --runxfail: what caproto calls flaky counts too; what fails on its own server is named in `without`.
         options = ["-c", os.devnull, "-p", "no:cacheprovider", "-p", "swap_plugin", "-W", "ignore", "--runxfail"]
-        words = ["-q", "-rfE", "--tb=short", "--show-capture=no", "--durations=5", "-k", f"not ({without})"]
+        words = [
+            "-q",
+            "-rfE",
+            "--tb=short",
+            "--show-capture=log",
+            "--log-level=WARNING",
+            "--durations=5",
+            "-k",
+            f"not ({without})",
+        ]
         modules = [f"caproto.tests.{module}" for module in self.modules]
         rootdir = ["--rootdir", os.fspath(Path(caproto.__file__).parent)]
         return child(
@@ -108,10 +117,23 @@ RUNS = (
 )
 
 
+def _clients_own_fault(one: Child) -> bool:
+    """Whether nothing failed but a send of caproto's threaded client on a socket that it had closed itself.
+
+    Seen once in some hundred runs. Its send() takes the socket without a lock, while another thread of it may close it.
+    """
+    failed = re.findall(r"^(?:FAILED|ERROR) .*", one.output, re.MULTILINE)
+    return bool(failed) and all(line.endswith("OSError: [Errno 9] Bad file descriptor") for line in failed)
+
+
 def test_caprotos_own_tests_of_a_server_pass(tmp_path, child):
     logs = [tmp_path / f"served{number}" for number in range(len(RUNS))]
     started = [run.start(log, child) for run, log in zip(RUNS, logs, strict=True)]
     codes = [one.wait(TIMEOUT_S) for one in started]
+    for number, run in enumerate(RUNS):
+        if codes[number] and _clients_own_fault(started[number]):  # once more, and then it counts
+            started[number] = run.start(logs[number], child)
+            codes[number] = started[number].wait(TIMEOUT_S)
     said = "\n".join(one.report() for one in started)
     assert codes == [0] * len(RUNS), said
     for run, log, one in zip(RUNS, logs, started, strict=True):
