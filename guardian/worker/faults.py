@@ -17,7 +17,7 @@ LINE_LENGTH = 400
 _OURS = str(Path(__file__).resolve().parent.parent)
 _IMPORTLIB = str(Path(importlib.__file__).parent)
 #: Folders of Python itself and of what is installed.
-PYTHONS = tuple({p + os.sep for k in ("stdlib", "platstdlib", "purelib", "platlib") if (p := sysconfig.get_path(k))})
+_PYTHONS = tuple({p + os.sep for k in ("stdlib", "platstdlib", "purelib", "platlib") if (p := sysconfig.get_path(k))})
 
 
 def describe(error: BaseException) -> str:
@@ -60,6 +60,7 @@ def _cut(text: str) -> str:
 
 
 def shown(value: object) -> str:
+    """A value as Python writes it, cut; its ``__repr__`` may do what it likes."""
     try:
         return _cut(repr(value))
     except BaseException as error:
@@ -69,7 +70,7 @@ def shown(value: object) -> str:
 def _where(error: BaseException) -> str:
     """The innermost line of user code in a traceback."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not is_ours(f.filename)]
-    user = [f for f in frames if not f.filename.startswith(PYTHONS)] or frames
+    user = [f for f in frames if not f.filename.startswith(_PYTHONS)] or frames
     return f"{Path(user[-1].filename).name}:{user[-1].lineno}" if user else ""
 
 
@@ -87,11 +88,11 @@ def user_traceback(error: BaseException) -> str:
 
 
 def _user_traceback(error: BaseException) -> str:
-    shown = traceback.TracebackException.from_exception(error)
-    for part in _chain(shown):
+    told = traceback.TracebackException.from_exception(error)
+    for part in _chain(told):
         kept = [f for f in part.stack if not is_ours(f.filename)]
         part.stack = traceback.StackSummary.from_list(kept)
-    return "".join(shown.format()).rstrip()
+    return "".join(told.format()).rstrip()
 
 
 def _chain(shown: traceback.TracebackException) -> list[traceback.TracebackException]:

@@ -49,6 +49,7 @@ class Run:
             PYTHONPATH=f"{SWAP}{os.pathsep}{REPO}",
             CAS_SWAP=SWAPPED,
             CAS_SWAP_LOG=os.fspath(log),
+            COLUMNS="500",  # else pytest cuts the reason of a failure
             PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
             PYTHONDONTWRITEBYTECODE="1",
         )
@@ -117,13 +118,19 @@ RUNS = (
 )
 
 
-def _clients_own_fault(one: Child) -> bool:
-    """Whether nothing failed but a send of caproto's threaded client on a socket that it had closed itself.
+def _noted(log: Path, what: str) -> list[str]:
+    """Who has noted that in the log of a swap: process ids, see ``swap/sitecustomize.py``."""
+    return re.findall(rf"^{what} (\d+)$", log.read_text(), re.MULTILINE) if log.exists() else []
 
-    Seen once in some hundred runs. Its send() takes the socket without a lock, while another thread of it may close it.
+
+def _clients_own_fault(one: Child, log: Path) -> bool:
+    """Whether nothing failed but a send of caproto's client on a socket it had closed, while no server closed one.
+
+    Seen once in some seventy runs. Its send() takes the socket without a lock, while another thread may close it.
     """
     failed = re.findall(r"^(?:FAILED|ERROR) .*", one.output, re.MULTILINE)
-    return bool(failed) and all(line.endswith("OSError: [Errno 9] Bad file descriptor") for line in failed)
+    closed_its_socket = all(line.endswith("OSError: [Errno 9] Bad file descriptor") for line in failed)
+    return bool(failed) and closed_its_socket and not _noted(log, "disconnected")
 
 
 def test_caprotos_own_tests_of_a_server_pass(tmp_path, child):
@@ -131,7 +138,8 @@ def test_caprotos_own_tests_of_a_server_pass(tmp_path, child):
     started = [run.start(log, child) for run, log in zip(RUNS, logs, strict=True)]
     codes = [one.wait(TIMEOUT_S) for one in started]
     for number, run in enumerate(RUNS):
-        if codes[number] and _clients_own_fault(started[number]):  # once more, and then it counts
+        if codes[number] and _clients_own_fault(started[number], logs[number]):  # once more, and then it counts
+            logs[number] = tmp_path / f"served{number}again"
             started[number] = run.start(logs[number], child)
             codes[number] = started[number].wait(TIMEOUT_S)
     said = "\n".join(one.report() for one in started)
@@ -140,6 +148,6 @@ def test_caprotos_own_tests_of_a_server_pass(tmp_path, child):
         passed = re.search(r"^(\d+) passed", one.output, re.MULTILINE)
         assert passed and int(passed[1]) >= run.passed, said
         if SWAPPED != "no":
-            served = log.read_text().split() if log.exists() else []
+            served = _noted(log, "started")
             assert len(served) >= run.served, f"ours started {len(served)} times\n{said}"
             assert len(set(served)) > 1, f"ours did not reach the IOCs\n{said}"

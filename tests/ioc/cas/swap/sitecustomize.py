@@ -2,7 +2,8 @@
 
 It puts :class:`ioc.cas.Context` in the place of caproto's own asyncio server: in this process and, since the
 environment is inherited, in every IOC that it starts. caproto's own can no longer run by mistake. Each server that
-starts leaves a line in the file ``CAS_SWAP_LOG``, the proof that the swap is in effect. ``CAS_SWAP=no`` leaves all as
+starts leaves a line in the file ``CAS_SWAP_LOG``, the proof that the swap is in effect, and one more for each client
+that it disconnects of its own accord. ``CAS_SWAP=no`` leaves all as
 it is, to see what caproto's tests say of caproto's own server.
 """
 
@@ -43,22 +44,31 @@ class _Swap(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         _swap(module)
 
 
-def _note() -> None:
+def _note(what: str) -> None:
     with open(os.environ["CAS_SWAP_LOG"], "a") as log:
-        log.write(f"{os.getpid()}\n")
+        log.write(f"{what} {os.getpid()}\n")
 
 
 def _swap(server: Any) -> None:
     from ioc.cas import Context
+    from ioc.cas.connection import Connection
 
     class Swapped(Context):
         async def start(self) -> None:
-            _note()
+            _note("started")
             await super().start()
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("caproto's own asyncio server was about to run")
 
+    abort = Connection.abort
+
+    def noted_abort(connection: Connection) -> None:
+        if not connection.context.stopping:
+            _note("disconnected")
+        abort(connection)
+
+    Connection.abort = noted_abort  # type: ignore[method-assign]
     own = server.Context
     assert issubclass(Context, own)
     own.run = own.server_accept_loop = refuse
