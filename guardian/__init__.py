@@ -13,6 +13,7 @@ from guardian._version import __version__
 
 if TYPE_CHECKING:
     from guardian.access.channels import Channels
+    from guardian.access.manager import Node, NodeManager
     from guardian.state import GuardState, GuardStateDecorator
     from guardian.state import Log as _Log
 
@@ -20,9 +21,14 @@ if TYPE_CHECKING:
     log: _Log
     notify: _Log
 
-__all__ = ["GuardState", "GuardStateDecorator", "__version__", "ezca", "log", "notify"]
+__all__ = ["GuardState", "GuardStateDecorator", "Node", "NodeManager", "__version__", "ezca", "log", "notify"]
 
-_LAZY = {"GuardState": "guardian.state", "GuardStateDecorator": "guardian.state"}
+_LAZY = {
+    "GuardState": "guardian.state",
+    "GuardStateDecorator": "guardian.state",
+    "Node": "guardian.access.manager",
+    "NodeManager": "guardian.access.manager",
+}
 _INJECTED = ("ezca", "log", "notify")
 
 

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from enum import IntEnum
 from typing import Any, TypeVar
 
-from guardian.core.events import Input, Reenter, Requested, SetManager, SetMode, SetOp
+from guardian.core.events import Input, LoadAsked, Reenter, Requested, SetManager, SetMode, SetOp
 from guardian.core.graph import LISTED, NAME_BYTES
 from guardian.core.view import View
 from guardian.enums import NONE_INDEX, NONE_STATE, Mode, Op
@@ -94,11 +94,20 @@ def _request_n(value: Any, by: str, view: View) -> Input:
 
 
 def _reenter(value: Any, by: str, _view: View) -> Input | None:
+    return Reenter(by=by) if _yes(value) else None
+
+
+def _load(value: Any, by: str, _view: View) -> Input | None:
+    return LoadAsked(by=by) if _yes(value) else None
+
+
+def _yes(value: Any) -> bool:
+    """What is written on a momentary PV: 1 does it, 0 nothing."""
     key = value.strip().lower() if isinstance(value, str) else value
     wanted = _YES_NO.get(key) if isinstance(key, (str, int, float)) else None
     if wanted is None:
         raise RefusedError(f"{value!r} is neither 0 (False) nor 1 (True)")
-    return Reenter(by=by) if wanted else None
+    return wanted
 
 
 _YES_NO: dict[str | float, bool] = {"1": True, "true": True, "0": False, "false": False, 1: True, 0: False}
@@ -109,4 +118,5 @@ _PARSERS: dict[str, Callable[[Any, str, View], Input | None]] = {
     "REQUEST": _request,
     "REQUEST_N": _request_n,
     "REENTER": _reenter,
+    "LOAD": _load,
 }

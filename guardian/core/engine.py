@@ -3,8 +3,8 @@
 The automaton knows no clock and calls nobody: it is told what happened and answers with what must be done, in order.
 What user code returned is an input like any other, so a whole history can be replayed without running a line of it.
 
-Three floors, each a file: ``machine.py`` is how a node moves, ``supervision.py`` what the life of its worker process
-means, and this one what each input does. Which input is handled where is one table at the end.
+Four floors, each a file: ``machine.py`` is how a node moves, ``supervision.py`` what the life of its worker process
+means, ``loading.py`` how it gets new code, and this one what each input does. Which input is handled where is one table at the end.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from guardian.core.events import (
     Action,
     Began,
     Begin,
+    Checked,
     Connected,
     Elapsed,
     Gone,
     Heard,
     Input,
     Left,
+    LoadAsked,
     Loaded,
     LoadFailed,
     Notifications,
@@ -30,6 +32,8 @@ from guardian.core.events import (
     Raised,
     Reenter,
     Refused,
+    Reloaded,
+    ReloadFailed,
     Report,
     Requested,
     Resume,
@@ -39,6 +43,7 @@ from guardian.core.events import (
     SetOp,
 )
 from guardian.core.graph import LISTED
+from guardian.core.loading import Loading
 from guardian.core.settings import Going, Limits, Start
 from guardian.core.supervision import Supervision
 from guardian.core.view import View
@@ -47,7 +52,7 @@ from guardian.enums import INIT_STATE, NONE_STATE, Call, ErrorKind, Mode, Op, St
 __all__ = ["Engine", "Going", "Limits", "Start"]
 
 
-class Engine(Supervision):
+class Engine(Loading):
     """The automaton of one node.
 
     Parameters
@@ -331,6 +336,8 @@ class Engine(Supervision):
         SetManager: _on_manager,
         Requested: _on_requested,
         Reenter: _on_reenter,
+        LoadAsked: Loading._on_load_asked,
+        Checked: Loading._on_checked,
         Refused: _on_refused,
         Begin: Supervision._on_begin,
         Elapsed: Supervision._on_elapsed,
@@ -338,8 +345,10 @@ class Engine(Supervision):
         Heard: _on_heard,
     }
     _REPORTS: dict[type, Callable[[Engine, Any], None]] = {
-        Loaded: Supervision._on_loaded,
-        LoadFailed: Supervision._on_load_failed,
+        Loaded: Loading._on_loaded,
+        LoadFailed: Loading._on_load_failed,
+        Reloaded: Loading._on_reloaded,
+        ReloadFailed: Loading._on_reload_failed,
         Began: _on_began,
         Returned: _on_returned,
         Raised: _on_raised,

@@ -64,6 +64,13 @@ class Reenter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoadAsked:
+    """A write of LOAD=1."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
     """A write that was not accepted: told to the operator, changes nothing else."""
 
@@ -105,6 +112,21 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadFailed:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reloaded:
+    """The new code runs. ``left``: what the old code left behind, threads and open files, a phrase each."""
+
+    facts: SystemFacts
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadFailed:
+    """The new code could not be imported after all; the old code runs on, as it was."""
+
     reason: str
 
 
@@ -165,7 +187,7 @@ class Channels:
     total: int
 
 
-Report = Loaded | LoadFailed | Began | Returned | Raised | Connected | Left | Notifications | Channels
+Report = Loaded | LoadFailed | Reloaded | ReloadFailed | Began | Returned | Raised | Connected | Left | Notifications | Channels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +196,15 @@ class Heard:
     report: Report
 
 
-Input = SetOp | SetMode | SetManager | Requested | Reenter | Refused | Begin | Elapsed | Gone | Heard
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What the process says that was to check the code (:class:`Check`), or what is said for it if it died."""
+
+    number: int
+    report: Loaded | LoadFailed
+
+
+Input = SetOp | SetMode | SetManager | Requested | Reenter | LoadAsked | Refused | Begin | Elapsed | Gone | Heard | Checked
 
 # --- commands: host to worker -----------------------------------------------------------------------------------
 
@@ -223,11 +253,16 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reload:
+    """Between two methods: import the system anew and give the living instance its new class (R11)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
     """End the process; a method in progress is interrupted."""
 
 
-Command = Enter | Policy | Judge | Leave | Pause | Resume | Stop
+Command = Enter | Policy | Judge | Leave | Pause | Resume | Reload | Stop
 
 # --- actions ----------------------------------------------------------------------------------------------------
 
@@ -245,6 +280,20 @@ class Kill:
 
     gen: int
     why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """Start a process that imports the system as it is on disk now, and tell what it says (:class:`Checked`)."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndCheck:
+    """Nobody waits for that check any more: its process is to go."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,4 +324,4 @@ class Step:
     via: Status | None = None
 
 
-Action = Spawn | Kill | Tell | Step
+Action = Spawn | Kill | Check | EndCheck | Tell | Step

@@ -16,12 +16,16 @@ from guardian.enums import ALIVE, FOLLOWS_GRAPH, NONE_STATE, ErrorKind, LoadStat
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One condition of OK. ``since``: which of ``View.since`` dates its failing. ``active``: ACTIVE needs it too."""
+    """One condition of OK. ``since``: which of ``View.since`` dates its failing. ``active``: ACTIVE needs it too.
+
+    ``ok`` False: ACTIVE alone needs it; an empty sentence is none.
+    """
 
     holds: Callable[[View], bool]
     sentence: Callable[[View], str]
     since: str
     active: bool = False
+    ok: bool = True
 
 
 def _by(who: str) -> str:
@@ -43,6 +47,11 @@ def _elsewhere(v: View) -> str:
     return f"REQUEST is {v.request}{_by(v.request_by)}, nominal is {v.nominal}; write REQUEST={v.nominal}"
 
 
+def _not_loaded(v: View) -> str:
+    running = v.worker in ALIVE - {Worker.INIT}
+    return "its new code does not load, the old code runs on" if running else "its code does not load"
+
+
 def _no_worker(v: View) -> str:
     if v.worker is Worker.INIT:
         return "starting: its code is being loaded"
@@ -60,9 +69,10 @@ TERMS = (
     ),
     Term(
         lambda v: v.load_status is not LoadStatus.ERROR,
-        lambda v: f"its code does not load: {v.reason}. Mend it, then write OP=EXEC",
+        lambda v: f"{_not_loaded(v)}: {v.load_error}. Mend it, then write LOAD=1",
         "load",
         active=True,
+        ok=False,
     ),
     Term(
         lambda v: v.worker is not Worker.DEAD,
@@ -71,11 +81,12 @@ TERMS = (
         active=True,
     ),
     Term(
-        lambda v: v.known and v.load_status is LoadStatus.DONE and v.worker in ALIVE - {Worker.INIT},
+        lambda v: v.known and v.graph is not None and v.worker in ALIVE - {Worker.INIT},
         _no_worker,
         "worker",
         active=True,
     ),
+    Term(lambda v: v.load_status is LoadStatus.DONE, lambda v: "", "load", active=True, ok=False),
     Term(
         lambda v: v.error is not ErrorKind.CONNECT,
         lambda v: f"{v.state} waits for {', '.join(v.connect) or 'a channel'}; it goes on when the channel is back",
@@ -84,7 +95,7 @@ TERMS = (
     ),
     Term(
         lambda v: v.error is ErrorKind.NONE,
-        lambda v: f"ERROR in {v.state}: {v.reason}. Mend the code, then OP=STOP and OP=EXEC; REENTER=1 tries again",
+        lambda v: f"ERROR in {v.state}: {v.reason}. Mend the code, then LOAD=1; REENTER=1 tries again",
         "error",
         active=True,
     ),
@@ -112,7 +123,7 @@ TERMS = (
 
 def is_ok(view: View) -> bool:
     """R15: EXEC, following its graph, at REQUEST = STATE = NOMINAL, DONE, without error."""
-    return all(term.holds(view) for term in TERMS)
+    return all(term.holds(view) for term in TERMS if term.ok)
 
 
 def is_active(view: View) -> bool:
@@ -123,8 +134,8 @@ def is_active(view: View) -> bool:
 def why_not_ok(view: View) -> str:
     """The reason a node is not OK, "" if it is: "STALLED in TRIPPED after a jump, ... (since 12:03:05Z)"."""
     for term in TERMS:
-        if not term.holds(view):
-            return f"{term.sentence(view)} (since {clock(view.since.get(term.since, view.stamp))})"
+        if not term.holds(view) and (sentence := term.sentence(view)):
+            return f"{sentence} (since {clock(view.since.get(term.since, view.stamp))})"
     return ""
 
 
@@ -137,9 +148,7 @@ def severity(view: View) -> Severity:
         return Severity.NO_ALARM
     if view.error is ErrorKind.ERROR or view.overdue or view.failed or view.worker is Worker.DEAD:
         return Severity.MAJOR
-    if view.load_status is LoadStatus.ERROR:
-        return Severity.MAJOR
-    if view.stalled or view.notifications or _settled_away(view):
+    if view.load_status is LoadStatus.ERROR or view.stalled or view.notifications or _settled_away(view):
         return Severity.MINOR
     return Severity.NO_ALARM
 

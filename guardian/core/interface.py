@@ -334,6 +334,15 @@ ROWS: tuple[Row, ...] = (
         archive=Archive.NO,
     ),
     Row(
+        name="LOAD",
+        kind=Kind.BOOL,
+        labels=_YES_NO,
+        text="write 1: read the code anew",
+        value=lambda v: 0,
+        writable=True,
+        archive=Archive.NO,
+    ),
+    Row(
         name="ERROR",
         kind=Kind.ENUM,
         labels=("False", "True", "-", "Connect"),

@@ -61,7 +61,7 @@ _SINCE: dict[str, Callable[[View], object]] = {
     "load": lambda v: v.load_status,
 }
 #: What GRDMSG says, the most urgent first.
-_NOTES = ("refused", "load", "worker", "error", "connect", "plan", "held", "pace")
+_NOTES = ("refused", "load", "worker", "error", "connect", "reload", "plan", "held", "pace", "loading")
 
 
 class Machine:

@@ -17,6 +17,7 @@ class Limits:
     restart_window_s: float = 60.0
     restart_delay_s: float = 0.5
     connect_alarm_s: float = 10.0
+    load_timeout_s: float = 60.0
     cycle_s: float = 1 / 16
 
 

@@ -5,6 +5,7 @@ R21, R25). Which process lives, and how often it died, is kept in ``lifecycle.py
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from guardian.core.events import Begin, Elapsed, Gone, Loaded, LoadFailed, Pause, Spawn, Stop, Tell
 from guardian.core.graph import Graph, SystemFacts
@@ -49,10 +50,8 @@ class Supervision(Machine):
         except GraphError as error:
             self._on_load_failed(LoadFailed(reason=str(error)))
             return
-        text = f"loaded {facts.module}: {len(graph.states)} states" + "".join(f"; {w}" for w in facts.warnings)
-        self._redirect_timeout_s = facts.redirect_timeout_s or self.limits.redirect_timeout_s
-        self._set(graph=graph, nominal=facts.nominal, load_status=LoadStatus.DONE, load_time=self._now.epoch)
-        text += self._settle_request(facts, graph)
+        self._adopt(facts, graph)
+        text = self._loaded_text(facts, graph) + self._settle_request(facts, graph)
         if self._v.state not in graph:
             self._stay.due = None
             self._set(state=INIT_STATE, status=Status.INIT)
@@ -74,6 +73,20 @@ class Supervision(Machine):
             self._step("load", text)
             self._enter(going)
 
+    def _adopt(self, facts: SystemFacts, graph: Graph) -> None:
+        """The code that was read is in force."""
+        self._redirect_timeout_s = facts.redirect_timeout_s or self.limits.redirect_timeout_s
+        self._set(
+            graph=graph,
+            nominal=facts.nominal,
+            load_status=LoadStatus.DONE,
+            load_time=self._now.epoch,
+            load_error="",
+        )
+
+    def _loaded_text(self, facts: SystemFacts, graph: Graph) -> str:
+        return f"loaded {facts.module}: {len(graph.states)} states" + "".join(f"; {w}" for w in facts.warnings)
+
     def _settle_request(self, facts: SystemFacts, graph: Graph) -> str:
         """R1, R21: the module's request where nobody has asked yet; NONE where the request is gone."""
         wish = self._v.request if self._request_known else facts.request or NONE_STATE
@@ -90,7 +103,7 @@ class Supervision(Machine):
         self._notes["load"] = report.reason
         self._life.load_failed = True
         self._forget_entry()
-        self._set(load_status=LoadStatus.ERROR, error=ErrorKind.ERROR, known=False)
+        self._set(load_status=LoadStatus.ERROR, load_error=report.reason, error=ErrorKind.ERROR, known=False)
         self._end_worker()
         self._step("load", f"load failed: {report.reason}")
 
@@ -123,7 +136,7 @@ class Supervision(Machine):
             self._deadlines.pop(name, None)
         if ended.load_failed and self._v.op is not Op.STOP and not ended.asked_again:
             self._set(worker=Worker.STOP)
-            self._step("worker", "no worker: mend the code, then OP=EXEC loads it")
+            self._step("worker", "no worker: mend the code, then LOAD=1 reads it")
         elif ended.stopping and self._v.op is Op.STOP:
             self._set(worker=Worker.STOP, known=False, notifications=())
             if self._v.error is ErrorKind.CONNECT:
@@ -190,7 +203,7 @@ class Supervision(Machine):
         self._set(overdue=True)
         self._step("connect", f"channels lost for {self.limits.connect_alarm_s:g} s: {', '.join(self._v.connect)}")
 
-    _DEADLINES: dict[str, Callable[[Supervision], None]] = {
+    _DEADLINES: dict[str, Callable[[Any], None]] = {
         "stop": _stop_overdue,
         "leave": _leave_overdue,
         "restart": _restart,

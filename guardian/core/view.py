@@ -26,6 +26,7 @@ class View:
     message : GRDMSG, what the guardian itself has to say. reason : of it, why the node is as it is; a refused write is
         worth a message, but no reason.
     connect : names of the channels that user code waits for; ``overdue`` after they were lost for 10 s.
+    load_error : why the code did not load the last time that it was tried.
     failed : the worker died too often and is not restarted (R12).
     since : for each condition of WHY, the epoch second it began.
     """
@@ -58,6 +59,7 @@ class View:
     failed: bool = False
     load_status: LoadStatus = LoadStatus.INPROGRESS
     load_time: float = 0.0
+    load_error: str = ""
     kills: int = 0
     since: Mapping[str, float] = field(default_factory=dict, compare=False)
 

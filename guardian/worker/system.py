@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -20,6 +20,7 @@ from guardian.core.graph import SystemFacts
 from guardian.core.interface import RESERVED_PREFIX
 from guardian.errors import SystemLoadError
 from guardian.state import GuardState
+from guardian.worker import field, source
 from guardian.worker.faults import describe, user_traceback
 from guardian.worker.reading import read
 
@@ -97,18 +98,21 @@ def load(node: str, paths: Sequence[str], indices: Mapping[str, int] | None = No
     """
     file = find(node, paths)
     sys.path[:] = [*paths, *(p for p in sys.path if p not in paths)]
-    importlib.invalidate_caches()
+    source.install(paths)
+    field.provide_ezca()
     before = set(sys.modules)
     try:
         module = importlib.import_module(node)
         _check_origin(module, node, file)
         usercode = _usercode(set(sys.modules) - before, paths, file)
         states, facts = read(module, node, file, usercode, indices or {})
+        facts = replace(facts, warnings=(*source.warnings(), *facts.warnings))
         return System(module=module, states=states, facts=facts)
     except SystemLoadError:
         raise
     except BaseException as error:
-        raise SystemLoadError(f"{node}: {describe(error)}", user_traceback(error)) from None
+        what = describe(error) + field.how_to_get(error, paths)
+        raise SystemLoadError(f"{node}: {what}", user_traceback(error)) from None
 
 
 def _check_origin(module: ModuleType, node: str, file: Path) -> None:

@@ -1,0 +1,6 @@
+from guardian import GuardState
+from nocds_lib import *
+
+
+class UP(GuardState):
+    pass

@@ -1,0 +1,2 @@
+from guardian import GuardState
+from old_lib import *

@@ -1,0 +1,3 @@
+def show(values):
+    for value in values:
+        print 'value %s' % value

@@ -1,0 +1,1 @@
+edges = [('INIT', 'SAFE')]

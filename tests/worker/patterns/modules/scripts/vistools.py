@@ -1,0 +1,2 @@
+def optic_of(name):
+    return name.split('_')[1]

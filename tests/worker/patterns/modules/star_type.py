@@ -1,0 +1,3 @@
+from star_master import *
+
+TYPE = 'C'
