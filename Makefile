@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
 READY := $(VENV)/.ready
 
-.PHONY: help demo demo-shell demo-kick shell test lint soak bench clean distclean
+.PHONY: help demo demo-shell demo-kick shell test lint docs soak bench clean distclean
 
 help:
 	@echo 'make demo        three mirrors and a cavity, simulated, with the nodes that run them; Ctrl-C ends it'
@@ -26,6 +26,7 @@ help:
 	@echo 'make shell       a shell with the commands of this project, and caget, caput, camonitor'
 	@echo 'make test        the tests; make test TESTS=tests/core: some of them'
 	@echo 'make lint        ruff, mypy, and the floors of the house'
+	@echo 'make docs        the documentation, as web pages in docs/_build/html'
 	@echo 'make soak        the tests that take long'
 	@echo 'make bench       the measurements'
 	@echo 'make clean       remove what was built; make distclean: the virtual environment too'
@@ -41,7 +42,7 @@ $(READY): setup.cfg pyproject.toml
 	@$(BIN)/python -m guardian.cli.wrappers $(VENV)/ca
 	@touch $@
 
-$(READY)-ioc $(READY)-test $(READY)-lint: $(READY)-%: $(READY)
+$(READY)-ioc $(READY)-test $(READY)-lint $(READY)-docs: $(READY)-%: $(READY)
 	@echo '== install what `$*` needs'
 	@$(PIP) --editable '.[$*]'
 	@touch $@
@@ -81,12 +82,15 @@ lint: $(READY)-test $(READY)-lint
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(READY)-docs
+	$(BIN)/sphinx-build -W -b html docs docs/_build/html
+
 bench: $(READY)-test
 	@for file in bench/[a-z]*.py; do name=$$(basename "$$file" .py); echo "== $$name"; $(BIN)/python -m "bench.$$name" || exit 1; done
 
 clean:
-	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find guardian ioc nodes tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find guardian ioc nodes tests bench docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
 	rm -rf $(VENV) .demo

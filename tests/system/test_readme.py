@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from guardian.cli.wrappers import command, write_ca_tools, write_wrapper
+from guardian.cli.wrappers import command
 from guardian.core.interface import BY_NAME, PV_TEMPLATE, pv_name
 from guardian.host.site import read_site
-from tests.support import REPO, CaClient, Child, ca_env, eventually, free_port
+from tests.support import REPO, CaClient, Child, eventually, free_port
+from tests.support.shell import COMMANDS, shell_environ
 from tests.system import readme
 
 MakeChild = Callable[..., Child]
@@ -25,15 +26,6 @@ def folder(tmp_path: Path) -> Path:
     for name, text in readme.FILES.items():
         (tmp_path / name).write_text(text)
     return tmp_path
-
-
-def shell_environ(port: int, tools: Path) -> dict[str, str]:
-    """The environment of ``make shell``: our commands on PATH, the CA tools at its end; and this test's port."""
-    for name in ("guardian", "guardhost", "guardctrl"):
-        write_wrapper(tools / "bin", name, command(name))
-    write_ca_tools(tools / "ca")
-    path = f"{tools / 'bin'}:{os.environ['PATH']}:{tools / 'ca'}"
-    return ca_env(port, PATH=path, XDG_STATE_HOME=str(tools / "state"), EPICS_CLI_TIMEOUT="20")
 
 
 def test_every_block_of_code_is_run_or_written_by_a_test():
@@ -75,10 +67,7 @@ def test_every_make_target_that_is_named_exists():
 
 
 def test_every_command_is_in_the_table():
-    text = (REPO / "setup.cfg").read_text()
-    assert {row[0] for row in readme.table_below("Commands")} == set(
-        re.findall(r"^ {4}(\w+) = guardian\.cli", text, re.M)
-    )
+    assert {row[0] for row in readme.table_below("Commands")} == set(COMMANDS)
 
 
 def test_every_place_that_is_named_exists():
@@ -131,7 +120,7 @@ def test_a_host_runs_from_the_site_file_and_takes_orders(folder: Path, tmp_path_
 
 
 @pytest.mark.proc
-@pytest.mark.parametrize("name", ["guardian", "guardhost", "guardctrl"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name: str, child: MakeChild):
     process = child([*command(name), "--help"])
     assert process.wait(60) == 0

@@ -1,0 +1,114 @@
+"""``guardutil print|states|edges|path``: what a system is, for people and, with --json, for programs.
+
+The text of ``print`` is that of the original Guardian: lines with the facts of the module, then ``index * STATE``, a
+star before what stands in the menu of requests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from difflib import get_close_matches
+from typing import Any
+
+from guardian.access.prefix import channel_prefix
+from guardian.cli.output import FAILED, OK
+from guardian.cli.util import Orders, add_order, graph_of, look, say
+from guardian.core.graph import Edge, Graph, SystemFacts
+from guardian.core.interface import graph_facts
+from guardian.errors import ExpectedError
+
+
+def add(orders: Orders) -> None:
+    """Define the orders."""
+    add_order(orders, "print", _print, "print what a system is")
+    add_order(orders, "states", _states, "list the states of a system")
+    add_order(orders, "edges", _edges, "list the edges of a system, those of goto states too")
+    path = add_order(orders, "path", _path, "print the way a node takes from one state to another")
+    path.add_argument("start", metavar="FROM", help="the state it is in")
+    path.add_argument("end", metavar="TO", help="the state that is requested")
+
+
+def system_facts(facts: SystemFacts, graph: Graph, *, node: str, ifo: str) -> dict[str, Any]:
+    """All that ``print --json`` says."""
+    return {
+        "name": node,
+        "ifo": ifo,
+        "prefix": facts.prefix,
+        "module": facts.module,
+        "usercode": list(facts.usercode),
+        "request": facts.request,
+        "nominal": facts.nominal,
+        "states": graph_facts(graph)["states"],
+        "edges": [_edge(e) for e in graph.edges],
+    }
+
+
+def _edge(edge: Edge) -> dict[str, Any]:
+    return {"from": edge.start, "to": edge.end, "weight": edge.weight, "implied": edge.implied}
+
+
+def _print(options: argparse.Namespace) -> int:
+    facts = look(options).facts
+    graph = Graph.build(facts.states, facts.edges)
+    if options.json:
+        print(json.dumps(system_facts(facts, graph, node=options.node, ifo=options.ifo)))
+        return OK
+    print(f"ifo: {options.ifo}")
+    print(f"name: {options.node}")
+    print(f"CA prefix: {channel_prefix(options.ifo, facts.prefix)}")
+    print(f"module:\n  {facts.module}")
+    print("usercode:", *facts.usercode, sep="\n  ")
+    print(f"nominal: {facts.nominal or '(none)'}")
+    print(f"initial request: {facts.request or '(none)'}")
+    print("states (*=requestable):")
+    _list_states(graph)
+    return OK
+
+
+def _states(options: argparse.Namespace) -> int:
+    graph = graph_of(options)
+    if options.json:
+        print(json.dumps(graph_facts(graph)["states"]))
+    else:
+        _list_states(graph)
+    return OK
+
+
+def _list_states(graph: Graph) -> None:
+    width = max(len(str(state.index)) for state in graph.states.values())
+    longest = max(map(len, graph.states))
+    for state in graph.states.values():
+        goto, kept = "goto" if state.goto is not None else "", "" if state.redirect else "no redirect"
+        about = "; ".join(filter(None, (", ".join(filter(None, (goto, kept))), state.doc)))
+        star = "*" if state.request else " "
+        print(f"  {state.index:>{width}} {star} {state.name:{longest}}  {about}".rstrip())
+
+
+def _edges(options: argparse.Namespace) -> int:
+    graph = graph_of(options)
+    if options.json:
+        print(json.dumps([_edge(e) for e in graph.edges]))
+        return OK
+    for edge in graph.edges:
+        notes = [f"weight {edge.weight:g}"] * (edge.weight != 1) + ["goto"] * edge.implied
+        print(f"{edge.start} -> {edge.end}" + (f"  ({', '.join(notes)})" if notes else ""))
+    return OK
+
+
+def _path(options: argparse.Namespace) -> int:
+    graph = graph_of(options)
+    for name in (options.start, options.end):
+        if name not in graph:
+            near = get_close_matches(name.upper(), list(graph.states), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"see guardutil states {options.node}"
+            raise ExpectedError(f"{options.node}: no state {name!r}; {hint}")
+    path, cost = graph.path(options.start, options.end), graph.cost(options.start, options.end)
+    if path is None or cost is None:
+        say(f"{options.node}: {graph.why_no_path(options.start, options.end)}")
+        return FAILED
+    if options.json:
+        print(json.dumps({"path": path, "cost": cost}))
+    else:
+        print(f"{' -> '.join(path)}  (cost {cost:g})")
+    return OK

@@ -1,0 +1,121 @@
+"""A graph as DOT text, for Graphviz ``dot``: laid out so that the main line of a system is one straight column.
+
+States have an order, that of their numbers, and in it the way up is the way that counts. Hence the rules:
+
+* an edge to a later state holds the picture together; the one to the *nearest* later state pulls hardest (``weight``),
+  so that a chain of a hundred states stays a chain, and what leaves it stands beside it;
+* an edge back is drawn dashed and has no say in the layout (``constraint=false``), else it would twist the chain;
+* the edges that a goto state implies are not drawn: its mark says that it is reached from everywhere.
+
+Numbers given automatically (-2, -3, ...: R20) follow the others, in the order of their definition: as numbers they would
+turn a system that has no others upside down. A state that only edges back would hold is held by the shortest of them.
+
+Every mark has a form and a colour, so that it survives a grey print and a colour-blind reader: requestable, bold on
+light blue; goto, dashed outline on pale red; the first request, two outlines; nominal, a star; INIT, an ellipse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from guardian.core.graph import Edge, Graph, StateInfo
+from guardian.enums import INIT_STATE
+
+MAIN_LINE = 20  #: weight of the edge to the nearest later state
+STAR = "★"
+_TEXT, _LINE, _BACK = "#222222", "#444444", "#b0b0b0"
+_PLAIN, _REQUESTABLE, _GOTO = "#f4f4f4", "#d6e6f7", "#f9dcd8"
+_LEGEND = ("bold, blue: requestable; dashed, red: goto", f"two outlines: first request; {STAR} nominal")
+_HEAD = f"""\
+  graph [rankdir=TB, nodesep=0.3, ranksep=0.35, labelloc=t, labeljust=l, fontname="sans-serif",
+         fontcolor="{_TEXT}"]
+  node [shape=box, style="filled,rounded", fontname="sans-serif", fontsize=11, height=0.3, margin="0.12,0.05",
+        color="{_LINE}", fontcolor="{_TEXT}", fillcolor="{_PLAIN}"]
+  edge [color="{_LINE}", fontname="sans-serif", fontsize=9, fontcolor="{_LINE}", arrowsize=0.6]"""
+
+
+def dot_text(graph: Graph, *, name: str, request: str | None = None, nominal: str | None = None) -> str:
+    """The picture of a system.
+
+    Parameters
+    ----------
+    name : shown on top. request, nominal : states that get a mark of their own.
+    """
+    return "\n".join(_lines(graph, name, request, nominal)) + "\n"
+
+
+def _lines(graph: Graph, name: str, request: str | None, nominal: str | None) -> Iterator[str]:
+    place = {state.name: at for at, state in enumerate(sorted(graph.states.values(), key=_order))}
+    declared = [edge for edge in graph.edges if not edge.implied]
+    onward = [edge for edge in declared if place[edge.end] >= place[edge.start]]
+    nearest = {e.start: e for e in sorted(onward, key=lambda e: -place[e.end]) if e.start != e.end}
+    yield f"digraph {_quote(name)} {{"
+    yield _HEAD
+    yield f"  label={_title(name)}; tooltip={_quote(name)}"
+    for state in place:
+        yield _state(graph[state], first=state == request, nominal=state == nominal)
+    for edge in declared:
+        yield _edge(edge, back=place[edge.end] < place[edge.start], main=nearest.get(edge.start) is edge)
+    yield from _holds(declared, onward, place)
+    yield "}"
+
+
+def _title(name: str) -> str:
+    lines = (f"<b>{_html(name)}</b>", *(f'<font point-size="8">{line}</font>' for line in _LEGEND))
+    return "<" + "".join(f'{line}<br align="left"/>' for line in lines) + ">"
+
+
+def _order(state: StateInfo) -> tuple[bool, int]:
+    index = state.index or 0
+    return index < 0, abs(index)
+
+
+def _state(state: StateInfo, *, first: bool, nominal: bool) -> str:
+    goto = state.goto is not None
+    text = f"{state.name} {STAR}" if nominal else state.name
+    about = "; ".join(filter(None, (f"{state.name} ({state.index})", state.doc, state.source)))
+    marks = {
+        "id": _quote(f"s-{state.name}"),
+        "label": f"<<b>{_html(text)}</b>>" if state.request else _quote(text),
+        "tooltip": _quote(about),
+    }
+    if goto or state.request:
+        marks["fillcolor"] = _quote(_GOTO if goto else _REQUESTABLE)
+    if goto:
+        marks["style"] = _quote("filled,rounded,dashed")
+    if first:
+        marks["peripheries"] = "2"
+    if state.name == INIT_STATE:
+        marks["shape"] = "ellipse"
+    return f"  {_quote(state.name)} [{', '.join(f'{key}={value}' for key, value in marks.items())}]"
+
+
+def _edge(edge: Edge, *, back: bool, main: bool) -> str:
+    marks = []
+    if back:
+        marks += ["style=dashed", "constraint=false", f'color="{_BACK}"']
+    if main:
+        marks.append(f"weight={MAIN_LINE}")
+    if edge.weight != 1:
+        marks.append(f'label="{edge.weight:g}"')
+    return f"  {_quote(edge.start)} -> {_quote(edge.end)}" + (f" [{', '.join(marks)}]" if marks else "")
+
+
+def _holds(declared: list[Edge], onward: list[Edge], place: dict[str, int]) -> Iterator[str]:
+    """Invisible edges for states that have edges, but none that places them."""
+    held = {state for edge in onward if edge.start != edge.end for state in (edge.start, edge.end)}
+    for state in place.keys() - held:
+        back = [edge for edge in declared if state in (edge.start, edge.end) and edge.start != edge.end]
+        if back:
+            short = min(back, key=lambda edge: place[edge.start] - place[edge.end])
+            yield f"  {_quote(short.end)} -> {_quote(short.start)} [style=invis]"
+
+
+def _quote(text: str) -> str:
+    """A DOT string of exactly these characters."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("&", "&amp;")
+    return f'"{escaped}"'
+
+
+def _html(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

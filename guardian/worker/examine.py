@@ -1,0 +1,205 @@
+"""Looks at a system module without running it as a node: its facts, and what its source says.
+
+Importing a module runs user code, and user code may do anything: end the process, crash it, never come to an end,
+print whatever it likes wherever it likes. So it is done in a process of its own (`examine_process.py`), which loads the
+module offline and answers on a pipe of its own. In there faulthandler writes to the same pipe when the process dies or
+its time is over, so that even the end of a process is told with the line of user code that it was in.
+
+Invariants
+----------
+* Nothing is imported here of what the module imports, neither numpy nor epics: the caller stays as light as it was.
+* The caller waits no longer than ``timeout_s`` and some seconds. Afterwards nothing is left of the process, nor of what
+  it started: it dies with the caller, and its family is killed, those that left its session included.
+* Its stdout is the stderr of the caller, whose own stdout is for facts.
+
+Cost: a Python with numpy, 0.3 s and what the module takes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import select
+import signal
+import site as python_site
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+import guardian
+from guardian.core.advice import SourceFacts
+from guardian.core.graph import SystemFacts
+from guardian.errors import InternalError, SystemLoadError
+from guardian.worker.descendants import MARK, kill_family, look, make_mark
+from guardian.worker.faults import PYTHONS, is_ours
+from guardian.worker.newborn import EXIT_UNLINKED
+from guardian.worker.preload import ONE_THREAD
+
+#: The process ends itself when its time is over, and tells where it was; only after this time it is killed.
+GRACE_S = 5.0
+_CLEAR_S = 2.0
+#: The first word of the process, before it touches user code.
+READY = b"ready\n"
+_CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL}
+_FRAME = re.compile(r'^  File "(.+)", line (\d+) in (.*)$', re.MULTILINE)
+_TIME_IS_OVER = "Timeout ("
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What is known of a system that is not running: the facts of its graph, and those of its source."""
+
+    facts: SystemFacts
+    source: SourceFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """To the process, on its stdin: what to look at. ``parent`` is the process that waits for the answer."""
+
+    node: str
+    ifo: str
+    site: str
+    paths: tuple[str, ...]
+    timeout_s: float
+    parent: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """From the process: `examined`, or a `fault` of the module with the user's traceback, or a `bug` of ours."""
+
+    examined: Examined | None = None
+    fault: str = ""
+    details: str = ""
+    bug: str = ""
+
+
+def examine(node: str, paths: Sequence[str], *, ifo: str = "", site: str = "", timeout_s: float = 60.0) -> Examined:
+    """Load the module of a node in a process of its own, offline, and read it.
+
+    Parameters
+    ----------
+    paths : folders that are searched, absolute, in order.
+    ifo, site : as user code sees them.
+    timeout_s : how long the import may take.
+
+    Raises
+    ------
+    SystemLoadError
+        The module cannot be found, imported, or used; ``details`` holds the user's traceback.
+    """
+    order = Order(node=node, ifo=ifo, site=site, paths=tuple(paths), timeout_s=timeout_s, parent=os.getpid())
+    said, code = _run(msgspec.json.encode(order), timeout_s + GRACE_S)
+    if not said.startswith(READY):
+        raise InternalError(f"{node}: the process that was to load it did not start (code {code}); please report it")
+    said = said.removeprefix(READY)
+    if not said.startswith(b"{"):
+        raise _died(node, said.decode(errors="replace"), code, timeout_s)
+    try:
+        answer = msgspec.json.decode(said.split(b"\n", 1)[0], type=Answer)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InternalError(f"{node}: {said[:200]!r} is no answer ({error}); please report it") from error
+    if answer.bug:
+        raise InternalError(f"{node}: it loads, but cannot be examined: {answer.bug}; please report it")
+    if answer.examined is None:
+        raise SystemLoadError(answer.fault, answer.details)
+    return answer.examined
+
+
+def _run(order: bytes, timeout_s: float) -> tuple[bytes, int | None]:
+    """All that the process said on its pipe, and its return code as of Popen; None: it did not end by itself."""
+    token = secrets.token_hex(8)
+    ours, theirs = os.pipe()
+    with open(ours, "rb", buffering=0) as pipe:
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "guardian.worker.examine_process", str(theirs)],
+                stdin=subprocess.PIPE,
+                stdout=2,
+                pass_fds=(theirs,),
+                env=_environment(token),
+                start_new_session=True,
+            )
+        finally:
+            os.close(theirs)
+        born = look(process.pid)
+        try:
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
+                stdin.write(order)
+            said, ended = _listen(pipe.fileno(), process.pid, timeout_s)
+        finally:
+            kill_family(token, {process.pid: born.start_ticks} if born else {}, timeout_s=_CLEAR_S)
+            with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel holds it
+                process.wait(_CLEAR_S)
+    return said, process.returncode if ended else None
+
+
+def _environment(token: str) -> dict[str, str]:
+    env = {**os.environ, **ONE_THREAD, MARK: make_mark(token, 0)}
+    # As for the forkserver: -P keeps the present folder out of the way; where we are not installed, say where we are.
+    home = str(Path(guardian.__file__).resolve().parent.parent)
+    if home not in python_site.getsitepackages():
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, (env.get("PYTHONPATH"), home)))
+    return env
+
+
+def _listen(pipe: int, pid: int, timeout_s: float) -> tuple[bytes, bool]:
+    """What comes through the pipe until process `pid` ends, and whether it did. The pipe may stay open longer."""
+    deadline = time.monotonic() + timeout_s
+    os.set_blocking(pipe, False)
+    said = bytearray()
+    end = os.pidfd_open(pid)
+    try:
+        poller = select.poll()
+        poller.register(pipe, select.POLLIN)
+        poller.register(end, select.POLLIN)
+        while (left_s := deadline - time.monotonic()) > 0:
+            ready = [fd for fd, _ in poller.poll(left_s * 1000)]
+            if pipe in ready:
+                if data := os.read(pipe, 65536):
+                    said += data
+                else:
+                    poller.unregister(pipe)
+            elif end in ready:
+                return bytes(said), True
+        return bytes(said), False
+    finally:
+        os.close(end)
+
+
+def _died(node: str, trace: str, code: int | None, timeout_s: float) -> SystemLoadError:
+    """How the process ended instead of giving an answer, and where; `trace` is what faulthandler wrote."""
+    frames = _FRAME.findall(trace.rpartition("(most recent call first):")[2])  # the main thread comes last
+    theirs = [(file, line, name) for file, line, name in frames if not (is_ours(file) or file[0] == "<")]
+    user = [(file, line) for file, line, _ in theirs if not file.startswith(PYTHONS)]
+    at = f" ({Path(user[0][0]).name}:{user[0][1]})" if user else ""
+    if code is None or trace.startswith(_TIME_IS_OVER):
+        what = f"its import is not over after {timeout_s:g} s{at}; what waits or loops belongs in a state"
+    elif code == EXIT_UNLINKED:
+        what = "the module closed the pipe on which it was to be told of; does it close descriptors it did not open?"
+    elif code < 0:
+        hint = (
+            "look at the C code it calls there" if -code in _CRASHES else "was memory short, or did somebody kill it?"
+        )
+        what = f"the process ended at import by {_signal(-code)}{at}; {hint}"
+    else:
+        what = f"the module ended the process at import with exit code {code}{at}; an import must come to its end"
+    lines = [f'  File "{file}", line {line}, in {name}' for file, line, name in reversed(theirs)]
+    details = ["It was here (most recent call last):", *lines] if lines else []
+    return SystemLoadError(f"{node}: {what}", "\n".join(details))
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

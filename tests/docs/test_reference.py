@@ -1,0 +1,155 @@
+"""The manual cannot lie: it builds without a warning, has all that there is, and its tables are those of the code."""
+
+from __future__ import annotations
+
+import html
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+from pathlib import Path
+
+import pytest
+
+from docs._ext import guardian_docs
+from guardian import enums
+from guardian.access.prefix import channel_prefix, full_name
+from guardian.cli import output
+from guardian.core.interface import BY_NAME, PV_TEMPLATE, pv_name
+from guardian.host import site
+from guardian.worker import namespace, reading
+from tests.support import REPO, Child
+from tests.support.page import Page
+from tests.support.shell import COMMANDS
+
+DOCS = REPO / "docs"
+PAGES = [path for path in sorted(DOCS.rglob("*.rst")) if path.parent.name != "_build"]
+REFERENCE = {path.stem: Page(path) for path in (DOCS / "reference").glob("*.rst")}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """The words of a page, as a browser shows them. Built as ``make docs`` does; a warning is an error."""
+    target = tmp_path_factory.mktemp("html")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", DOCS, target]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+    def words(page: str) -> str:
+        return " ".join(html.unescape(re.sub(r"<[^>]*>", "", (target / f"{page}.html").read_text())).split())
+
+    return words
+
+
+# --- all that there is is there ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_every_pv_is_documented(built: Callable[[str], str]):
+    words = built("reference/pvs")
+    access = {True: "read-write", False: "read"}
+    missing = [
+        row.name
+        for row in BY_NAME.values()
+        if f"{row.name} {guardian_docs.type_of(row)} {access[row.writable]}" not in words or row.text not in words
+    ]
+    assert missing == []
+
+
+@pytest.mark.slow
+def test_every_command_and_subcommand_is_documented(built: Callable[[str], str]):
+    words = built("reference/commands")
+    parsers = {command: guardian_docs.parser_of(command) for command in COMMANDS}
+    usages = [parser.prog for parser in parsers.values()]
+    usages += [sub.prog for parser in parsers.values() for sub in guardian_docs.subcommands(parser).values()]
+    assert len(usages) > 8
+    assert [usage for usage in usages if f"usage: {usage} " not in words] == []
+
+
+def test_every_enum_with_numbers_is_documented():
+    named = re.findall(r"^\.\. guardian-enum:: (\w+)", REFERENCE["pvs"].text, re.MULTILINE)
+    kinds = {
+        name for name, kind in vars(enums).items() if inspect.isclass(kind) and issubclass(kind, IntEnum)
+    } - {"IntEnum"}  # fmt: skip
+    assert set(named) == kinds
+
+
+def test_every_alarm_is_explained():
+    assert [row.name for row in BY_NAME.values() if row.alarm is not None and not guardian_docs.alarms(row)] == []
+
+
+def test_every_page_is_in_the_contents():
+    text = (DOCS / "index.rst").read_text()
+    pages = [str(path.relative_to(DOCS).with_suffix("")) for path in PAGES if path.parent.name != "decisions"]
+    assert [page for page in pages if page != "index" and f"   {page}\n" not in text] == []
+
+
+# --- and what is there is so ------------------------------------------------------------------------------------------
+
+
+def test_every_pv_that_is_named_exists():
+    known = {pv_name(PV_TEMPLATE, ifo="", node="", name=row).removeprefix("GRD-") for row in BY_NAME}
+    named = [name for page in PAGES for name in re.findall(r"X1:GRD-(?:OVEN|SUS_MC1)(_\w+)", page.read_text())]
+    assert len(named) > 50
+    assert set(named) <= known
+
+
+def test_the_exit_codes():
+    codes = [int(code) for code, _ in REFERENCE["commands"].table("code")]
+    assert codes == [output.OK, output.FAILED, output.WRONG_CALL]
+
+
+def test_the_environment():
+    code = "".join(path.read_text() for path in (REPO / "guardian").rglob("*.py"))
+    names = [row[0] for row in REFERENCE["commands"].table("variable") if row[0]]
+    assert [name for name in names if not re.search(rf"environ\b.*\"{name}\"|env\b.*\"{name}\"", code)] == []
+
+
+def test_the_variables_of_a_module():
+    names = {row[0] for row in REFERENCE["module"].table("variable") if row[0]}
+    assert names == set(re.findall(r"\(module, \"([a-z]\w+)\"", inspect.getsource(reading)))
+
+
+def test_the_names_that_are_always_there():
+    names = {row[0] for row in REFERENCE["module"].table("name")}
+    assert names == set(re.findall(r"(\w+)=", re.findall(r"update\((.*)\)", inspect.getsource(namespace))[0]))
+
+
+def test_the_keys_of_a_site_file():
+    tables = re.split(r"^In ``\[policy\]``:$", REFERENCE["site_file"].text, flags=re.MULTILINE)
+    keys = [set(re.findall(r"^([a-z_]+)  ", text, re.MULTILINE)) - {"key"} for text in tables]
+    assert keys == [set(site._SITE_KEYS) - {"policy"}, set(site._POLICY_KEYS)]
+
+
+def test_the_site_file(tmp_path: Path):
+    text = REFERENCE["site_file"].blocks("file")["site.toml"]
+    (tmp_path / "site.toml").write_text(text)
+    read = site.read_site(tmp_path / "site.toml")
+    assert read.limits == site.Limits() and read.on_start == "resume"
+    assert set(re.findall(r"^(\w+) =", text, re.MULTILINE)) == (set(site._SITE_KEYS) | set(site._POLICY_KEYS)) - {
+        "policy"
+    }
+
+
+def test_the_prefix_of_channels():
+    for ifo, prefix, full, channel in [
+        [cell.replace("\\", "") for cell in row] for row in REFERENCE["ezca"].table("ifo")
+    ]:
+        assert channel_prefix(ifo, prefix) == full
+        assert full_name(ifo, full, "X") == channel
+
+
+@pytest.mark.proc
+@pytest.mark.parametrize("name", REFERENCE)
+def test_what_stands_there_as_code_is_a_module(name: str, tmp_path: Path, child: Callable[..., Child]):
+    page = REFERENCE[name]
+    assert not page.unmarked
+    for file, text in page.blocks("file").items():
+        if file.endswith(".py"):
+            (tmp_path / file).write_text(text)
+            node = file.removesuffix(".py")
+            code = f"from guardian.worker.system import load; print(*load('{node}', ['{tmp_path}']).states)"
+            loaded = child([sys.executable, "-c", code], cwd=tmp_path)
+            assert loaded.wait(60) == 0, loaded.report()

@@ -1,0 +1,26 @@
+"""Pages that tell a reader what to do: a reader does it, from top to bottom, and sees what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support import REPO, Child, free_port
+from tests.support.page import Page
+from tests.support.reader import Reader
+from tests.support.shell import shell_environ
+
+PAGES = sorted([*(REPO / "docs/tutorial").glob("*.rst"), *(REPO / "docs/howto").glob("*.rst")])
+
+
+@pytest.mark.ca
+@pytest.mark.proc
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_a_reader_sees_what_the_page_shows(path: Path, tmp_path_factory, child: Callable[..., Child]):
+    page = Page(path)
+    assert not page.unmarked
+    folder, tools = tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("tools")
+    Reader(page, folder, shell_environ(free_port(), tools), child).follow()
