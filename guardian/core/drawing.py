@@ -7,8 +7,8 @@ States have an order, that of their numbers, and in it the way up is the way tha
 * an edge back is drawn dashed and has no say in the layout (``constraint=false``), else it would twist the chain;
 * the edges that a goto state implies are not drawn: its mark says that it is reached from everywhere.
 
-Numbers given automatically (-2, -3, ...: R20) follow the others, in the order of their definition: as numbers they would
-turn a system that has no others upside down. A state that only edges back would hold is held by the shortest of them.
+Numbers given automatically (-2, -3, ...: R20) follow the others, in the order of their definition: as numbers they
+would turn a system that has no others upside down. A state that only edges back would hold is held by the shortest of them.
 
 Every mark has a form and a colour, so that it survives a grey print and a colour-blind reader: requestable, bold on
 light blue; goto, dashed outline on pale red; the first request, two outlines; nominal, a star; INIT, an ellipse.

@@ -165,9 +165,9 @@ REFUSED = {
     "index": (GOOD + "class DOWN(GuardState):\n    index = 1\n", "both have index 1; give one another number"),
     "latin-1": (
         GOOD.encode() + b"x = 'caf\xe9'\n",
-        "SyntaxError: (unicode error) 'utf-8' codec can't decode byte 0xe9",
+        "SyntaxError: byte 0xe9 is not UTF-8; save the file as UTF-8",
     ),
-    "nul": (GOOD.encode() + b"x = '\0'\n", "source code string cannot contain null bytes"),
+    "nul": (GOOD.encode() + b"x = '\0'\n", "SyntaxError: a NUL byte: the file is damaged"),
     "recursion": (GOOD + "def f():\n    f()\nf()\n", "RecursionError: maximum recursion depth exceeded (SUS.py:6)"),
     "_exit": (
         GOOD + "import os\ndef f():\n    os._exit(3)\nf()\n",
