@@ -290,8 +290,9 @@ def _state_faults(states: Sequence[StateInfo]) -> Iterable[str]:
         names.add(state.name)
         if state.name == NONE_STATE:
             yield f"state {NONE_STATE}{where}: the name is reserved for 'no request'; rename it"
-        if len(state.name.encode()) > NAME_BYTES:
-            size = len(state.name.encode())
+        if not state.name.isprintable():
+            yield f"state {state.name!r}{where}: the name has characters that cannot be shown; rename it"
+        elif (size := len(state.name.encode())) > NAME_BYTES:
             yield f"state {state.name}{where}: the name has {size} bytes, {NAME_BYTES} fit in a CA string; shorten it"
         if state.goto is not None and not (_is_number(state.goto) and 0 < state.goto < float("inf")):
             yield f"state {state.name}{where}: goto = {state.goto!r}; use True, False or a weight > 0"

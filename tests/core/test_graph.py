@@ -241,6 +241,13 @@ def test_R20_39_bytes_fit_also_of_letters_that_take_two() -> None:
         Graph.build([state("Ä" * 20, 1)], [])
 
 
+@pytest.mark.parametrize("name", ["A\nB", "\udce9", "A\0"])
+def test_R20_a_name_that_cannot_be_shown_is_refused(name: str) -> None:
+    with pytest.raises(GraphError) as caught:
+        Graph.build([state(name, 1)], [])
+    assert str(caught.value).startswith(f"state {name!r} (")
+
+
 def test_R16_the_sentence_names_what_stands_between() -> None:
     infos = [state(n, i) for i, n in enumerate(["INIT", "LOCKED", "DOWN", "MISALIGNED", "ALIGN"])]
     pairs = [("INIT", "DOWN"), ("DOWN", "ALIGN"), ("MISALIGNED", "ALIGN"), ("ALIGN", "LOCKED")]
