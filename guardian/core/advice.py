@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -34,6 +35,7 @@ _LEVELS = (ERROR, WARNING, NOTE)
 NAMES = 10
 PAIRS = 3
 STEPS = 6
+_PLACE = re.compile(r"\S+\.py:\d+")
 _Item = TypeVar("_Item")
 
 
@@ -124,7 +126,7 @@ def advise(facts: SystemFacts, source: SourceFacts, *, redirect_timeout_s: float
         *_unreachable(graph, source),
         *_shortcuts(graph, facts),
         *_sleeps(graph, source.sleeps, facts.redirect_timeout_s or redirect_timeout_s),
-        *(Finding(kind="variable", level=WARNING, text=text) for text in facts.warnings),
+        *map(_warning, facts.warnings),
         *_unnumbered(graph, source.unnumbered),
     ]
     return tuple(sorted(found, key=_place))
@@ -176,12 +178,22 @@ def _misspelt(misspelt: Iterable[Misspelt]) -> Iterator[Finding]:
         yield Finding(kind="misspelt", level=WARNING, text=text, where=it.where)
 
 
+def _warning(text: str) -> Finding:
+    """What the load says of a variable, or of a place: "FILE.py:LINE mixes tabs and spaces"."""
+    where, _, rest = text.partition(" ")
+    if _PLACE.fullmatch(where):
+        return Finding(kind="source", level=WARNING, text=rest, where=where)
+    return Finding(kind="variable", level=WARNING, text=text)
+
+
 def _unnumbered(graph: Graph, names: Iterable[str]) -> Iterator[Finding]:
-    """INIT has the number 0 in every system where nobody took it."""
-    for name in names:
-        if (index := graph.index(name)) != 0:
-            text = f"{name} has no index and is numbered {index} for now; archives tell states by it, so give it one"
-            yield Finding(kind="no-index", level=NOTE, text=text, where=graph[name].source, state=name)
+    """One finding a file: where one has none, many have none. INIT is 0 in every system where nobody took that."""
+    missing = [name for name in names if graph.index(name) != 0]
+    for same in _grouped(missing, lambda name: graph[name].source.partition(":")[0]).values():
+        first, one = graph[same[0]], len(same) == 1
+        have, numbers = "has" if one else "have", _listed([str(graph.index(name)) for name in same])
+        text = f"{_listed(same)} {have} no index, for now {numbers}; archives tell states by their numbers, so give one"
+        yield Finding(kind="no-index", level=NOTE, text=text, where=first.source, state=first.name if one else "")
 
 
 def _unreachable(graph: Graph, source: SourceFacts) -> Iterator[Finding]:

@@ -77,7 +77,8 @@ def _answer(order: Order) -> Answer:
     except SystemLoadError as error:
         return Answer(fault=str(error), details=error.details)
     try:
-        return Answer(examined=Examined(facts=loaded.facts, source=survey(loaded, ezca.uses)))
+        facts, source = survey(loaded, ezca.uses)
+        return Answer(examined=Examined(facts=facts, source=source))
     except BaseException as error:  # classes of user code may raise whatever they like when they are looked at
         return Answer(bug=describe(error))
 

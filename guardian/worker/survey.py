@@ -20,10 +20,12 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from types import FunctionType, ModuleType
 from typing import Any
 
 from guardian.core.advice import ImportRead, Jump, Sleep, SourceFacts
+from guardian.core.graph import SystemFacts
 from guardian.state import GuardStateDecorator
 from guardian.worker.faults import PYTHONS, is_ours
 from guardian.worker.spelling import HOOKS, METHODS, misspelt
@@ -38,8 +40,8 @@ SHORTEST_PART = 3
 _FILLED_IN = re.compile(r"[%{]")
 
 
-def survey(system: System, reads: Sequence[ImportRead]) -> SourceFacts:
-    """Read the source of a system that has been loaded.
+def survey(system: System, reads: Sequence[ImportRead]) -> tuple[SystemFacts, SourceFacts]:
+    """Read the source of a system that has been loaded: its facts, now with the lines of its classes, and the rest.
 
     Parameters
     ----------
@@ -52,7 +54,8 @@ def survey(system: System, reads: Sequence[ImportRead]) -> SourceFacts:
     for name, cls in system.states.items():
         for method in METHODS:
             seen.method(name, cls, method)
-    return SourceFacts(
+    states = (replace(s, source=sources.place_of_class(system.states[s.name], s.source)) for s in system.facts.states)
+    return replace(system.facts, states=tuple(states)), SourceFacts(
         jumps=tuple(seen.jumps),
         sleeps=tuple(seen.sleeps),
         misspelt=tuple(misspelt(system.states, [*seen.decorators, *_classes(modules)], sources)),
@@ -103,6 +106,8 @@ class _Survey:
             for hook in HOOKS:
                 for label, piece in self._member(kind, hook):
                     yield f"{class_name(kind)}.{label}", piece
+                    if hook == "pre_exec" and piece.replaces():
+                        return  # what it stands on is never called
             member = inspect.getattr_static(member, "func", None)
         yield from ((name, piece) for piece in self._piece(member, cls, owner))
 

@@ -61,11 +61,12 @@ def class_name(cls: type) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
     """One file. ``loads``: the attributes that its code asks for. ``stores``: those that it sets, and the variables of
-    outer scopes; ANY where it may set any.
+    outer scopes; ANY where it may set any. ``classes``: the lines of the classes of a name.
     """
 
     root: ast.Module
     functions: dict[tuple[int, str], list[_Function]] = field(default_factory=dict)
+    classes: dict[str, list[int]] = field(default_factory=dict)
     stores: set[str] = field(default_factory=set)
     loads: set[str] = field(default_factory=set)
 
@@ -86,6 +87,8 @@ class Tree:
             case ast.FunctionDef(name=name, decorator_list=decorators):
                 first = min([node.lineno, *(d.lineno for d in decorators)])
                 self.functions.setdefault((first, name), []).append(node)
+            case ast.ClassDef(name=name):
+                self.classes.setdefault(name, []).append(node.lineno)
             case ast.Lambda():
                 self.functions.setdefault((node.lineno, "<lambda>"), []).append(node)
             case ast.Global(names=names) | ast.Nonlocal(names=names):
@@ -175,6 +178,16 @@ class Sources:
                 return f"{Path(file).name}:{line}"
         return ""
 
+    def place_of_class(self, cls: type, near: str) -> str:
+        """ "FILE.py:LINE" of the ``class`` statement; `near` is that of its first method, or "FILE.py"."""
+        name, _, line = near.partition(":")
+        for file, tree in self._trees.items():
+            if tree and Path(file).name == name:
+                lines = [at for at in tree.classes.get(class_name(cls), ()) if not line or at <= int(line)]
+                if lines and (line or len(lines) == 1):
+                    return f"{name}:{max(lines)}"
+        return near
+
     def sets(self, name: str) -> bool:
         """Whether code may set an attribute, or a variable of an outer scope, of that name."""
         return any(name in tree.stores for tree in self.trees)
@@ -212,6 +225,12 @@ class Piece:
         for statement in self._statements():
             if isinstance(statement, ast.Return) and statement.value is not None:
                 yield statement.value
+
+    def replaces(self) -> bool:
+        """Whether each call of it returns a text or a number."""
+        returns = [statement for statement in self._statements() if isinstance(statement, ast.Return)]
+        at_its_end = not isinstance(self.node, ast.Lambda) and self.node.body[-1] in returns
+        return at_its_end and all(r.value is not None and self.fold(r.value) is not UNKNOWN for r in returns)
 
     def calls(self) -> Iterator[ast.Call]:
         """The calls that can be reached, those of inner functions left out."""
