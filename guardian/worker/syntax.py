@@ -241,7 +241,8 @@ class Piece:
             node = todo.pop()
             if isinstance(node, ast.Call):
                 yield node
-            todo += [n for n in ast.iter_child_nodes(node) if not isinstance(n, _NESTED)]
+            if not isinstance(node, _NESTED):
+                todo += ast.iter_child_nodes(node)
 
     def _statements(self) -> Iterator[ast.stmt]:
         """Not what stands behind a ``return``, or under ``if False``, and no inner functions."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,34 +13,8 @@ import pytest
 from guardian.core.graph import Edge
 from guardian.errors import EzcaConnectError, SystemLoadError
 from guardian.worker.faults import describe, one_line, user_traceback
-from guardian.worker.system import System, check_name, find, load, search_paths
-
-Load = Callable[..., System]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder for modules; what is imported from it is forgotten afterwards."""
-    path, modules = sys.path[:], dict(sys.modules)
-    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    yield tmp_path
-    sys.dont_write_bytecode = written
-    sys.path[:] = path
-    for name in set(sys.modules) - set(modules):
-        del sys.modules[name]
-    importlib.invalidate_caches()
-
-
-@pytest.fixture
-def system(folder: Path) -> Load:
-    """Load the module SUS with this text; further texts by the names of their modules."""
-
-    def make(source: str, *, indices: dict[str, int] | None = None, **more: str) -> System:
-        for name, text in {"SUS": source, **more}.items():
-            (folder / f"{name}.py").write_text(textwrap.dedent(text))
-        return load("SUS", [str(folder)], indices)
-
-    return make
+from guardian.worker.system import check_name, find, load, search_paths
+from tests.worker.conftest import Load
 
 
 def refusal(system: Load, source: str, **more: str) -> SystemLoadError:
