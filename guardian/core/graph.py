@@ -15,7 +15,7 @@ Cost: one Dijkstra run per *target*, O(E log V), kept afterwards; each step of a
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import count
@@ -176,6 +176,10 @@ class Graph:
                 return None
             found.append(step)
         return tuple(found)
+
+    def steps_to(self, end: str) -> Iterator[tuple[str, str]]:
+        """Every other state from which a path leads to `end`, with its next step, whose own turn was before."""
+        return ((start, way.step) for start, way in self._ways_to(end).items() if start != end)
 
     def cost(self, start: str, end: str) -> float | None:
         """The sum of the weights on the cheapest path, None if there is no path."""

@@ -45,6 +45,8 @@ from guardian.worker.preload import ONE_THREAD
 #: The process ends itself when its time is over, and tells where it was; only after this time it is killed.
 GRACE_S = 5.0
 _CLEAR_S = 2.0
+#: The process could not go on after the import, because of what it did to Python.
+EXIT_RUINED = 88
 #: The first word of the process, before it touches user code.
 READY = b"ready\n"
 _CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL}
@@ -186,6 +188,8 @@ def _died(node: str, trace: str, code: int | None, timeout_s: float) -> SystemLo
         what = f"its import is not over after {timeout_s:g} s{at}; what waits or loops belongs in a state"
     elif code == EXIT_UNLINKED:
         what = "the module closed the pipe on which it was to be told of; does it close descriptors it did not open?"
+    elif code == EXIT_RUINED:
+        what = "Python does not work any more after its import; does it replace builtins, or parts of sys?"
     elif code < 0:
         hint = (
             "look at the C code it calls there" if -code in _CRASHES else "was memory short, or did somebody kill it?"

@@ -18,10 +18,10 @@ import msgspec
 
 from guardian.errors import SystemLoadError
 from guardian.worker import logs, namespace, system
-from guardian.worker.examine import READY, Answer, Examined, Order
+from guardian.worker.examine import EXIT_RUINED, READY, Answer, Examined, Order
 from guardian.worker.faults import describe
 from guardian.worker.newborn import EXIT_UNLINKED
-from guardian.worker.offline import Offline
+from guardian.worker.offline import Offline, take_over
 from guardian.worker.survey import survey
 from guardian.worker.system_calls import die_with_parent, flush_c_streams
 
@@ -39,6 +39,7 @@ def main() -> NoReturn:
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     sys.dont_write_bytecode = True
     os.write(answers, READY)
+    sys.excepthook = lambda *_: _exit(EXIT_RUINED)
     _tell_the_end(answers, order.timeout_s)
     answer = _answer(order)
     faulthandler.cancel_dump_traceback_later()
@@ -70,14 +71,14 @@ def _tell_the_end(fd: int, timeout_s: float) -> None:
 
 
 def _answer(order: Order) -> Answer:
-    ezca = Offline(order.ifo)
-    namespace.inject(node=order.node, ifo=order.ifo, site=order.site, ezca=ezca, log=_log, notify=_log)
+    take_over()
+    namespace.inject(node=order.node, ifo=order.ifo, site=order.site, ezca=Offline(order.ifo), log=_log, notify=_log)
     try:
         loaded = system.load(order.node, order.paths)
     except SystemLoadError as error:
         return Answer(fault=str(error), details=error.details)
     try:
-        facts, source = survey(loaded, ezca.uses)
+        facts, source = survey(loaded, tuple(Offline.uses))
         return Answer(examined=Examined(facts=facts, source=source))
     except BaseException as error:  # classes of user code may raise whatever they like when they are looked at
         return Answer(bug=describe(error))

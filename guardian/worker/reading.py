@@ -121,7 +121,7 @@ def _plain(value: Any) -> Any:
 def _source(state: type) -> str:
     """ "FILE.py:LINE" of a class; the line is that of its first own method where there is one."""
     module = sys.modules.get(state.__module__)
-    file = Path(getattr(module, "__file__", None) or state.__module__).name
+    file = Path(str(getattr(module, "__file__", None) or state.__module__)).name
     lines = [line for member in vars(state).values() if (line := _first_line(member))]
     return f"{file}:{min(lines)}" if lines else file
 

@@ -184,7 +184,7 @@ def test_no_path_is_a_failure_that_says_what_stands_between(call: Call, form: li
     assert (told.code, told.out) == (1, "")
     assert told.err == (
         "guardutil: SUS: no path SAFE -> ALIGNED; edges into ALIGNED come from DAMPED; no edge leads out of SAFE. "
-        "Request one of these first, or add an edge in SUS.py.\n"
+        "Request one of these first, or add an edge in SUS.py:14.\n"
     )
 
 

@@ -65,6 +65,17 @@ def test_R5_the_path_is_the_best_of_all(graph: Graph) -> None:
 
 
 @BOUNDED
+@given(graphs())
+def test_the_steps_to_a_state_come_in_an_order_in_which_each_has_been_there_before(graph: Graph) -> None:
+    for end in graph.states:
+        seen = {end}
+        for start, step in graph.steps_to(end):
+            assert step in seen and start not in seen and step == graph.step(start, end)
+            seen.add(start)
+        assert seen == {start for start in graph.states if graph.path(start, end)}
+
+
+@BOUNDED
 @given(graphs(), st.randoms(use_true_random=False))
 def test_a_plan_does_not_depend_on_the_order_of_the_parts(graph: Graph, dice: object) -> None:
     infos, edges = list(graph.states.values()), [e for e in graph.edges if not e.implied]

@@ -119,11 +119,22 @@ except TypeError:
     )
 
 
-def test_a_loop_over_channels_is_remembered_by_its_first() -> None:
+def test_channels_that_a_library_makes_for_itself_are_not_there_either(look: Look) -> None:
+    seen = look(
+        "from LIB import *\nassert isinstance(ezca, Ezca) and isinstance(mine, Ezca)\n",
+        LIB=HEAD
+        + "from ezca import Ezca\nimport ezca as package\nmine = package.Ezca('Y1', 'SUS')\n"
+        + "GAIN = mine['GAIN']\nclass UP(GuardState): pass\n",
+    )
+    assert seen.source.reads == (ImportRead(channel="GAIN", write=False, where="LIB.py:5"),)
+
+
+def test_a_loop_over_channels_is_remembered_by_its_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Offline, "uses", {})
     ezca = Offline("X1")
     for number in range(2 * MOST_REMEMBERED):
         assert math.isnan(ezca[f"CH{number}"])
-    assert len(ezca.uses) == MOST_REMEMBERED and ezca.uses[0].channel == "CH0"
+    assert len(Offline.uses) == MOST_REMEMBERED and next(iter(Offline.uses)).channel == "CH0"
 
 
 @pytest.mark.parametrize("method", ["read", "write", "lost", "disconnected", "check_connections", "switch", "burt"])
@@ -182,6 +193,10 @@ REFUSED = {
     "segfault in C": (GOOD + "import ctypes\nctypes.string_at(8)\n", "by SIGSEGV (SUS.py:6); look at the C code"),
     "abort": (GOOD + "import os\nos.abort()\n", "by SIGABRT (SUS.py:6)"),
     "killed": (GOOD + "import os\nos.kill(os.getpid(), 9)\n", "by SIGKILL; was memory short"),
+    "builtins": (
+        GOOD + "import builtins\nfor name in ('isinstance', 'len', 'type'): setattr(builtins, name, None)\n",
+        "Python does not work any more after its import; does it replace builtins",
+    ),
     "closed": (GOOD + "import os\nos.closerange(3, 500)\n", "does it close descriptors it did not open?"),
     "closed all": (GOOD + "import os\nos.closerange(0, 500)\n", "does it close descriptors it did not open?"),
 }
