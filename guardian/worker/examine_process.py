@@ -11,6 +11,7 @@ import contextlib
 import faulthandler
 import json
 import os
+import resource
 import sys
 from typing import NoReturn
 
@@ -40,9 +41,8 @@ def main() -> NoReturn:
     sys.dont_write_bytecode = True
     os.write(answers, READY)
     sys.excepthook = lambda *_: _exit(EXIT_RUINED)
-    _tell_the_end(answers, order.timeout_s)
+    _tell_the_end(answers)
     answer = _answer(order)
-    faulthandler.cancel_dump_traceback_later()
     for stream in (sys.__stdout__, sys.__stderr__):
         with contextlib.suppress(Exception):  # user code may have closed it
             stream.flush()  # type: ignore[union-attr]
@@ -56,8 +56,8 @@ def main() -> NoReturn:
     _exit(0)
 
 
-def _tell_the_end(fd: int, timeout_s: float) -> None:
-    """Have the place in user code written to `fd` when the process crashes, is ended, or takes too long."""
+def _tell_the_end(fd: int) -> None:
+    """Have the place in user code written to `fd` when the process crashes or is ended."""
     pid = os.getpid()
 
     def exit_(status: int) -> NoReturn:
@@ -66,7 +66,7 @@ def _tell_the_end(fd: int, timeout_s: float) -> None:
         _exit(status)
 
     faulthandler.enable(fd, all_threads=False)
-    faulthandler.dump_traceback_later(timeout_s, exit=True, file=fd)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     vars(os).update(_exit=exit_)
 
 

@@ -22,7 +22,7 @@ from guardian.core.advice import ImportRead
 from guardian.core.graph import Edge
 from guardian.errors import InternalError, SystemLoadError
 from guardian.worker.descendants import everyone
-from guardian.worker.examine import Examined, examine
+from guardian.worker.examine import MOST_SHOWN, Examined, examine
 from guardian.worker.offline import MOST_REMEMBERED, Offline
 from tests.support import procs
 from tests.support.waiting import eventually
@@ -162,6 +162,30 @@ def test_what_is_printed_goes_to_stderr(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "2 []\n"), done.stderr
     for words in ("examined", "log 3%", "notify", "raw", "from C", "echo", "no newline"):
         assert words in done.stderr
+
+
+def test_a_flood_is_cut_off_and_holds_up_nothing(look: Look, capfd: pytest.CaptureFixture[str]) -> None:
+    assert len(look(GOOD + "for i in range(100_000): print('x' * 99)\nprint('the end')\n").facts.states) == 2
+    told = capfd.readouterr()
+    assert told.out == "" and MOST_SHOWN < len(told.err) < MOST_SHOWN + 100
+    assert told.err.endswith("\n... it prints more than that, the rest is not shown\n")
+
+
+def test_nobody_needs_to_take_what_a_module_prints(tmp_path: Path) -> None:
+    (tmp_path / "SUS.py").write_text(GOOD + "for i in range(10_000): print('x' * 99)\n")
+    code = f"from guardian.worker.examine import examine; print(examine('SUS', [{str(tmp_path)!r}]).facts.module)"
+    reads, writes = os.pipe()
+    os.close(reads)
+    with open(writes, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": str(REPO)},
+            stdout=subprocess.PIPE,
+            stderr=closed,
+            timeout=90,
+            check=False,
+        )
+    assert (done.returncode, done.stdout.decode()) == (0, f"{tmp_path}/SUS.py\n")
 
 
 # --- bad modules --------------------------------------------------------------------------------------------------
