@@ -270,6 +270,17 @@ def test_output_that_nobody_takes_is_no_traceback(to: str, says: str) -> None:
     assert (done.returncode, done.stderr) == (1, says)
 
 
+@pytest.mark.parametrize(("order", "says"), [("states", r"\xc4u\xdferst; \u2605"), ("graph", "UP &#9733;")])
+def test_a_terminal_without_the_letters_is_no_traceback(order: str, says: str) -> None:
+    Path("SUS.py").write_text(
+        "from guardian import GuardState\nclass UP(GuardState):\n    'Äußerst; ★'\nnominal = 'UP'\n"
+    )
+    line = [sys.executable, "-m", "guardian.cli.guardutil", order, "SUS"]
+    env = {**os.environ, "PYTHONPATH": str(REPO), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(line, env=env, capture_output=True, text=True, timeout=90, check=False)
+    assert (done.returncode, done.stderr) == (0, "") and says in done.stdout
+
+
 # --- check --------------------------------------------------------------------------------------------------------
 
 

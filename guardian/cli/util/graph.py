@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from guardian.cli.output import FAILED, OK
+from guardian.cli.output import FAILED, OK, escape
 from guardian.cli.util import Orders, add_order, look, say
 from guardian.core.drawing import dot_text
 from guardian.core.graph import Graph
@@ -47,6 +47,7 @@ def _graph(options: argparse.Namespace) -> int:
     name = "-".join(filter(None, (options.ifo, options.node)))
     text = dot_text(Graph.build(facts.states, facts.edges), name=name, request=facts.request, nominal=facts.nominal)
     if file is None:
+        escape("xmlcharrefreplace")  # as DOT writes it
         print(text, end="")
         return OK
     picture = text.encode() if file.suffix == ".dot" else draw(text, file.suffix[1:])
