@@ -179,11 +179,10 @@ def _misspelt(misspelt: Iterable[Misspelt]) -> Iterator[Finding]:
 
 
 def _warning(text: str) -> Finding:
-    """What the load says of a variable, or of a place: "FILE.py:LINE mixes tabs and spaces"."""
+    """What the load warns of, which may begin with its place: "FILE.py:LINE mixes tabs and spaces"."""
     where, _, rest = text.partition(" ")
-    if _PLACE.fullmatch(where):
-        return Finding(kind="source", level=WARNING, text=rest, where=where)
-    return Finding(kind="variable", level=WARNING, text=text)
+    placed = _PLACE.fullmatch(where)
+    return Finding(kind="load", level=WARNING, text=rest if placed else text, where=where if placed else "")
 
 
 def _unnumbered(graph: Graph, names: Iterable[str]) -> Iterator[Finding]:

@@ -47,15 +47,16 @@ def survey(system: System, reads: Sequence[ImportRead]) -> tuple[SystemFacts, So
     ----------
     reads : the channels that were used while it was imported; they are handed on.
     """
-    files = {system.facts.module, *system.facts.usercode}
-    sources = Sources(sorted(files))
+    files = (system.facts.module, *system.facts.usercode)
+    sources = Sources(files)
     modules = [m for m in list(sys.modules.values()) if inspect.getattr_static(m, "__file__", None) in files]
     seen = _Survey(sources)
     for name, cls in system.states.items():
         for method in METHODS:
             seen.method(name, cls, method)
     states = (replace(s, source=sources.place_of_class(system.states[s.name], s.source)) for s in system.facts.states)
-    return replace(system.facts, states=tuple(states)), SourceFacts(
+    warnings = (_placed(warning, sources) for warning in system.facts.warnings)
+    return replace(system.facts, states=tuple(states), warnings=tuple(warnings)), SourceFacts(
         jumps=tuple(seen.jumps),
         sleeps=tuple(seen.sleeps),
         misspelt=tuple(misspelt(system.states, [*seen.decorators, *_classes(modules)], sources)),
@@ -63,6 +64,13 @@ def survey(system: System, reads: Sequence[ImportRead]) -> tuple[SystemFacts, So
         unnumbered=tuple(n for n, cls in system.states.items() if inspect.getattr_static(cls, "index", 0) is None),
         mentioned=tuple(_mentioned([state.name for state in system.facts.states], sources)),
     )
+
+
+def _placed(warning: str, sources: Sources) -> str:
+    """ "SUS.py:3 nominal = 'UP' names no state": a warning of a variable, with its place in front."""
+    variable, equals, _ = warning.partition(" = ")
+    place = sources.place_of_variable(variable) if equals else ""
+    return f"{place} {warning}" if place else warning
 
 
 def _classes(modules: Iterable[object]) -> Iterator[type]:

@@ -108,6 +108,23 @@ class Tree:
             if not _names_states(statement):
                 yield from filter(None, map(_text, ast.walk(statement)))
 
+    def line_of_edge(self, start: str, end: str) -> int | None:
+        """Where ``('START', 'END')`` stands, as it is or with a weight."""
+        for node in ast.walk(self.root):
+            if isinstance(node, (ast.Tuple, ast.List)) and [*map(_text, node.elts[:2])] == [start, end]:
+                return node.lineno
+        return None
+
+    def line_of_variable(self, name: str) -> int | None:
+        """Where the module gives a variable its value, for the last time."""
+        lines, blocks = [], [self.root.body]
+        while blocks:
+            for statement in blocks.pop():
+                if not isinstance(statement, _NESTED):
+                    lines += [statement.lineno] * (name in _defined(statement))
+                    blocks += _blocks(statement)
+        return max(lines, default=None)
+
     def line_of(self, owner: str, name: str) -> int | None:
         """Where a class of that name defines `name`."""
         for node in ast.walk(self.root):
@@ -118,10 +135,14 @@ class Tree:
 
 
 def _defined(statement: ast.stmt) -> set[str]:
-    if isinstance(statement, ast.FunctionDef):
-        return {statement.name}
-    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", statement)]
-    return {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+    match statement:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            return {name}
+        case ast.Assign(targets=targets):
+            return {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+        case ast.AugAssign(target=ast.Name(id=name)) | ast.AnnAssign(target=ast.Name(id=name)):
+            return {name}
+    return set()
 
 
 def _text(node: ast.AST) -> str:
@@ -173,10 +194,21 @@ class Sources:
 
     def place_of(self, owner: str, name: str) -> str:
         """ "FILE.py:LINE" where a class defines a name, "" if it was given from outside."""
-        for file, tree in self._trees.items():
-            if tree and (line := tree.line_of(owner, name)):
-                return f"{Path(file).name}:{line}"
-        return ""
+        return self._place(lambda tree: tree.line_of(owner, name))
+
+    def place_of_edge(self, start: str, end: str) -> str:
+        """ "FILE.py:LINE" of an edge, or of the list it is in, "" if it cannot be found."""
+        return self._place(lambda tree: tree.line_of_edge(start, end)) or self.place_of_variable("edges")
+
+    def place_of_variable(self, name: str) -> str:
+        """ "FILE.py:LINE" where a variable of a module gets its value, "" if it cannot be found."""
+        return self._place(lambda tree: tree.line_of_variable(name))
+
+    def _place(self, line_in: Callable[[Tree], int | None]) -> str:
+        """The first file counts: the system's own module."""
+        return next(
+            (f"{Path(f).name}:{line}" for f, tree in self._trees.items() if tree and (line := line_in(tree))), ""
+        )
 
     def place_of_class(self, cls: type, near: str) -> str:
         """ "FILE.py:LINE" of the ``class`` statement; `near` is that of its first method, or "FILE.py"."""

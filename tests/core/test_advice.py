@@ -168,16 +168,16 @@ def test_states_without_index_are_one_note_a_file() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "where", "rest"),
+    ("text", "where", "rest"),
     [
-        ("nominal = 'B' names no state", "variable", "", "nominal = 'B' names no state"),
-        ("SUS.py:10 mixes tabs and spaces", "source", "SUS.py:10", "mixes tabs and spaces"),
-        ("", "variable", "", ""),
+        ("nominal = 'B' names no state", "", "nominal = 'B' names no state"),
+        ("SUS.py:10 mixes tabs and spaces", "SUS.py:10", "mixes tabs and spaces"),
+        ("", "", ""),
     ],
 )
-def test_warnings_of_the_load_are_passed_on(text: str, kind: str, where: str, rest: str) -> None:
+def test_warnings_of_the_load_are_passed_on(text: str, where: str, rest: str) -> None:
     facts = SystemFacts(states=states("INIT", "A"), edges=edges("INIT A"), warnings=(text,))
-    assert only(facts) == Finding(kind=kind, level="warning", text=rest, where=where)
+    assert only(facts) == Finding(kind="load", level="warning", text=rest, where=where)
 
 
 # --- states nobody reaches ----------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ def test_the_facts_of_a_system(look: Look, tmp_path: Path) -> None:
 
 
 def test_a_name_and_a_text_that_are_no_unicode_come_back_legible(look: Look) -> None:
-    assert look(GOOD + "nominal = '\\udce9'\n").facts.warnings[0].startswith("nominal = '\\udce9'")
+    assert look(GOOD + "nominal = '\\udce9'\n").facts.warnings[0].startswith("SUS.py:5 nominal = '\\udce9'")
     assert look(GOOD + "UP.__doc__ = 'caf\\udce9'\n").facts.states[1].doc == "caf?"
 
 

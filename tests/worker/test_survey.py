@@ -368,6 +368,25 @@ def test_the_facts_name_the_line_of_each_class(system: Load) -> None:
     }
 
 
+def test_what_is_odd_about_a_variable_is_told_with_its_line(system: Load) -> None:
+    loaded = system(
+        """\
+        from LIB import *
+        from guardian import GuardState
+        class A(GuardState): pass
+        if A:
+            nominal = 'B'
+        """,
+        LIB="redirect_timeout = 'x'\nprefix = 3\nprefix = 4\nexec('request = \"C\"')\n",
+    )
+    assert [warning.split(" = ")[0] for warning in survey(loaded, ())[0].warnings] == [
+        "request",
+        "SUS.py:5 nominal",
+        "LIB.py:1 redirect_timeout",
+        "LIB.py:3 prefix",
+    ]
+
+
 def test_what_was_read_at_import_is_handed_on_and_states_without_index_are_told(system: Load) -> None:
     reads = (ImportRead(channel="X1:A", write=False, where="SUS.py:1"),)
     loaded = system("from guardian import GuardState\nclass A(GuardState): pass\nclass B(GuardState): index = 3\n")

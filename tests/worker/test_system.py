@@ -277,14 +277,14 @@ def test_every_fault_is_listed(system: Load) -> None:
         """,
     )
     for words in (
-        "states A (SUS.py) and B (SUS.py) both have index 5",
-        "state C (SUS.py): index = [1]; use a whole number",
+        "states A (SUS.py:2) and B (SUS.py:4) both have index 5",
+        "state C (SUS.py:6): index = [1]; use a whole number",
         "index -1 is reserved",
-        "state D (SUS.py): goto = 'x'",
+        "state D (SUS.py:8): goto = 'x'",
         "the name has 40 bytes",
-        "state NONE (SUS.py): the name is reserved",
-        "state NONE (SUS.py): index = 2147483648; use a whole number",
-        "edge A -> Z names Z, which is no state",
+        "state NONE (SUS.py:13): the name is reserved",
+        "state NONE (SUS.py:13): index = 2147483648; use a whole number",
+        "edge A -> Z names Z, which is no state of this system (SUS.py:15)",
         "edge 'AB' is not ('FROM', 'TO')",
         "edge A -> B has weight 0",
         "edge ('A', 3) is not",
@@ -293,6 +293,23 @@ def test_every_fault_is_listed(system: Load) -> None:
     ):
         assert words in str(error), f"{words!r} is missing in: {error}"
     assert str(error).startswith("SUS: ") and "\n" not in str(error) and error.details == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        ("edges = [\n    ('INIT', 'A'),\n    ('A', 'Z'),\n]\n", "(SUS.py:6)"),
+        ("edges = []\nedges += [('A', name) for name in 'Z']\n", "(SUS.py:5)"),
+        ("from LIB import edges\n", "(LIB.py:2)"),
+        ('exec(\'edges = [("A", "Z")]\')\n', "of this system"),
+    ],
+    ids=["itself", "the list it is in", "a library", "nowhere"],
+)
+def test_a_bad_edge_is_told_with_its_line(system: Load, source: str, place: str) -> None:
+    error = refusal(
+        system, "class A(GuardState):\n    pass\n" + source, LIB="x = 1\nedges = [('INIT', 'A'), ('A', 'Z')]\n"
+    )
+    assert str(error).endswith(place) and "edge A -> Z names Z" in str(error)
 
 
 @pytest.mark.parametrize(
