@@ -20,6 +20,7 @@ from guardian.worker.system import NAME_LENGTH
 
 pytestmark = pytest.mark.proc
 REPO = Path(__file__).resolve().parents[2]
+MODULES = REPO / "tests/worker/patterns/modules"
 SUS = """\
 from guardian import GuardState
 from suslib import *
@@ -381,6 +382,30 @@ def test_all_that_is_wrong_is_told_at_once_each_with_its_line(call: Call) -> Non
         ("unreachable", "warning", "SUS.py:20", "ISLAND"),
         ("no-index", "note", "SUS.py:20", "ISLAND"),
     ]
+
+
+@pytest.mark.parametrize("file", sorted((REPO / "nodes").glob("[A-Z]*.py")), ids=lambda file: file.stem)
+def test_the_systems_of_the_demo_are_in_order(call: Call, file: Path) -> None:
+    told = call("check", file.stem, "--path", file.parent)
+    assert (told.code, told.err) == (0, "") and told.out.startswith(f"{file.stem}: nothing found, 6 states, "), told.out
+
+
+#: What is wrong with modules written as those of the field; all else would be a false alarm.
+PATTERNS = {
+    "DANGLING": ["DANGLING.py:8", "DANGLING.py:17"],
+    "RETURNS": ["RETURNS.py:17"],
+    "STACKED": ["STACKED.py:18"],
+    "TABBED": ["TABBED.py:10"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(file.stem for file in MODULES.glob("[A-Z]*.py")))
+def test_systems_as_the_field_has_them_raise_no_false_alarm(call: Call, name: str) -> None:
+    told = call("check", name, "--path", MODULES, "--json")
+    found = [f for f in json.loads(told.out)["findings"] if f["kind"] not in ("unreachable", "no-index")]
+    assert [f["where"] for f in found] == PATTERNS.get(name, [])
+    assert told.code in (0, 1) or "install it for" in told.err or "to get it" in told.err or "is Python 2" in told.err
 
 
 @pytest.mark.parametrize(("levels", "code"), [("", 0), ("note", 0), ("note warning", 1), ("error", 1)])
