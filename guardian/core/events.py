@@ -187,7 +187,19 @@ class Channels:
     total: int
 
 
-Report = Loaded | LoadFailed | Reloaded | ReloadFailed | Began | Returned | Raised | Connected | Left | Notifications | Channels
+Report = (
+    Loaded
+    | LoadFailed
+    | Reloaded
+    | ReloadFailed
+    | Began
+    | Returned
+    | Raised
+    | Connected
+    | Left
+    | Notifications
+    | Channels
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +216,9 @@ class Checked:
     report: Loaded | LoadFailed
 
 
-Input = SetOp | SetMode | SetManager | Requested | Reenter | LoadAsked | Refused | Begin | Elapsed | Gone | Heard | Checked
+Input = (
+    SetOp | SetMode | SetManager | Requested | Reenter | LoadAsked | Refused | Begin | Elapsed | Gone | Heard | Checked
+)
 
 # --- commands: host to worker -----------------------------------------------------------------------------------
 

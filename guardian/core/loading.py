@@ -81,7 +81,9 @@ class Loading(Supervision):
 
     def _check_overdue(self) -> None:
         self._end_check()
-        self._refuse_code(f"it was not imported within {self.limits.load_timeout_s:g} s, see the log for where it stood")
+        self._refuse_code(
+            f"it was not imported within {self.limits.load_timeout_s:g} s, see the log for where it stood"
+        )
 
     def _on_checked(self, event: Checked) -> None:
         if event.number != self._check:
@@ -114,7 +116,9 @@ class Loading(Supervision):
         v = self._v
         for what, name in (("STATE", v.state), ("REQUEST", v.request)):
             if name not in graph and name != NONE_STATE:
-                return f"{what} is {name}, which the new code does not have. Request another state first, or keep {name}"
+                return (
+                    f"{what} is {name}, which the new code does not have. Request another state first, or keep {name}"
+                )
         return ""
 
     def _refuse_code(self, reason: str) -> None:

@@ -36,17 +36,22 @@ from guardian.core.events import (
     Pause,
     Policy,
     Raised,
+    Reload,
+    Reloaded,
+    ReloadFailed,
     Report,
     Resume,
     Returned,
     Stop,
 )
 from guardian.enums import Call, ErrorKind, OnComplete
-from guardian.errors import EzcaConnectError, Interrupted
+from guardian.errors import EzcaConnectError, Interrupted, SystemLoadError
 from guardian.state import GuardState
 from guardian.worker.faults import describe, is_ours, one_line, plain_str, user_traceback
 from guardian.worker.interrupt import Interrupter
+from guardian.worker.leftovers import left_behind, open_files
 from guardian.worker.notices import Notices
+from guardian.worker.system import System
 
 CYCLE_S = 1 / 16
 EXTRA_CALL_S = 0.01
@@ -76,6 +81,10 @@ class Channels(Protocol):
     """The part of the channels that the loop asks."""
 
     def lost(self, names: tuple[str, ...]) -> tuple[str, ...]: ...
+
+
+#: Imports the system anew for the present state and its living instance: `guardian.worker.exchange.Code.exchange`.
+Exchange = Callable[[str, GuardState | None], tuple[System, GuardState | None]]
 
 
 class Inbox:
@@ -137,6 +146,7 @@ class Loop:
     ----------
     states : state classes by name. send : hands a report to the host. log : what states get as logfunc.
     reactive : False: no calls between those of the cycle (R18).
+    exchange : reads new code; None where nobody ever asks for it.
     say : a line for the log with its level. context : told "STATE.method" before each call and "" after it.
     """
 
@@ -154,6 +164,7 @@ class Loop:
         say: Callable[[str, str], None],
         context: Callable[[str], None],
         after_call: Callable[[], None] = lambda: None,
+        exchange: Exchange | None = None,
         reactive: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -168,6 +179,7 @@ class Loop:
         self._say = say
         self._context = context
         self._after_call = after_call
+        self._exchange = exchange
         self._reactive = reactive
         self._clock = clock
         self._stay: Stay | None = None
@@ -342,6 +354,35 @@ class Loop:
         self._paused = False
         self._due = self._clock()
 
+    def _on_reload(self, _command: Reload) -> None:
+        """R11: commands are obeyed between two methods, so this is the moment. Only Stop interrupts it."""
+        stay, files = self._stay, open_files()
+        state, instance = (stay.state, stay.instance) if stay is not None else ("", None)
+        exchange = self._exchange
+        assert exchange is not None, "told to read new code, and cannot"
+        self._context("load")
+        try:
+            system, converted = self._interrupter.call(lambda: exchange(state, instance))
+        except Interrupted:
+            return  # Stop is the next command
+        except SystemLoadError as error:
+            if error.details:
+                self._say("ERROR", error.details)
+            self._send(ReloadFailed(reason=str(error)))
+            return
+        except BaseException as error:  # a signal handler of user code
+            self._send(ReloadFailed(reason=describe(error)))
+            return
+        finally:
+            self._after_call()
+            self._context("")
+        self._states, self._reactive = system.states, system.facts.reactive
+        if stay is not None:
+            stay.instance = converted
+            if state not in system.states:
+                stay.next_call = None  # the host knows where to go
+        self._send(Reloaded(facts=system.facts, left=left_behind(converted, files)))
+
     def _on_stop(self, _command: Stop) -> None:
         self._stopped = True
 
@@ -352,6 +393,7 @@ class Loop:
         Leave: _on_leave,
         Pause: _on_pause,
         Resume: _on_resume,
+        Reload: _on_reload,
         Stop: _on_stop,
     }
 

@@ -26,12 +26,14 @@ from guardian.access.channels import Channels
 from guardian.core import events
 from guardian.core.events import Command, Leave, Loaded, LoadFailed, Report, Stop
 from guardian.errors import Interrupted, LinkError, SystemLoadError
-from guardian.worker import link, logs, namespace, system
+from guardian.worker import link, logs, namespace
 from guardian.worker.beat import BeatWriter
+from guardian.worker.exchange import Code
 from guardian.worker.interrupt import DUMP_SIGNAL, Interrupter
 from guardian.worker.loop import Inbox, Loop
 from guardian.worker.newborn import EXIT_UNLINKED
 from guardian.worker.notices import Notices
+from guardian.worker.read_only import ReadOnly
 
 #: How often the number of channels is told, at most.
 CHANNELS_EVERY_S = 1.0
@@ -132,7 +134,7 @@ def main(spec: dict[str, Any], fds: Sequence[int]) -> int:
         lambda texts: uplink.send(events.Notifications(entry=0, texts=texts)),
         time.monotonic,
     )
-    channels = Channels(load.ifo, log=writer.log)
+    channels = (ReadOnly if load.check else Channels)(load.ifo, log=writer.log)
     namespace.inject(
         node=load.node,
         ifo=load.ifo,
@@ -143,10 +145,11 @@ def main(spec: dict[str, Any], fds: Sequence[int]) -> int:
     )
     Downlink(sock, inbox, interrupter, rest).start()
     os.register_at_fork(after_in_child=sock.close)
-    writer.context = "load"
+    writer.context = "check" if load.check else "load"
     sys.dont_write_bytecode = True
+    code = Code(load, channels, stopped=lambda: inbox.ends_call(0))
     try:
-        loaded = interrupter.call(lambda: _load(load, inbox))
+        loaded = interrupter.call(code.load)
     except SystemLoadError as error:
         if error.details:
             writer.log(error.details, level="ERROR")
@@ -156,9 +159,10 @@ def main(spec: dict[str, Any], fds: Sequence[int]) -> int:
         return 0
     finally:
         writer.flush()
-    channels.use_prefix(loaded.facts.prefix)
     writer.context = ""
     uplink.send(Loaded(facts=loaded.facts))
+    if load.check:
+        return 0
     loop = Loop(
         states=loaded.states,
         inbox=inbox,
@@ -171,22 +175,12 @@ def main(spec: dict[str, Any], fds: Sequence[int]) -> int:
         say=lambda level, text: writer.log(text, level=level),
         context=lambda text: setattr(writer, "context", text),
         after_call=_AfterCall(writer, channels, uplink),
+        exchange=code.exchange,
         reactive=loaded.facts.reactive,
     )
+    del loaded  # else the code of today lives on after it was exchanged
     loop.run()
     return 0
-
-
-def _load(load: link.Load, inbox: Inbox) -> system.System:
-    """In here an interrupt may strike: only Stop interrupts a load."""
-    if inbox.ends_call(0):
-        raise Interrupted
-    try:
-        return system.load(load.node, load.paths, load.indices)
-    except SystemLoadError:
-        if inbox.ends_call(0):  # whatever the module made of the interrupt, it is no fault of it
-            raise Interrupted from None
-        raise
 
 
 class _AfterCall:
