@@ -187,8 +187,8 @@ class FakeSpawner:
 
     def spawn(self, key: str, entry: str, spec: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
         assert not any(w.key == key and w.alive for w in self.workers), f"{key} is there twice"
-        kind = key.rstrip("0123456789")
-        assert not any(w.alive and w.key.rstrip("0123456789") == kind for w in self.workers), f"two of {kind}"
+        of_node = [w.key for w in self.workers if w.alive and w.key.startswith(key.rpartition("#")[0] + "#")]
+        assert "#check" in key or all("#check" in other for other in of_node), f"{key} beside {of_node}"
         if self.fail:
             self.tell(Failed(key=key, reason=self.fail))
             return
