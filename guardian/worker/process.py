@@ -39,6 +39,8 @@ from guardian.worker.read_only import ReadOnly
 CHANNELS_EVERY_S = 1.0
 #: Between two shots at a method that goes on, in milliseconds.
 AGAIN_MS = 250
+#: New code is read while the old code runs, and must not slow it down.
+CHECK_NICENESS = 10
 _COMMANDS = get_args(Command)
 
 
@@ -146,6 +148,8 @@ def main(spec: dict[str, Any], fds: Sequence[int]) -> int:
     Downlink(sock, inbox, interrupter, rest).start()
     os.register_at_fork(after_in_child=sock.close)
     writer.context = "check" if load.check else "load"
+    if load.check:
+        os.nice(CHECK_NICENESS)
     sys.dont_write_bytecode = True
     code = Code(load, channels, stopped=lambda: inbox.ends_call(0))
     try:
