@@ -36,7 +36,8 @@ from guardian.worker.beat import BeatWriter, create_page
 from guardian.worker.faults import PYTHONS, is_ours
 from guardian.worker.interrupt import Interrupter
 from guardian.worker.logs import message
-from guardian.worker.loop import Inbox, Loop
+from guardian.worker.inbox import Inbox
+from guardian.worker.loop import Loop
 from guardian.worker.notices import Notices
 from guardian.worker.system import System, load
 

@@ -29,8 +29,9 @@ from guardian.errors import Interrupted, LinkError, SystemLoadError
 from guardian.worker import link, logs, namespace
 from guardian.worker.beat import BeatWriter
 from guardian.worker.exchange import Code
+from guardian.worker.inbox import Inbox
 from guardian.worker.interrupt import DUMP_SIGNAL, Interrupter
-from guardian.worker.loop import Inbox, Loop
+from guardian.worker.loop import Loop
 from guardian.worker.newborn import EXIT_UNLINKED
 from guardian.worker.notices import Notices
 from guardian.worker.read_only import ReadOnly
