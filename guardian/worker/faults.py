@@ -17,7 +17,7 @@ LINE_LENGTH = 400
 _OURS = str(Path(__file__).resolve().parent.parent)
 _IMPORTLIB = str(Path(importlib.__file__).parent)
 #: Folders of Python itself and of what is installed.
-_PYTHONS = tuple({p + os.sep for k in ("stdlib", "platstdlib", "purelib", "platlib") if (p := sysconfig.get_path(k))})
+PYTHONS = tuple({p + os.sep for k in ("stdlib", "platstdlib", "purelib", "platlib") if (p := sysconfig.get_path(k))})
 
 
 def describe(error: BaseException) -> str:
@@ -70,7 +70,7 @@ def shown(value: object) -> str:
 def _where(error: BaseException) -> str:
     """The innermost line of user code in a traceback."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not is_ours(f.filename)]
-    user = [f for f in frames if not f.filename.startswith(_PYTHONS)] or frames
+    user = [f for f in frames if not f.filename.startswith(PYTHONS)] or frames
     return f"{Path(user[-1].filename).name}:{user[-1].lineno}" if user else ""
 
 
