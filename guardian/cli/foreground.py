@@ -73,6 +73,7 @@ class Worker:
 
     def __init__(self, load: link.Load, log: Log) -> None:
         self.signal: signal.Signals | None = None  #: the one that ended it
+        self.method: Call | None = None  #: the one of its present state that it was in then; None: between two
         self.cut_off = False  #: it has not ended by itself
         self.code = 0  #: its exit code, as of Popen
         self._deadline = math.inf
@@ -133,12 +134,8 @@ class Worker:
                     self._hurry()
             elif self._end in ready:
                 self.code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+                self.method = self.method or self._beat.read().method
                 return
-
-    @property
-    def method(self) -> Call | None:
-        """The method of the present state that it is, or was last, in; None between two."""
-        return self._beat.read().method
 
     @property
     def line(self) -> str:
@@ -152,8 +149,9 @@ class Worker:
             return b""
 
     def _signalled(self, number: int) -> None:
-        self.signal = self.signal or signal.Signals(number)
-        self.tell(Stop())
+        if self.signal is None:
+            self.signal, self.method = signal.Signals(number), self._beat.read().method
+            self.tell(Stop())
 
     def _hurry(self) -> None:
         self._deadline = min(self._deadline, time.monotonic() + STOP_S)

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("-i runs no state; try it in the shell")
     if options.state or options.interactive:
         for name in _SERVED:
-            if getattr(options, name) not in (None, False):
+            if getattr(options, name) != parser.get_default(name):
                 parser.error(f"--{name.replace('_', '-')} is for a node with PVs: guardian NODE")
     try:
         ifo = ifo_of(options)
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.interactive:
         from guardian.cli.interactive import interact
 
-        return interact(load)
+        interact(load)
     if options.state:
         from guardian.cli.once import run_once
 

@@ -56,8 +56,7 @@ def _how_it_ended(worker: Worker, state: str) -> str:
     line = f" ({worker.line})" if worker.line else ""
     if worker.signal is None:
         how = sentence(worker.code, None) if worker.code >= 0 else sentence(None, -worker.code)
-        hint = "" if line else "; does user code end the process, or close descriptors that it did not open?"
-        return f"the worker died {where}{line}: {how}{hint}"
+        return f"the worker died {where}{line}: {how}"
     cut_off = f", cut off after {STOP_S:g} s" if worker.cut_off else ""
     return f"ended by {worker.signal.name} {where}{cut_off}{line}"
 
@@ -72,6 +71,7 @@ class _Walk:
         self._node = node
         self._ends = (start, end)
         self._log = log
+        self._facts: SystemFacts
         self._graph: Graph
         self._path: Sequence[str] = ()
         self._entry = 0
@@ -102,6 +102,7 @@ class _Walk:
     def _begin(self, facts: SystemFacts) -> Enter | Stop:
         loaded = f"loaded {facts.module}: {len(facts.states)} states"
         self._log.log("; ".join((loaded, *facts.warnings)))
+        self._facts = facts
         self._graph = graph = Graph.build(facts.states, facts.edges)
         for name in self._ends:
             if name not in graph:
@@ -112,7 +113,7 @@ class _Walk:
         return self._enter("start")
 
     def _near(self, name: str) -> str:
-        names = list(self._graph.states)
+        names = [state.name for state in self._facts.states]
         if near := get_close_matches(name.upper(), names):
             return f"is {' or '.join(near)} meant?"
         more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""

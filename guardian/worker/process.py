@@ -91,6 +91,8 @@ class Downlink(threading.Thread):
                 if not data:
                     break
                 self._take_all(data)
+        except OSError:
+            os._exit(EXIT_UNLINKED)  # user code has closed it
         except Exception:
             sys.stderr.write(traceback.format_exc())
         finally:
