@@ -5,9 +5,10 @@ Python's logging make lines of a log, on standard output. What is printed goes t
 so that ``breakpoint()`` works.
 
 The worker is a fork of the command that started it, and stays in the terminal's foreground with it. A signal that ends
-programs reaches both; it is the command's business, and means Stop to the worker. What does not end in time is cut off,
-and says where it was: faulthandler does that without Python, so it works also while C code holds the interpreter. What
-the worker has started and left comes to the command, and goes with it.
+programs reaches both; it is the command's business, and means Stop to the worker. Handlers do all of that, so it works
+while the command waits, be it for whoever reads the log. What does not end in time is cut off, and says where it was:
+faulthandler does that without Python, so it works while C code holds the interpreter. What the worker has started and
+left comes to the command, and goes with it.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import io
-import math
 import os
 import select
 import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from types import FrameType
 from typing import Self
 
 from guardian.core.events import Report, Stop
@@ -76,20 +77,22 @@ class Worker:
         self.method: Call | None = None  #: the one of its present state that it was in then; None: between two
         self.cut_off = False  #: it has not ended by itself
         self.code = 0  #: its exit code, as of Popen
-        self._deadline = math.inf
         self._strangers = {one.pid for one in children(os.getpid())}
         adopt_orphans()
-        self._signals = _listen()
+        self._heard = [number for number in _ENDS if signal.getsignal(number) is not signal.SIG_IGN]  # else: nohup
+        self._handle_signals(lambda *_: None)
         self._sock, theirs = socket.socketpair()
         page, self._dump = create_page(), os.memfd_create("guardian-dump")
         self._beat = BeatReader(page)
         log.flush()
-        parent, pid = os.getpid(), os.fork()
-        if not pid:
+        parent, self._pid = os.getpid(), os.fork()
+        if not self._pid:
             self._sock.close()
             newborn.end_with(partial(_live, parent, theirs, page, self._dump, log))
         theirs.close()
-        self._pid, self._end = pid, os.pidfd_open(pid)
+        self._end = os.pidfd_open(self._pid)
+        signal.signal(signal.SIGALRM, self._too_late)
+        self._handle_signals(self._signalled)
         self.tell(load)
 
     def __enter__(self) -> Self:
@@ -97,6 +100,8 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         """Kill what is left of it: what it started and left has come to us, generation by generation."""
+        self._handle_signals(lambda *_: None)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         deadline = time.monotonic() + CLEAR_S
         while left := [one.pid for one in children(os.getpid()) if one.pid not in self._strangers]:
             for pid in left:
@@ -115,17 +120,18 @@ class Worker:
             self._hurry()
 
     def reports(self) -> Iterator[Report]:
-        """What it says, until it has ended."""
+        """What it says, until it has ended.
+
+        Raises
+        ------
+        LinkError
+            It is nothing that a worker says.
+        """
         poller, lines = select.poll(), link.Lines()
-        for fd in (self._signals, self._sock.fileno(), self._end):
+        for fd in (self._sock.fileno(), self._end):
             poller.register(fd, select.POLLIN)
         while True:
-            left_s = self._deadline - time.monotonic()
-            ready = [fd for fd, _ in poller.poll(None if left_s == math.inf else max(0, left_s * 1000))]
-            if not ready:
-                self._cut_off()
-            if self._signals in ready:
-                self._signalled(os.read(self._signals, 1)[0])
+            ready = {fd for fd, _ in poller.poll()}
             if self._sock.fileno() in ready:
                 if data := self._received():
                     yield from (link.decode(line)[1] for line in lines.feed(data))
@@ -133,14 +139,19 @@ class Worker:
                     poller.unregister(self._sock)
                     self._hurry()
             elif self._end in ready:
-                self.code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
-                self.method = self.method or self._beat.read().method
-                return
+                break
+        self.code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        if self.signal is None:
+            self.method = self._beat.read().method
 
     @property
     def line(self) -> str:
         """The line of user code it was in when it was cut off, or crashed: "SUS.py:31", or ""."""
         return where_in_dump(os.pread(self._dump, _MOST_DUMPED, 0).decode(errors="replace"))
+
+    def _handle_signals(self, handler: Callable[[int, FrameType | None], None]) -> None:
+        for number in self._heard:
+            signal.signal(number, handler)
 
     def _received(self) -> bytes:
         try:
@@ -148,36 +159,27 @@ class Worker:
         except ConnectionError:
             return b""
 
-    def _signalled(self, number: int) -> None:
+    def _signalled(self, number: int, _frame: FrameType | None) -> None:
         if self.signal is None:
             self.signal, self.method = signal.Signals(number), self._beat.read().method
             self.tell(Stop())
 
     def _hurry(self) -> None:
-        self._deadline = min(self._deadline, time.monotonic() + STOP_S)
+        """It is to end now."""
+        if not signal.getitimer(signal.ITIMER_REAL)[0]:
+            signal.setitimer(signal.ITIMER_REAL, STOP_S, STOP_S)
 
-    def _cut_off(self) -> None:
-        signal.pidfd_send_signal(self._end, signal.SIGKILL if self.cut_off else DUMP_SIGNAL)
+    def _too_late(self, *_: object) -> None:
+        """The time is over: it says where it is, and dies of it. If it does not do even that, it is killed."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._end, signal.SIGKILL if self.cut_off else DUMP_SIGNAL)
         self.cut_off = True
-        self._deadline = time.monotonic() + STOP_S
-
-
-def _listen() -> int:
-    """From now on each signal that ends programs is a byte in the pipe that is returned."""
-    reads, writes = os.pipe()
-    os.set_blocking(writes, False)
-    signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
-    for number in _ENDS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # else: nohup
-            signal.signal(number, lambda *_: None)
-    return reads
 
 
 def _live(parent: int, sock: socket.socket, page: int, dump: int, log: Log) -> int:
     """Be the worker."""
-    signal.set_wakeup_fd(-1)
     if not die_with_parent(parent):
         return newborn.EXIT_EXCEPTION
     faulthandler.enable(dump)
-    faulthandler.register(DUMP_SIGNAL, file=dump, all_threads=True, chain=True)  # then it does what it does: kill
+    faulthandler.register(DUMP_SIGNAL, file=dump, all_threads=True, chain=True)  # and then what it does: it kills
     return process.work(sock, _GEN, BeatWriter(page), log)

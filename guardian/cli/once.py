@@ -31,6 +31,7 @@ from guardian.core.events import (
 )
 from guardian.core.graph import LISTED, Graph, SystemFacts
 from guardian.enums import ErrorKind, OnComplete
+from guardian.errors import LinkError
 from guardian.host.spawner import sentence
 from guardian.worker.link import Load
 
@@ -39,10 +40,13 @@ def run_once(load: Load, start: str, end: str) -> int:
     """Run the path from `start` to `end`, which may be one state. Returns the exit code."""
     log = Log(load.node)
     walk = _Walk(load.node, start, end, log)
-    with Worker(load, log) as worker:
-        for report in worker.reports():
-            if (command := walk.hear(report)) is not None:
-                worker.tell(command)
+    try:
+        with Worker(load, log) as worker:
+            for report in worker.reports():
+                if worker.signal is None and (command := walk.hear(report)) is not None:
+                    worker.tell(command)
+    except LinkError as error:  # user code wrote where it should not
+        walk.why, walk.code = str(error), FAILED
     if walk.code != OK:
         complain("guardian", f"{load.node}: {walk.why or _how_it_ended(worker, walk.state)}")
     return walk.code
