@@ -10,6 +10,7 @@ begun where the module does not load (exit code 2), and ends where it raises (1)
 
 from __future__ import annotations
 
+import faulthandler
 import linecache
 import sys
 from code import InteractiveConsole
@@ -53,7 +54,7 @@ def _interact(load: Load) -> int:
         if not sys.stdin.isatty():
             return WRONG_CALL
     if not sys.stdin.isatty():
-        return _run(sys.stdin.read(), names)
+        return _run(names)
     with suppress(ImportError):
         import readline
         import rlcompleter
@@ -76,15 +77,17 @@ def _settle(load: Load) -> Channels:
     ezca = Channels(load.ifo, log=log)
     namespace.inject(node=load.node, ifo=load.ifo, site=load.site, ezca=ezca, log=log, notify=notify)
     sys.dont_write_bytecode = True
+    faulthandler.enable()
     system.prepare(load.paths)
     return ezca
 
 
-def _run(program: str, names: dict[str, Any]) -> int:
-    """Run all of it."""
-    linecache.cache["<stdin>"] = (len(program), None, program.splitlines(keepends=True), "<stdin>")
+def _run(names: dict[str, Any]) -> int:
+    """Run the program that comes on standard input."""
     try:
-        exec(compile(program, "<stdin>", "exec"), names)
+        program = sys.stdin.read()
+        linecache.cache["<stdin>"] = (len(program), None, program.splitlines(keepends=True), "<stdin>")
+        exec(compile(program, "<stdin>", "exec", dont_inherit=True), names)
     except SystemExit:
         raise
     except BaseException as error:

@@ -66,8 +66,9 @@ def feed(folder: Path, env: dict[str, str]) -> Feed:
     def fed(program: str, words: str = "") -> subprocess.CompletedProcess[str]:
         line = [*command("guardian"), "-i", *words.split()]
         return subprocess.run(
-            line, cwd=folder, env=env, input=program, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-        )
+            line, cwd=folder, env=env, input=program, capture_output=True, timeout=PATIENCE_S, check=False,
+            encoding="utf-8", errors="surrogateescape",
+        )  # fmt: skip
 
     return fed
 
@@ -130,7 +131,15 @@ def test_without_a_module_there_is_what_every_module_has(feed: Feed) -> None:
 
 @pytest.mark.parametrize(
     ("program", "code"),
-    [("exit()", 0), ("exit(4)", 4), ("1 / 0", 1), ("x = = 1", 1), ("raise KeyboardInterrupt", 1), ("", 0)],
+    [
+        ("exit()", 0),
+        ("exit(4)", 4),
+        ("1 / 0", 1),
+        ("x = = 1", 1),
+        ("raise SystemError", 1),
+        ("", 0),
+        ("\udcff", 1),
+    ],
 )
 def test_the_exit_code_is_that_of_the_program(feed: Feed, program: str, code: int) -> None:
     assert feed(program, "SUS").returncode == code
