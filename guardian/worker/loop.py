@@ -114,7 +114,7 @@ class Loop:
     ----------
     states : state classes by name. send : hands a report to the host. log : what states get as logfunc.
     reactive : False: no calls between those of the cycle (R18).
-    exchange : reads new code; None where nobody ever asks for it.
+    exchange : reads new code.
     say : a line for the log with its level. context : told "STATE.method" before each call and "" after it.
     """
 
@@ -131,8 +131,8 @@ class Loop:
         log: Callable[..., None],
         say: Callable[[str, str], None],
         context: Callable[[str], None],
+        exchange: Exchange,
         after_call: Callable[[], None] = lambda: None,
-        exchange: Exchange | None = None,
         reactive: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -326,11 +326,9 @@ class Loop:
         """R11: commands are obeyed between two methods, so this is the moment. Only Stop interrupts it."""
         stay, files = self._stay, open_files()
         state, instance = (stay.state, stay.instance) if stay is not None else ("", None)
-        exchange = self._exchange
-        assert exchange is not None, "told to read new code, and cannot"
         self._context("load")
         try:
-            system, converted = self._interrupter.call(lambda: exchange(state, instance))
+            system, converted = self._interrupter.call(lambda: self._exchange(state, instance))
         except Interrupted:
             return  # Stop is the next command
         except SystemLoadError as error:

@@ -96,6 +96,8 @@ class Downlink(threading.Thread):
                 if not data:
                     break
                 self._take_all(data)
+        except OSError:
+            os._exit(EXIT_UNLINKED)  # user code has closed it
         except Exception:
             sys.stderr.write(traceback.format_exc())
         finally:
@@ -126,11 +128,21 @@ def main(spec: dict[str, Any], fds: Sequence[int]) -> int:
     os.close(beat_fd)
     writer = logs.install(log_fd, beat)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.register(DUMP_SIGNAL, file=2, all_threads=True)
     sock = socket.socket(fileno=link_fd)
     sock.setblocking(True)
-    faulthandler.register(DUMP_SIGNAL, file=2, all_threads=True)
+    return work(sock, int(spec["gen"]), beat, writer)
+
+
+def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter) -> int:
+    """Load what the first word on `sock` names, and run it until Stop.
+
+    Parameters
+    ----------
+    gen : the generation, which is in all it says. writer : what user code calls log.
+    """
     interrupter = Interrupter()
-    uplink = Uplink(sock, int(spec["gen"]), interrupter)
+    uplink = Uplink(sock, gen, interrupter)
     load, rest = _first_word(sock)
     inbox = Inbox()
     notices = Notices(

@@ -349,6 +349,7 @@ def test_a_leave_between_two_looks_into_the_inbox_is_not_lost() -> None:
             log=quiet.log,
             say=quiet.say,
             context=quiet.context,
+            exchange=quiet.exchange,
         ).run()
     finally:
         signal.signal(SIGNAL, before)
