@@ -91,7 +91,11 @@ class Worker:
             newborn.end_with(partial(_live, parent, theirs, page, self._dump, log))
         theirs.close()
         self._end = os.pidfd_open(self._pid)
-        signal.signal(signal.SIGALRM, self._too_late)
+        self._end_at: float | None = None  # when it is cut off
+        signal.signal(signal.SIGALRM, self._tick)
+        # Python handles a signal between two instructions. One that comes after the last of them before a system call
+        # that waits would be handled when that call ends; so every call is interrupted now and then.
+        signal.setitimer(signal.ITIMER_REAL, STOP_S, STOP_S)
         self._handle_signals(self._signalled)
         self.tell(load)
 
@@ -166,11 +170,14 @@ class Worker:
 
     def _hurry(self) -> None:
         """It is to end now."""
-        if not signal.getitimer(signal.ITIMER_REAL)[0]:
+        if self._end_at is None:
+            self._end_at = time.monotonic() + STOP_S
             signal.setitimer(signal.ITIMER_REAL, STOP_S, STOP_S)
 
-    def _too_late(self, *_: object) -> None:
-        """The time is over: it says where it is, and dies of it. If it does not do even that, it is killed."""
+    def _tick(self, *_: object) -> None:
+        """If its time is over, it says where it is, and dies of it. If it does not do even that, it is killed."""
+        if self._end_at is None or time.monotonic() < self._end_at:
+            return
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._end, signal.SIGKILL if self.cut_off else DUMP_SIGNAL)
         self.cut_off = True
