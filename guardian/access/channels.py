@@ -21,7 +21,8 @@ import _thread
 import atexit
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from guardian.access.bells import Bells
@@ -53,6 +54,7 @@ class Channels:
     ) -> None:
         self._ifo = ifo
         self._prefix = channel_prefix(ifo, prefix)
+        self._bare = 0  # the thread for which there is no prefix now
         self._timeout_s = timeout_s
         self._log = log
         self._library: Library | None = None
@@ -79,6 +81,15 @@ class Channels:
         """From now on use the subsystem `prefix`: a module tells it only once it has been imported."""
         self._prefix = channel_prefix(self._ifo, prefix)
 
+    @contextmanager
+    def without_prefix(self) -> Iterator[None]:
+        """For the calling thread, as before a module has told its prefix: so an import finds the same at each LOAD."""
+        self._bare = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._bare = 0
+
     @property
     def timeout(self) -> float:
         """Seconds that a first connection, a write or a question to the server may take."""
@@ -93,7 +104,8 @@ class Channels:
         """The name on the network of what user code calls `name`."""
         if not isinstance(name, str):
             raise TypeError(f"a channel name is a str, not {name!r}")
-        return full_name(self._ifo, self._prefix, name)
+        bare = self._bare and self._bare == threading.get_ident()
+        return full_name(self._ifo, channel_prefix(self._ifo) if bare else self._prefix, name)
 
     def __getitem__(self, name: str) -> Any:
         return self.read(name)

@@ -187,13 +187,32 @@ class Channels:
     total: int
 
 
-Report = Loaded | LoadFailed | Reloaded | ReloadFailed | Began | Returned | Raised | Connected | Left | Notifications | Channels
+Report = (
+    Loaded
+    | LoadFailed
+    | Reloaded
+    | ReloadFailed
+    | Began
+    | Returned
+    | Raised
+    | Connected
+    | Left
+    | Notifications
+    | Channels
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
     gen: int
     report: Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckBegan:
+    """The process that checks the code has been started; it may have waited for its turn."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +223,21 @@ class Checked:
     report: Loaded | LoadFailed
 
 
-Input = SetOp | SetMode | SetManager | Requested | Reenter | LoadAsked | Refused | Begin | Elapsed | Gone | Heard | Checked
+Input = (
+    SetOp
+    | SetMode
+    | SetManager
+    | Requested
+    | Reenter
+    | LoadAsked
+    | Refused
+    | Begin
+    | Elapsed
+    | Gone
+    | Heard
+    | CheckBegan
+    | Checked
+)
 
 # --- commands: host to worker -----------------------------------------------------------------------------------
 
@@ -284,7 +317,8 @@ class Kill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """Start a process that imports the system as it is on disk now, and tell what it says (:class:`Checked`)."""
+    """Have a process import the system as it is on disk; tell when it starts (:class:`CheckBegan`) and what it says
+    (:class:`Checked`)."""
 
     number: int
 

@@ -19,7 +19,9 @@ from guardian.core.events import (
     Action,
     Begin,
     Channels,
+    Check,
     Elapsed,
+    EndCheck,
     Gone,
     Heard,
     Input,
@@ -35,6 +37,7 @@ from guardian.core.interface import Vitals
 from guardian.core.view import View
 from guardian.enums import LoadStatus, Worker
 from guardian.errors import ExpectedError, RefusedError
+from guardian.host.checks import Checks, Turns
 from guardian.host.face import Face, Unreadable
 from guardian.host.journal import Journal
 from guardian.host.logsink import LogSink
@@ -67,6 +70,7 @@ class Surroundings:
     site: str
     paths: tuple[str, ...]
     limits: Limits
+    turns: Turns
 
 
 class Node:
@@ -99,7 +103,8 @@ class Node:
         )
         self._publisher = Publisher()
         self._worker: WorkerHandle | None = None
-        self._no_worker = asyncio.Event()
+        self._checks = Checks(name, around.turns, self._start_check, self.feed)
+        self._no_processes = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[tuple[Callable[[View], bool], asyncio.Future[View]]] = []
         self._pv_total = 0
@@ -157,15 +162,21 @@ class Node:
         self._wake_waiters()
 
     def on_spawner(self, event: Event) -> None:
-        """The spawner tells of this node's worker."""
+        """The spawner tells of a process of this node."""
         worker = self._worker
-        if worker is not None and worker.key == event.key and isinstance(event, (Exited, Failed)):
+        if self._checks.on_spawner(event):
+            self._look_for_the_end()
+        elif worker is not None and worker.key == event.key and isinstance(event, (Exited, Failed)):
             try:
                 worker.close()  # what it said last counts
             finally:
                 self._worker = None
-                self._no_worker.set()
+                self._look_for_the_end()
                 self.feed(Gone(gen=worker.gen, reason=event.reason, innocent=event.forkserver_died))
+
+    def _look_for_the_end(self) -> None:
+        if self._over and self._worker is None and not self._checks:
+            self._no_processes.set()
 
     def tick(self, now_epoch: float) -> None:
         """Once a second: what the host itself measures."""
@@ -210,17 +221,18 @@ class Node:
             for _, future in self._waiters:
                 if not future.done():
                     future.set_exception(ExpectedError(f"{self.name} has left the host"))
+            self._checks.end_all()
             if self._worker is not None:
                 self._worker.end(self._around.limits.stop_timeout_s)
-        if self._worker is not None:
-            try:
-                async with asyncio.timeout(END_S):
-                    await self._no_worker.wait()
-            except TimeoutError:
-                raise ExpectedError(
-                    f"{self.name}: its worker was killed and is not gone after {END_S:g} s (stuck in the kernel, on a "
-                    "dead disk?). See `ps`, then remove the node again"
-                ) from None
+            self._look_for_the_end()
+        try:
+            async with asyncio.timeout(END_S):
+                await self._no_processes.wait()
+        except TimeoutError:
+            raise ExpectedError(
+                f"{self.name}: its worker was killed and is not gone after {END_S:g} s (stuck in the kernel, on a "
+                "dead disk?). See `ps`, then remove the node again"
+            ) from None
         self._around.sink.line(self.name, "the node has ended")
 
     # --- actions -----------------------------------------------------------------------------------------------
@@ -237,32 +249,46 @@ class Node:
             case Kill():
                 if self._worker is not None and self._worker.gen == action.gen:
                     self._worker.kill()
+            case Check():
+                self._checks.begin(action.number)
+            case EndCheck():
+                self._checks.end(action.number)
 
     def _spawn(self, gen: int) -> None:
-        around = self._around
-        self._no_worker.clear()
         try:
-            self._worker = WorkerHandle(
-                node=self.name,
-                gen=gen,
-                spawner=around.spawner,
-                sink=around.sink,
-                environ=worker_environ({"IFO": around.ifo, "SITE": around.site}),
-                report=self._heard,
-            )
+            self._worker = self._process(f"{self.name}#{gen}", gen, self._heard)
         except OSError as error:  # no descriptors left: as good as a worker that died at once
             reason = f"not started: {error.strerror}; look at `ulimit -n`"
             self._loop.call_soon(self.feed, Gone(gen=gen, reason=reason))
-            return
-        self._worker.send(
+
+    def _start_check(self, key: str, number: int, report: Callable[[int, Report], None]) -> WorkerHandle:
+        return self._process(key, number, report, check=True)
+
+    def _process(
+        self, key: str, gen: int, report: Callable[[int, Report], None], *, check: bool = False
+    ) -> WorkerHandle:
+        """A process that loads the system of this node."""
+        around = self._around
+        process = WorkerHandle(
+            node=self.name,
+            key=key,
+            gen=gen,
+            spawner=around.spawner,
+            sink=around.sink,
+            environ=worker_environ({"IFO": around.ifo, "SITE": around.site}),
+            report=report,
+        )
+        process.send(
             Load(
                 node=self.name,
                 ifo=around.ifo,
                 site=around.site,
                 paths=around.paths,
                 indices=dict(self._settings.indices),
+                check=check,
             )
         )
+        return process
 
     def _heard(self, gen: int, report: Report) -> None:
         if isinstance(report, Channels):

@@ -39,14 +39,15 @@ class WorkerHandle:
 
     Parameters
     ----------
-    gen : its generation. Its name at the spawner is "NODE#GEN". report : called with the generation a report names, and
-        the report.
+    key : its name at the spawner, "NODE#..." and unique. gen : its generation. report : called with the generation a
+        report names, and the report.
     """
 
     def __init__(
         self,
         *,
         node: str,
+        key: str,
         gen: int,
         spawner: Spawner,
         sink: LogSink,
@@ -54,7 +55,7 @@ class WorkerHandle:
         report: Callable[[int, Report], None],
     ) -> None:
         self.gen = gen
-        self.key = f"{node}#{gen}"
+        self.key = key
         self._node = node
         self._sink = sink
         self._loop = asyncio.get_running_loop()

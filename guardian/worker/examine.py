@@ -39,7 +39,7 @@ from guardian.core.advice import SourceFacts
 from guardian.core.graph import SystemFacts
 from guardian.errors import InternalError, SystemLoadError
 from guardian.worker.descendants import MARK, kill_family, look, make_mark
-from guardian.worker.faults import PYTHONS, is_ours
+from guardian.worker.faults import is_ours, where_in_dump
 from guardian.worker.newborn import EXIT_UNLINKED
 from guardian.worker.preload import ONE_THREAD
 
@@ -219,8 +219,7 @@ def _died(node: str, trace: str, code: int | None, timeout_s: float) -> SystemLo
     """How the process ended instead of giving an answer, and where; `trace` is what faulthandler wrote."""
     frames = _FRAME.findall(trace.rpartition("(most recent call first):")[2])  # the main thread comes last
     theirs = [(file, line, name) for file, line, name in frames if not (is_ours(file) or file[0] == "<")]
-    user = [(file, line) for file, line, _ in theirs if not file.startswith(PYTHONS)]
-    at = f" ({Path(user[0][0]).name}:{user[0][1]})" if user else ""
+    at = f" ({place})" if (place := where_in_dump(trace)) else ""
     if code is None:
         what = f"its import is not over after {timeout_s:g} s{at}; what waits or loops belongs in a state"
     elif code == EXIT_UNLINKED:

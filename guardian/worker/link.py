@@ -30,6 +30,7 @@ class Load:
     node : name of the node and of its module. ifo, site : as user code sees them.
     paths : directories that are searched, in order.
     indices : automatic state indices given before, to be kept (R20).
+    check : only say whether it loads, and end; nothing is run, nothing is written to channels (R11).
     """
 
     node: str
@@ -37,6 +38,7 @@ class Load:
     site: str = ""
     paths: tuple[str, ...] = ()
     indices: dict[str, int] = field(default_factory=dict)
+    check: bool = False
 
 
 @dataclass(frozen=True, slots=True)

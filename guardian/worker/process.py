@@ -26,17 +26,22 @@ from guardian.access.channels import Channels
 from guardian.core import events
 from guardian.core.events import Command, Leave, Loaded, LoadFailed, Report, Stop
 from guardian.errors import Interrupted, LinkError, SystemLoadError
-from guardian.worker import link, logs, namespace, system
+from guardian.worker import link, logs, namespace
 from guardian.worker.beat import BeatWriter
+from guardian.worker.exchange import Code
+from guardian.worker.inbox import Inbox
 from guardian.worker.interrupt import DUMP_SIGNAL, Interrupter
-from guardian.worker.loop import Inbox, Loop
+from guardian.worker.loop import Loop
 from guardian.worker.newborn import EXIT_UNLINKED
 from guardian.worker.notices import Notices
+from guardian.worker.read_only import ReadOnly
 
 #: How often the number of channels is told, at most.
 CHANNELS_EVERY_S = 1.0
 #: Between two shots at a method that goes on, in milliseconds.
 AGAIN_MS = 250
+#: New code is read while the old code runs, and must not slow it down.
+CHECK_NICENESS = 10
 _COMMANDS = get_args(Command)
 
 
@@ -91,6 +96,8 @@ class Downlink(threading.Thread):
                 if not data:
                     break
                 self._take_all(data)
+        except OSError:
+            os._exit(EXIT_UNLINKED)  # user code has closed it
         except Exception:
             sys.stderr.write(traceback.format_exc())
         finally:
@@ -121,18 +128,28 @@ def main(spec: dict[str, Any], fds: Sequence[int]) -> int:
     os.close(beat_fd)
     writer = logs.install(log_fd, beat)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.register(DUMP_SIGNAL, file=2, all_threads=True)
     sock = socket.socket(fileno=link_fd)
     sock.setblocking(True)
-    faulthandler.register(DUMP_SIGNAL, file=2, all_threads=True)
+    return work(sock, int(spec["gen"]), beat, writer)
+
+
+def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter) -> int:
+    """Load what the first word on `sock` names, and run it until Stop.
+
+    Parameters
+    ----------
+    gen : the generation, which is in all it says. writer : what user code calls log.
+    """
     interrupter = Interrupter()
-    uplink = Uplink(sock, int(spec["gen"]), interrupter)
+    uplink = Uplink(sock, gen, interrupter)
     load, rest = _first_word(sock)
     inbox = Inbox()
     notices = Notices(
         lambda texts: uplink.send(events.Notifications(entry=0, texts=texts)),
         time.monotonic,
     )
-    channels = Channels(load.ifo, log=writer.log)
+    channels = (ReadOnly if load.check else Channels)(load.ifo, log=writer.log)
     namespace.inject(
         node=load.node,
         ifo=load.ifo,
@@ -143,10 +160,13 @@ def main(spec: dict[str, Any], fds: Sequence[int]) -> int:
     )
     Downlink(sock, inbox, interrupter, rest).start()
     os.register_at_fork(after_in_child=sock.close)
-    writer.context = "load"
+    writer.context = "check" if load.check else "load"
+    if load.check:
+        os.nice(CHECK_NICENESS)
     sys.dont_write_bytecode = True
+    code = Code(load, channels, stopped=lambda: inbox.ends_call(0))
     try:
-        loaded = interrupter.call(lambda: _load(load, inbox))
+        loaded = interrupter.call(code.load)
     except SystemLoadError as error:
         if error.details:
             writer.log(error.details, level="ERROR")
@@ -156,9 +176,10 @@ def main(spec: dict[str, Any], fds: Sequence[int]) -> int:
         return 0
     finally:
         writer.flush()
-    channels.use_prefix(loaded.facts.prefix)
     writer.context = ""
     uplink.send(Loaded(facts=loaded.facts))
+    if load.check:
+        return 0
     loop = Loop(
         states=loaded.states,
         inbox=inbox,
@@ -171,22 +192,12 @@ def main(spec: dict[str, Any], fds: Sequence[int]) -> int:
         say=lambda level, text: writer.log(text, level=level),
         context=lambda text: setattr(writer, "context", text),
         after_call=_AfterCall(writer, channels, uplink),
+        exchange=code.exchange,
         reactive=loaded.facts.reactive,
     )
+    del loaded  # else the code of today lives on after it was exchanged
     loop.run()
     return 0
-
-
-def _load(load: link.Load, inbox: Inbox) -> system.System:
-    """In here an interrupt may strike: only Stop interrupts a load."""
-    if inbox.ends_call(0):
-        raise Interrupted
-    try:
-        return system.load(load.node, load.paths, load.indices)
-    except SystemLoadError:
-        if inbox.ends_call(0):  # whatever the module made of the interrupt, it is no fault of it
-            raise Interrupted from None
-        raise
 
 
 class _AfterCall:

@@ -97,7 +97,7 @@ def modules() -> dict[str, ModuleType]:
     return {
         name: module
         for name, module in list(sys.modules.items())
-        if isinstance(module, ModuleType) and (_loader(module) is not None or _is_user_folder(module))
+        if isinstance(module, ModuleType) and name != "__main__" and _is_users(module)
     }
 
 
@@ -112,9 +112,12 @@ def _loader(module: ModuleType) -> SourceLoader | None:
     return loader if isinstance(loader, SourceLoader) else None
 
 
-def _is_user_folder(module: ModuleType) -> bool:
-    found = vars(module)
-    return found.get("__file__") is None and any(is_user_path(str(p)) for p in found.get("__path__") or ())
+def _is_users(module: ModuleType) -> bool:
+    """Whether it was imported here, or by whatever other importer from below the search paths."""
+    if _loader(module) is not None:
+        return True
+    file, folders = vars(module).get("__file__"), vars(module).get("__path__")
+    return any(is_user_path(str(p)) for p in ([file] if isinstance(file, str) else folders or ()))
 
 
 class SourceLoader(SourceFileLoader):

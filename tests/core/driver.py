@@ -12,7 +12,7 @@ no thread: `hear` takes a command, `begin` and `end` are the two ends of a call,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from guardian.core.engine import Engine, Limits, Start
@@ -20,8 +20,12 @@ from guardian.core.events import (
     Action,
     Began,
     Begin,
+    Check,
+    CheckBegan,
+    Checked,
     Command,
     Elapsed,
+    EndCheck,
     Enter,
     Gone,
     Heard,
@@ -30,6 +34,7 @@ from guardian.core.events import (
     Kill,
     Leave,
     Left,
+    LoadAsked,
     Loaded,
     LoadFailed,
     Notifications,
@@ -38,6 +43,9 @@ from guardian.core.events import (
     Policy,
     Raised,
     Reenter,
+    Reload,
+    Reloaded,
+    ReloadFailed,
     Report,
     Requested,
     Resume,
@@ -108,6 +116,7 @@ class FakeWorker:
     paused: bool = False
     stopped: bool = False
     interrupted: bool = False
+    reads: Callable[[], Report | None] = lambda: None  #: what it says of the code when it is told to exchange it
     calls: list[tuple[str, Call]] = field(default_factory=list)  #: every call ever begun
     waiting: list[Command] = field(default_factory=list)  #: commands are looked at between two calls
 
@@ -140,6 +149,9 @@ class FakeWorker:
                 self.paused = False
             case Stop():
                 self.stopped = True
+            case Reload():
+                if (report := self.reads()) is not None:
+                    self.out.append(report)
             case _:
                 pass  # of another entry
 
@@ -199,6 +211,9 @@ class Node:
     actions : what the last thing the test did led to, in order.
     steps : every step since the node was made.
     fed : every input with its time, to be replayed.
+    facts : what the file on disk holds. broken : why it does not load, "" if it does. left : what old code leaves.
+    checking : the check that nobody has answered yet, 0 for none; begun and answered at once unless ``autobegin``,
+        ``autocheck`` are off.
     stubborn : methods do not end when interrupted. undead : a killed worker is not reaped until `reap`.
     """
 
@@ -222,6 +237,8 @@ class Node:
         self.worker: FakeWorker | None = None
         self.workers: list[FakeWorker] = []
         self.autoload, self.stubborn, self.undead = autoload, False, False
+        self.broken, self.checking, self.autobegin, self.autocheck = "", 0, True, True
+        self.left: tuple[str, ...] = ()
         self._todo: list[Input] = []
         if begin:
             self.feed(Begin())
@@ -290,10 +307,10 @@ class Node:
         match action:
             case Spawn():
                 assert self.worker is None, f"two workers: {self.worker} and {action}"
-                self.worker = FakeWorker(action.gen)
+                self.worker = FakeWorker(action.gen, reads=self._exchanged)
                 self.workers.append(self.worker)
                 if self.autoload:
-                    self._todo.append(Heard(gen=action.gen, report=Loaded(facts=self.facts)))
+                    self._todo.append(Heard(gen=action.gen, report=self._read()))
             case Tell():
                 assert self.worker is not None and self.worker.gen == action.gen, f"nobody hears {action}"
                 self.worker.hear(action.command)
@@ -301,8 +318,28 @@ class Node:
                 assert self.worker is not None and self.worker.gen == action.gen, f"nobody to kill: {action}"
                 if not self.undead:
                     self._todo.append(self._gone("killed"))
+            case Check():
+                assert not self.checking, f"{action} while {self.checking} is under way"
+                self.checking = action.number
+                if self.autobegin:
+                    self._todo.append(CheckBegan(number=action.number))
+                if self.autocheck:
+                    self._todo.append(self._checked())
+            case EndCheck():
+                assert self.checking in (action.number, 0)
+                self.checking = 0
             case Step():
                 self.steps.append(action)
+
+    def _read(self) -> Loaded | LoadFailed:
+        return LoadFailed(reason=self.broken) if self.broken else Loaded(facts=self.facts)
+
+    def _exchanged(self) -> Report | None:
+        return ReloadFailed(reason=self.broken) if self.broken else Reloaded(facts=self.facts, left=self.left)
+
+    def _checked(self) -> Checked:
+        number, self.checking = self.checking, 0
+        return Checked(number=number, report=self._read())
 
     def _gone(self, reason: str) -> Gone:
         assert self.worker is not None
@@ -361,6 +398,14 @@ class Node:
 
     def reenter(self) -> None:
         self.feed(Reenter(by="anna"))
+
+    def load(self, by: str = "anna") -> None:
+        self.feed(LoadAsked(by=by))
+
+    def checks(self) -> None:
+        """The check that is under way ends."""
+        assert self.checking
+        self.feed(self._checked())
 
     def notifies(self, *texts: str) -> None:
         self.hears(Notifications(entry=self.worker.entry if self.worker else 0, texts=texts))

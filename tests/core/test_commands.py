@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from guardian.core import interface
 from guardian.core.commands import parse
-from guardian.core.events import Reenter, Requested, SetManager, SetMode, SetOp
+from guardian.core.events import LoadAsked, Reenter, Requested, SetManager, SetMode, SetOp
 from guardian.core.graph import Graph
 from guardian.core.view import View
 from guardian.enums import Mode, Op
@@ -30,6 +30,7 @@ def test_every_writable_row_is_understood_and_no_other() -> None:
         "REQUEST": "SAFE",
         "REQUEST_N": -2,
         "REENTER": 1,
+        "LOAD": 1,
     }
     assert sorted(good) == sorted(WRITABLE)
     for name, value in good.items():
@@ -54,6 +55,8 @@ def test_every_writable_row_is_understood_and_no_other() -> None:
         ("REENTER", 1, Reenter(by="anna")),
         ("REENTER", 0, None),
         ("REENTER", "False", None),
+        ("LOAD", 1, LoadAsked(by="anna")),
+        ("LOAD", "0", None),
     ],
 )
 def test_accepted(name: str, value: Any, expected: object) -> None:
@@ -116,7 +119,7 @@ def test_nothing_else_is_ever_raised(name: str, value: Any) -> None:
     except RefusedError as error:
         assert str(error)
     else:
-        assert parsed is not None or name == "REENTER"
+        assert parsed is not None or name in ("LOAD", "REENTER")
         assert (
             not isinstance(parsed, Requested)
             or parsed.state == "NONE"

@@ -132,6 +132,8 @@ def test_the_worker_is_gone_in_time_under_STOP(seed: int, script: Script) -> Non
     if world.worker is not None:
         world.doomed = True
         world.death(1)
+    while world.checking:  # LOAD goes on
+        world.check_ends(0)
     view = world.engine.view
     assert (view.worker.name, world.worker, world.engine.deadline) == ("STOP", None, None)
 

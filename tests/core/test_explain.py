@@ -84,7 +84,13 @@ TABLE: list[tuple[dict[str, Any], bool, Severity, str]] = [
     ({"known": False}, False, Severity.NO_ALARM, "its worker is ending"),
     ({"worker": Worker.STOP, "known": False}, False, Severity.NO_ALARM, "no worker; write OP=EXEC"),
     (
-        {"load_status": LoadStatus.ERROR, "error": ErrorKind.ERROR, "worker": Worker.STOP, "reason": "SyntaxError"},
+        {
+            "load_status": LoadStatus.ERROR,
+            "error": ErrorKind.ERROR,
+            "worker": Worker.STOP,
+            "known": False,
+            "load_error": "SyntaxError",
+        },
         False,
         Severity.MAJOR,
         "does not load: SyntaxError",
@@ -102,6 +108,12 @@ def test_R15_what_can_be_wrong(wrong: dict[str, Any], active: bool, alarm: Sever
     why = why_not_ok(view)
     assert (is_active(view), severity(view)) == (active, alarm)
     assert says in why and is_ok(view) == (says == "") == (why == "")
+
+
+def test_R11_a_failed_LOAD_leaves_the_node_OK_but_not_active_and_says_so() -> None:
+    view = replace(OK, load_status=LoadStatus.ERROR, load_error="SyntaxError")
+    assert is_ok(view) and not is_active(view) and severity(view) is Severity.MINOR
+    assert "SyntaxError" in why_not_ok(view)
 
 
 @pytest.mark.parametrize("op", [Op.STOP, Op.PAUSE])

@@ -16,7 +16,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from guardian.core import events
-from guardian.core.events import Began, Enter, Judge, Leave, Left, Loaded, Policy, Report, Returned, Stop
+from guardian.core.events import (
+    Began,
+    Enter,
+    Judge,
+    Leave,
+    Left,
+    Loaded,
+    Policy,
+    Reload,
+    Reloaded,
+    Report,
+    Returned,
+    Stop,
+)
 from guardian.core.graph import SystemFacts
 from guardian.enums import Call, OnComplete
 from guardian.host.spawner import Event, Exited, Failed, Started, sentence
@@ -41,7 +54,7 @@ class FakeWorker:
     def __init__(self, spawner: FakeSpawner, key: str, fds: Sequence[int]) -> None:
         self.spawner = spawner
         self.key = key
-        self.gen = int(key.rpartition("#")[2])
+        self.gen = int(key.rpartition("#")[2].removeprefix("check"))
         self.pid = 1_000_000 + len(spawner.workers)
         self.alive = True
         self.heard: list[Any] = []
@@ -114,6 +127,10 @@ class FakeWorker:
                     self.die(code=0)
                 else:
                     self.say(Loaded(facts=self.spawner.facts))
+                    if message.check:
+                        self.die(code=0)
+            case Reload() if self.spawner.facts is not None:
+                self.say(Reloaded(facts=self.spawner.facts))
             case Enter(entry=self.entry):
                 raise AssertionError(f"entry {self.entry} twice")
             case Enter():
@@ -170,8 +187,8 @@ class FakeSpawner:
 
     def spawn(self, key: str, entry: str, spec: Mapping[str, Any], fds: Sequence[int] = ()) -> None:
         assert not any(w.key == key and w.alive for w in self.workers), f"{key} is there twice"
-        node = key.rpartition("#")[0]
-        assert not any(w.alive and w.key.startswith(f"{node}#") for w in self.workers), f"two workers of {node}"
+        of_node = [w.key for w in self.workers if w.alive and w.key.startswith(key.rpartition("#")[0] + "#")]
+        assert "#check" in key or all("#check" in other for other in of_node), f"{key} beside {of_node}"
         if self.fail:
             self.tell(Failed(key=key, reason=self.fail))
             return

@@ -38,7 +38,13 @@ class Pair:
         self.spawner.mute = {Enter, Stop}
         spawner: Any = self.spawner
         self.handle = WorkerHandle(
-            node="SUS", gen=3, spawner=spawner, sink=self.sink, environ={}, report=lambda *said: self.heard.append(said)
+            node="SUS",
+            key="SUS#3",
+            gen=3,
+            spawner=spawner,
+            sink=self.sink,
+            environ={},
+            report=lambda *said: self.heard.append(said),
         )
 
     def _told(self, event: Any) -> None:

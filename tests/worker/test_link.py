@@ -42,7 +42,12 @@ on_complete, call, kind = st.sampled_from(OnComplete), st.sampled_from(Call), st
 #: How to make each message: nothing is inferred, so that a new one is noticed here.
 MESSAGES: dict[type, st.SearchStrategy[Any]] = {
     link.Load: st.builds(
-        link.Load, node=text, ifo=text, paths=texts, indices=st.dictionaries(text, number, max_size=3)
+        link.Load,
+        node=text,
+        ifo=text,
+        paths=texts,
+        indices=st.dictionaries(text, number, max_size=3),
+        check=st.booleans(),
     ),
     events.Enter: st.builds(events.Enter, entry=number, state=text, on_complete=on_complete),
     events.Policy: st.builds(events.Policy, entry=number, on_complete=on_complete),
@@ -50,9 +55,12 @@ MESSAGES: dict[type, st.SearchStrategy[Any]] = {
     events.Leave: st.builds(events.Leave, entry=number, interrupt=st.booleans()),
     events.Pause: st.builds(events.Pause),
     events.Resume: st.builds(events.Resume),
+    events.Reload: st.builds(events.Reload),
     events.Stop: st.builds(events.Stop),
     events.Loaded: st.builds(events.Loaded, facts=facts),
     events.LoadFailed: st.builds(events.LoadFailed, reason=text),
+    events.Reloaded: st.builds(events.Reloaded, facts=facts, left=texts),
+    events.ReloadFailed: st.builds(events.ReloadFailed, reason=text),
     events.Began: st.builds(events.Began, entry=number),
     events.Returned: st.builds(events.Returned, entry=number, call=call, outcome=st.booleans() | text, seq=number),
     events.Raised: st.builds(events.Raised, entry=number, call=call, kind=kind, message=text, channels=texts),
