@@ -25,6 +25,7 @@ from guardian.core.graph import Edge, Graph, StateInfo
 from guardian.enums import INIT_STATE
 
 NEAREST = 20  #: weight of the edge to the nearest later state
+MAIN_LINE = 100  #: of a step of the main line to another one
 STAR = "★"
 _TEXT, _LINE, _BACK = "#222222", "#444444", "#b0b0b0"
 _PLAIN, _REQUESTABLE, _GOTO = "#f4f4f4", "#d6e6f7", "#f9dcd8"
@@ -53,14 +54,16 @@ def _lines(graph: Graph, name: str, request: str | None, nominal: str | None) ->
     onward = [edge for edge in declared if place[edge.end] >= place[edge.start]]
     nearest = {e.start: e.end for e in sorted(onward, key=lambda e: -place[e.end]) if e.start != e.end}
     line = graph.path(INIT_STATE, nominal or next(reversed(place))) or (next(iter(place)),)
-    column = _columns(line, place, nearest)
+    column, steps = _columns(line, place, nearest), set(pairwise(line))
     yield f"digraph {_quote(name)} {{"
     yield _HEAD
     yield f"  label={_title(name)}; tooltip={_quote(name)}"
     for state in place:
         yield _state(graph[state], first=state == request, nominal=state == nominal, column=column[state])
     for edge in declared:
-        yield _edge(edge, back=place[edge.end] < place[edge.start], near=nearest.get(edge.start) == edge.end)
+        near, main = nearest.get(edge.start) == edge.end, (edge.start, edge.end) in steps
+        weight = NEAREST if near else MAIN_LINE if main else 0
+        yield _edge(edge, back=place[edge.end] < place[edge.start], weight=weight)
     yield from _holds(declared, onward, place, line)
     yield "}"
 
@@ -107,12 +110,12 @@ def _state(state: StateInfo, *, first: bool, nominal: bool, column: str) -> str:
     return f"  {_quote(state.name)} [{', '.join(f'{key}={value}' for key, value in marks.items())}]"
 
 
-def _edge(edge: Edge, *, back: bool, near: bool) -> str:
+def _edge(edge: Edge, *, back: bool, weight: int) -> str:
     marks = []
     if back:
         marks += ["style=dashed", "constraint=false", f'color="{_BACK}"']
-    if near:
-        marks.append(f"weight={NEAREST}")
+    elif weight:
+        marks.append(f"weight={weight}")
     if edge.weight != 1:
         marks.append(f'label="{edge.weight:g}"')
     return f"  {_quote(edge.start)} -> {_quote(edge.end)}" + (f" [{', '.join(marks)}]" if marks else "")

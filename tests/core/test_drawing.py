@@ -109,6 +109,16 @@ def test_the_column_is_the_way_to_nominal_and_not_its_branches() -> None:
     assert column(dot_text(graph("INIT A C E", "A B", "C D"), name="SUS", nominal="E")) == {"INIT", "A", "C", "E"}
 
 
+def test_a_step_of_the_column_over_a_branch_pulls_harder_than_the_branch() -> None:
+    drawn = edges(dot_text(graph("INIT A C", "A B C"), name="SUS", nominal="C"))
+    assert {pair: marks for pair, marks in drawn.items() if "weight" in marks} == {
+        ("INIT", "A"): "weight=20",
+        ("A", "B"): "weight=20",
+        ("A", "C"): "weight=100",
+        ("B", "C"): "weight=20",
+    }
+
+
 def test_the_column_goes_on_behind_nominal() -> None:
     assert column(dot_text(graph("INIT A B C D"), name="SUS", nominal="B")) == {"INIT", "A", "B", "C", "D"}
 
