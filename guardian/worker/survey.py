@@ -1,7 +1,7 @@
 """Reads what the source of a system says beyond its graph: where it jumps, how long it sleeps, what it misspells.
 
 The classes come from the module that was loaded, so factories, inheritance and star imports need no understanding; what
-their methods do is read in the sources (`syntax.py`). No user code is run, and whatever cannot be read is left out.
+their methods do is read in the sources (`pieces.py`). No user code is run, and whatever cannot be read is left out.
 
 Invariants
 ----------
@@ -28,8 +28,9 @@ from guardian.core.advice import ImportRead, Jump, Sleep, SourceFacts
 from guardian.core.graph import SystemFacts
 from guardian.state import GuardStateDecorator
 from guardian.worker.faults import PYTHONS, is_ours
+from guardian.worker.pieces import UNKNOWN, Piece
 from guardian.worker.spelling import HOOKS, METHODS, misspelt
-from guardian.worker.syntax import UNKNOWN, Piece, Sources, class_name, is_a, mro, own
+from guardian.worker.syntax import Sources, class_name, is_a, mro, own
 from guardian.worker.system import System
 
 #: How many calls deep a jump, or a sleep, is followed, and how many decorators on top of each other.
