@@ -210,7 +210,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     def asked(parser: argparse.ArgumentParser, *_words: object, **_more: object) -> None:
         raise _Asked(parser)
 
-    with patch.object(argparse.ArgumentParser, "parse_args", asked):
+    with patch.object(argparse.ArgumentParser, "parse_known_args", asked):
         try:
             import_module(f"guardian.cli.{command}").main([])
         except _Asked as answer:

@@ -4,7 +4,8 @@ What differs between two runs and two machines is told apart by its look: digits
 is any folder, ``you@lab`` anybody, ``port 5064`` any port; ``...`` is anything, and alone on a line any lines. What
 ends says what is shown and nothing else. What goes on says more; the lines shown must come, in the order of their times
 (a node and its code speak through two pipes). Lines that only read (``caget``) are repeated until they show it: readers
-type slower than tests.
+type slower than tests. In a session, what stands behind a prompt is typed when the program asks, and what the terminal
+shows in the end must be what the page shows.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from tests.support.child import Child
 from tests.support.page import Page, Step
+from tests.support.terminal import on_terminal
 from tests.support.waiting import eventually
 
 #: What a page shows -> what it stands for.
@@ -31,6 +33,8 @@ _VARIES = {
     r"\.\.\.": r".*?",
     r"\s+": r"\s+",
 }
+#: What a program prints before it waits for the reader: Python's debugger, and its shell.
+_PROMPT = re.compile(r"\(Pdb\) |>>> ")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[ _]\S+")
 _ANY = re.compile("|".join(f"({shown})" for shown in _VARIES))
 
@@ -127,6 +131,19 @@ class Reader:
         self._seen[step.name] = eventually(
             lambda: _last_shown(step.text, _after(seen, going.output)), self._patience_s, f"what {step.name} shows"
         )
+
+    def _session(self, step: Step) -> None:
+        first, *lines = step.text.splitlines()
+        argv = on_terminal(["sh", "-c", f"exec {first.removeprefix('$ ')}"])
+        there = self._child(argv, stdin=True, env={**self._environ, "TERM": "dumb"}, cwd=self._folder)
+        seen = 0
+        for line in lines:
+            if asked := _PROMPT.match(line):
+                there.wait_for(rf"^{re.escape(asked[0])}\Z", self._patience_s, start=seen)
+                seen = len(there.output)
+                there.send(line[asked.end() :] + "\n")
+        assert there.wait(self._patience_s) == 0, there.report()
+        _compare("\n".join(lines), there.output.replace("\r\n", "\n"))
 
     def _end(self, step: Step) -> None:
         going = self._going.pop(step.name)
