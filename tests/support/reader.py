@@ -77,7 +77,7 @@ class Reader:
         self._environ = environ
         self._child = child
         self._patience_s = patience_s
-        self._said: dict[str, Callable[[], str]] = {}
+        self._said: dict[str, tuple[Callable[[], str], float]] = {}
         self._going: dict[str, Child] = {}
         self._seen: dict[str, str] = {}
 
@@ -113,7 +113,7 @@ class Reader:
 
         said = once()
         only_reads = all(line.startswith("caget ") for line in step.text.splitlines())
-        self._said[step.name] = once if only_reads else lambda: said
+        self._said[step.name] = (once, self._patience_s) if only_reads else (lambda: said, 0)
 
     def _fails(self, step: Step) -> None:
         self._run(step, well=False)
@@ -124,8 +124,8 @@ class Reader:
     def _shows(self, step: Step) -> None:
         going = self._going.get(step.name)
         if going is None:
-            said = self._said[step.name]
-            eventually(lambda: _compare(step.text, said()), self._patience_s, f"what {step.name} shows", period_s=0.2)
+            said, patience_s = self._said[step.name]
+            eventually(lambda: _compare(step.text, said()), patience_s, f"what {step.name} shows", period_s=0.2)
             return
         seen = self._seen.get(step.name, "")
         self._seen[step.name] = eventually(
