@@ -11,6 +11,7 @@ import pytest
 from tests.support import Child
 from tests.support.page import Page
 from tests.support.reader import Reader, _after, _last_shown, merged, shows
+
 Follow = Callable[[str, float], None]
 
 PAGE = """\

@@ -3,9 +3,10 @@
 What differs between two runs and two machines is told apart by its look: digits of a time are any digits, ``/home/you``
 is any folder, ``you@lab`` anybody, ``port 5064`` any port; ``...`` is anything, and alone on a line any lines. What
 ends says what is shown and nothing else. What goes on says more; the lines shown must come, in the order of their times
-(a node and its code speak through two pipes). Lines that only read (``caget``) are repeated until they show it: readers
-type slower than tests. In a session, what stands behind a prompt is typed when the program asks, and what the terminal
-shows in the end must be what the page shows.
+(a node and its code speak through two pipes), later than what was shown before the last thing that the reader did.
+Lines that only read (``caget``) are repeated until they show it: readers type slower than tests. In a session, what
+stands behind a prompt is typed when the program asks, and what the terminal shows in the end must be what the page
+shows.
 """
 
 from __future__ import annotations
@@ -79,12 +80,15 @@ class Reader:
         self._patience_s = patience_s
         self._said: dict[str, tuple[Callable[[], str], float]] = {}
         self._going: dict[str, Child] = {}
-        self._seen: dict[str, str] = {}
+        self._shown: dict[str, str] = {}  # who goes on -> the latest line that was shown
+        self._before: dict[str, str] = {}  # the same, before the reader did what was done last
 
     def follow(self) -> None:
         """Do all of it."""
         left_out = False
         for step in self._page.steps:
+            if step.kind != "shows":
+                self._before = dict(self._shown)
             try:
                 if step.kind == "needs":
                     left_out = shutil.which(step.name) is None
@@ -127,10 +131,11 @@ class Reader:
             said, patience_s = self._said[step.name]
             eventually(lambda: _compare(step.text, said()), patience_s, f"what {step.name} shows", period_s=0.2)
             return
-        seen = self._seen.get(step.name, "")
-        self._seen[step.name] = eventually(
-            lambda: _last_shown(step.text, _after(seen, going.output)), self._patience_s, f"what {step.name} shows"
+        before = self._before.get(step.name, "")
+        last = eventually(
+            lambda: _last_shown(step.text, _after(before, going.output)), self._patience_s, f"what {step.name} shows"
         )
+        self._shown[step.name] = max(self._shown.get(step.name, ""), last, key=_time)
 
     def _session(self, step: Step) -> None:
         first, *lines = step.text.splitlines()
@@ -151,9 +156,14 @@ class Reader:
         going.wait(self._patience_s)
 
 
+def _time(line: str) -> str:
+    found = _TIME.search(line)
+    return found[0] if found else ""
+
+
 def _after(seen: str, output: str) -> list[str]:
     """The lines behind the line `seen`, by the time that stands in them."""
-    lines = sorted(output.splitlines(), key=lambda line: found[0] if (found := _TIME.search(line)) else "")
+    lines = sorted(output.splitlines(), key=_time)
     return lines[lines.index(seen) + 1 :] if seen else lines
 
 
