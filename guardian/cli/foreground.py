@@ -1,92 +1,192 @@
-"""User code in the very process of a command: what ``guardian NODE STATE`` and ``guardian -i`` have in common.
+"""User code that has the terminal: its log, and a worker without a host.
 
-User code finds what it finds in a node (ezca, log, notify, SYSTEM, IFO, SITE, its folders on ``sys.path``), with one
-difference: the terminal is its own. What it prints goes there as it is, and it may read from it, so ``breakpoint()``
-works. The lines of ``log`` are those of a host's log.
+In a node all that user code says goes down the pipe of the log, and it has nothing to read. Here only ``log`` and
+Python's logging make lines of a log, on standard output. What is printed goes there as it is, and user code may read,
+so that ``breakpoint()`` works.
 
-A line is one write to descriptor 1, without a lock and without a buffer: threads and forked children of user code never
-mix theirs, and whoever reads a pipe has all that was said before the end. That nobody reads is no fault of user code.
+The worker is a fork of the command that started it, and stays in the terminal's foreground with it. A signal that ends
+programs reaches both; it is the command's business, and means Stop to the worker. Handlers do all of that, so it works
+while the command waits, be it for whoever reads the log. What does not end in time is cut off, and says where it was:
+faulthandler does that without Python, so it works while C code holds the interpreter. What the worker has started and
+left comes to the command, and goes with it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
+import faulthandler
+import io
 import os
+import select
+import signal
+import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import FrameType
+from typing import Self
 
-from guardian.access.channels import Channels
-from guardian.cli.output import WRONG_CALL, complain
-from guardian.errors import SystemLoadError
-from guardian.host.logsink import LogLine
-from guardian.worker import logs, namespace
+from guardian.core.events import Report, Stop
+from guardian.enums import Call
+from guardian.host.logsink import lines_of
+from guardian.worker import link, newborn, process
+from guardian.worker.beat import BeatReader, BeatWriter, create_page
+from guardian.worker.descendants import children
+from guardian.worker.faults import where_in_dump
+from guardian.worker.interrupt import DUMP_SIGNAL
+from guardian.worker.logs import LogWriter, take_logging
+from guardian.worker.system_calls import adopt_orphans, die_with_parent
+
+#: What a method gets to end (R10), and then each harder way to end it.
+STOP_S = 1.0
+CLEAR_S = 2.0
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_GEN = 1
+_MOST_DUMPED = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """What user code is run as: the node, its machine and site, and the folders that are searched."""
-
-    node: str
-    ifo: str
-    site: str
-    paths: tuple[str, ...]
-
-
-class Log:
-    """What user code calls ``log``. ``context`` is shown with its lines: "STATE.method" during a call, else ""."""
+class Log(LogWriter):
+    """What user code calls ``log``. A line is one write without a buffer: threads and forks never mix theirs."""
 
     def __init__(self, node: str) -> None:
-        self.context = ""
+        super().__init__(os.dup(1), lambda: None)  # its own: user code may do to 1 what it likes
         self._node = node
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+        take_logging(self)
 
-    def __call__(self, text: object, *args: object, level: str = "INFO") -> None:
-        """Write a line to standard output: ``log('text')`` or ``log('x is %s', x)``."""
-        self.line(logs.message(text, args), level, self.context)
+    def flush(self) -> None:
+        """Show what was printed without a newline."""
+        with contextlib.suppress(Exception):  # user code may have put anything there
+            sys.stdout.flush()
 
-    def line(self, text: str, level: str = "INFO", context: str = "") -> None:
-        """Write one line for each line of `text`; without `context` it is a line of the node itself."""
-        stamp_us = time.time_ns() // 1000
-        level = level if level in logs.LEVELS else "INFO"
-        with contextlib.suppress(Exception):
-            sys.stdout.flush()  # what user code has printed comes first
-        for part in text.removesuffix("\n").split("\n"):
-            shown = "".join(c if c.isprintable() or c == "\t" else ascii(c)[1:-1] for c in logs.cut(part))
-            line = LogLine(stamp_us=stamp_us, node=self._node, text=shown, level=level, context=context)
+    def send(self, text: str, level: str) -> None:
+        """Write each line of `text`, after what was printed before. That nobody reads is no fault of user code."""
+        self.flush()
+        for line in lines_of(self._node, text, level=level, context=self.context):
             with contextlib.suppress(OSError):
-                os.write(1, f"{line}\n".encode(errors="backslashreplace"))
+                os.write(self._fd, f"{line}\n".encode(errors="backslashreplace"))
 
 
-class _Handler(logging.Handler):
-    """Python's logging into the same lines."""
+class Worker:
+    """The worker of this command. ``with`` it, listen to :meth:`reports` until its end, and then ask how it ended."""
 
-    def __init__(self, log: Log) -> None:
-        super().__init__(logging.INFO)
-        self.setFormatter(logging.Formatter("%(name)s: %(message)s"))
-        self._log = log
+    def __init__(self, load: link.Load, log: Log) -> None:
+        self.signal: signal.Signals | None = None  #: the one that ended it
+        self.method: Call | None = None  #: the one of its present state that it was in then; None: between two
+        self.cut_off = False  #: it has not ended by itself
+        self.code = 0  #: its exit code, as of Popen
+        self._strangers = {one.pid for one in children(os.getpid())}
+        adopt_orphans()
+        self._heard = [number for number in _ENDS if signal.getsignal(number) is not signal.SIG_IGN]  # else: nohup
+        self._handle_signals(lambda *_: None)
+        self._sock, theirs = socket.socketpair()
+        page, self._dump = create_page(), os.memfd_create("guardian-dump")
+        self._beat = BeatReader(page)
+        log.flush()
+        parent, self._pid = os.getpid(), os.fork()
+        if not self._pid:
+            self._sock.close()
+            newborn.end_with(partial(_live, parent, theirs, page, self._dump, log))
+        theirs.close()
+        self._end = os.pidfd_open(self._pid)
+        self._end_at: float | None = None  # when it is cut off
+        signal.signal(signal.SIGALRM, self._tick)
+        # Python handles a signal between two instructions. One that comes after the last of them before a system call
+        # that waits would be handled when that call ends; so every call is interrupted now and then.
+        signal.setitimer(signal.ITIMER_REAL, STOP_S, STOP_S)
+        self._handle_signals(self._signalled)
+        self.tell(load)
 
-    def emit(self, record: logging.LogRecord) -> None:
-        self._log(self.format(record), level=record.levelname)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Kill what is left of it: what it started and left has come to us, generation by generation."""
+        self._handle_signals(lambda *_: None)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        deadline = time.monotonic() + CLEAR_S
+        while left := [one.pid for one in children(os.getpid()) if one.pid not in self._strangers]:
+            for pid in left:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, os.WNOHANG)
+            if time.monotonic() > deadline:  # it belongs to another user, or the kernel holds it
+                return
+            time.sleep(0.01)
+
+    def tell(self, message: link.Message) -> None:
+        """Give it a command."""
+        with contextlib.suppress(OSError):  # it is dying, and its end will say so
+            self._sock.sendall(link.encode(_GEN, message))
+        if isinstance(message, Stop):
+            self._hurry()
+
+    def reports(self) -> Iterator[Report]:
+        """What it says, until it has ended.
+
+        Raises
+        ------
+        LinkError
+            It is nothing that a worker says.
+        """
+        poller, lines = select.poll(), link.Lines()
+        for fd in (self._sock.fileno(), self._end):
+            poller.register(fd, select.POLLIN)
+        while True:
+            ready = {fd for fd, _ in poller.poll()}
+            if self._sock.fileno() in ready:
+                if data := self._received():
+                    yield from (link.decode(line)[1] for line in lines.feed(data))
+                else:
+                    poller.unregister(self._sock)
+                    self._hurry()
+            elif self._end in ready:
+                break
+        self.code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        if self.signal is None:
+            self.method = self._beat.read().method
+
+    @property
+    def line(self) -> str:
+        """The line of user code it was in when it was cut off, or crashed: "SUS.py:31", or ""."""
+        return where_in_dump(os.pread(self._dump, _MOST_DUMPED, 0).decode(errors="replace"))
+
+    def _handle_signals(self, handler: Callable[[int, FrameType | None], None]) -> None:
+        for number in self._heard:
+            signal.signal(number, handler)
+
+    def _received(self) -> bytes:
+        try:
+            return self._sock.recv(65536)
+        except ConnectionError:
+            return b""
+
+    def _signalled(self, number: int, _frame: FrameType | None) -> None:
+        if self.signal is None:
+            self.signal, self.method = signal.Signals(number), self._beat.read().method
+            self.tell(Stop())
+
+    def _hurry(self) -> None:
+        """It is to end now."""
+        if self._end_at is None:
+            self._end_at = time.monotonic() + STOP_S
+            signal.setitimer(signal.ITIMER_REAL, STOP_S, STOP_S)
+
+    def _tick(self, *_: object) -> None:
+        """If its time is over, it says where it is, and dies of it. If it does not do even that, it is killed."""
+        if self._end_at is None or time.monotonic() < self._end_at:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._end, signal.SIGKILL if self.cut_off else DUMP_SIGNAL)
+        self.cut_off = True
 
 
-def settle(place: Place, log: Log, notify: Callable[..., None]) -> Channels:
-    """Make this process a place for user code. Returns what is called ``ezca`` there, still without a prefix."""
-    if isinstance(reconfigure := getattr(sys.stdout, "reconfigure", None), Callable):
-        reconfigure(line_buffering=True)
-    logging.basicConfig(level=logging.INFO, handlers=[_Handler(log)], force=True)
-    ezca = Channels(place.ifo, log=log)
-    namespace.inject(node=place.node, ifo=place.ifo, site=place.site, ezca=ezca, log=log, notify=notify)
-    sys.dont_write_bytecode = True
-    sys.path[:0] = place.paths
-    return ezca
-
-
-def complain_of(error: SystemLoadError) -> int:
-    """Tell why a module does not load: the traceback of the user's code, then one line. Returns the exit code."""
-    if error.details:
-        with contextlib.suppress(OSError):
-            print(error.details, file=sys.stderr)
-    complain("guardian", str(error))
-    return WRONG_CALL
+def _live(parent: int, sock: socket.socket, page: int, dump: int, log: Log) -> int:
+    """Be the worker."""
+    if not die_with_parent(parent):
+        return newborn.EXIT_EXCEPTION
+    faulthandler.enable(dump)
+    faulthandler.register(DUMP_SIGNAL, file=dump, all_threads=True, chain=True)  # and then what it does: it kills
+    return process.work(sock, _GEN, BeatWriter(page), log)

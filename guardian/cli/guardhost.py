@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("nodes", nargs="*", metavar="NODE", help="names of system modules")
     parser.add_argument("--site", type=Path, metavar="FILE", help="site file (TOML) with nodes, port, policies")
     parser.add_argument("--version", action="version", version=__version__)
-    add_host_options(parser)
+    add_host_options(parser, ifo="the site file's, else $IFO")
     options = parser.parse_args(argv)
     if bool(options.nodes) == bool(options.site):
         parser.error("give the names of nodes, or --site FILE")

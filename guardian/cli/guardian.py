@@ -1,4 +1,4 @@
-"""``guardian NODE``: run one node in the foreground, the quickest way to try a module."""
+"""``guardian NODE``: run a node in the foreground, the quickest way to try a module; or a part of it, or its shell."""
 
 from __future__ import annotations
 
@@ -10,25 +10,64 @@ from guardian.cli.output import WRONG_CALL, complain, open_streams
 from guardian.cli.run import add_host_options, ifo_of, run, with_options
 from guardian.errors import ExpectedError
 from guardian.host.site import Site, default_state_dir
+from guardian.worker.link import Load
 from guardian.worker.system import find
+
+_ABOUT = """\
+guardian NODE                  runs the node, with its PVs, until Ctrl-C
+guardian NODE STATE            runs this one state, without PVs
+guardian NODE STATE REQUEST    runs STATE, and then each state of the cheapest path to REQUEST, without PVs
+guardian -i [NODE]             opens a shell with ezca, log, notify, SYSTEM, IFO and the names of the module
+
+A state or a path ends with exit code 0 when it completes; with 1, and a line that says why, when the code raises an
+error, when it jumps, and at Ctrl-C; with 2 when there is no such state or path, or the module does not load. log and
+print write to standard output, and breakpoint() works. The shell ends at Ctrl-D; it also takes commands from a pipe."""
+#: They mean nothing where there are no PVs.
+_SERVED = ("port", "state_dir", "log", "fresh")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one node. Exit code 2: there is no such module, or it does not load."""
+    """Do what the words say. Exit code 2: there is no such module, or it does not load."""
     open_streams()
-    parser = argparse.ArgumentParser(prog="guardian", description="Run one node in the foreground; Ctrl-C ends it.")
-    parser.add_argument("node", metavar="NODE", help="name of the system module: NODE.py")
+    parser = argparse.ArgumentParser(
+        prog="guardian",
+        usage="guardian [options] NODE [STATE [REQUEST]]\n       guardian [options] -i [NODE]",
+        description=_ABOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("node", metavar="NODE", nargs="?", help="name of the system module: NODE.py")
+    parser.add_argument("state", metavar="STATE", nargs="?", help="run this state and end")
+    parser.add_argument("request", metavar="REQUEST", nargs="?", help="go on to this state, and end there")
+    parser.add_argument("-i", "--interactive", action="store_true", help="open a shell")
     parser.add_argument("--version", action="version", version=__version__)
     add_host_options(parser)
-    options = parser.parse_args(argv)
+    options = parser.parse_intermixed_args(argv)  # SUS_MC1 --ifo X1 ALIGNED
+    if not (options.node or options.interactive):
+        parser.error("give the NODE to run, or -i")
+    if options.state and options.interactive:
+        parser.error("-i runs no state; try it in the shell")
+    if options.state or options.interactive:
+        for name in _SERVED:
+            if getattr(options, name) != parser.get_default(name):
+                parser.error(f"--{name.replace('_', '-')} is for a node with PVs: guardian NODE")
     try:
         ifo = ifo_of(options)
         name = "-".join(filter(None, (ifo, options.node)))
         site = with_options(Site(ifo=ifo, nodes=(options.node,), state_dir=default_state_dir(name)), options)
-        find(options.node, site.paths)
+        if options.node:
+            find(options.node, site.paths)
     except ExpectedError as error:
         complain("guardian", str(error))
         return WRONG_CALL
+    load = Load(node=options.node or "", ifo=site.ifo, site=site.site, paths=site.paths)
+    if options.interactive:
+        from guardian.cli.interactive import interact
+
+        interact(load)
+    if options.state:
+        from guardian.cli.once import run_once
+
+        return run_once(load, options.state, options.request or options.state)
     return run("guardian", site, first_load_must_work=True)
 
 

@@ -35,9 +35,9 @@ SAME_AGAIN_S = 1.0
 MOST_REMEMBERED = 100
 
 
-def add_host_options(parser: argparse.ArgumentParser) -> None:
-    """The options that every command which runs a host has."""
-    parser.add_argument("--ifo", type=_ifo, help="first part of every PV name (default: the site file's, else $IFO)")
+def add_host_options(parser: argparse.ArgumentParser, *, ifo: str = "$IFO") -> None:
+    """The options that every command which runs a host has; `ifo` says what counts without --ifo."""
+    parser.add_argument("--ifo", type=_ifo, help=f"first part of every PV name (default: {ifo})")
     parser.add_argument(
         "--path", action="append", default=[], metavar="DIR", help="folder with modules; may be repeated"
     )

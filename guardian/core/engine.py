@@ -4,7 +4,8 @@ The automaton knows no clock and calls nobody: it is told what happened and answ
 What user code returned is an input like any other, so a whole history can be replayed without running a line of it.
 
 Four floors, each a file: ``machine.py`` is how a node moves, ``supervision.py`` what the life of its worker process
-means, ``loading.py`` how it gets new code, and this one what each input does. Which input is handled where is one table at the end.
+means, ``loading.py`` how it gets new code, and this one what each input does. Which input is handled where is one table
+at the end.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from guardian.core.events import (
     Action,
     Began,
     Begin,
+    CheckBegan,
     Checked,
     Connected,
     Elapsed,
@@ -337,6 +339,7 @@ class Engine(Loading):
         Requested: _on_requested,
         Reenter: _on_reenter,
         LoadAsked: Loading._on_load_asked,
+        CheckBegan: Loading._on_check_began,
         Checked: Loading._on_checked,
         Refused: _on_refused,
         Begin: Supervision._on_begin,

@@ -209,6 +209,13 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckBegan:
+    """The process that checks the code has been started; it may have waited for its turn."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
     """What the process says that was to check the code (:class:`Check`), or what is said for it if it died."""
 
@@ -217,7 +224,19 @@ class Checked:
 
 
 Input = (
-    SetOp | SetMode | SetManager | Requested | Reenter | LoadAsked | Refused | Begin | Elapsed | Gone | Heard | Checked
+    SetOp
+    | SetMode
+    | SetManager
+    | Requested
+    | Reenter
+    | LoadAsked
+    | Refused
+    | Begin
+    | Elapsed
+    | Gone
+    | Heard
+    | CheckBegan
+    | Checked
 )
 
 # --- commands: host to worker -----------------------------------------------------------------------------------
@@ -298,7 +317,8 @@ class Kill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """Start a process that imports the system as it is on disk now, and tell what it says (:class:`Checked`)."""
+    """Have a process import the system as it is on disk; tell when it starts (:class:`CheckBegan`) and what it says
+    (:class:`Checked`)."""
 
     number: int
 

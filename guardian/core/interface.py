@@ -209,6 +209,13 @@ def _error_alarm(v: View) -> Severity:
     return Severity.MAJOR if v.error is ErrorKind.ERROR or v.overdue else Severity.NO_ALARM
 
 
+def _load_alarm(v: View) -> Severity:
+    """Without code nothing runs; a LOAD that failed leaves the old code running."""
+    if v.load_status is not LoadStatus.ERROR:
+        return Severity.NO_ALARM
+    return Severity.MAJOR if v.error is ErrorKind.ERROR else Severity.MINOR
+
+
 ROWS: tuple[Row, ...] = (
     Row(
         name="STATUS",
@@ -411,7 +418,7 @@ ROWS: tuple[Row, ...] = (
         labels=_labels(LoadStatus),
         text="what became of reading the code",
         value=lambda v: v.load_status,
-        alarm=_when(lambda v: v.load_status is LoadStatus.ERROR, Severity.MAJOR),
+        alarm=_load_alarm,
     ),
     Row(
         name="LOAD_TIME",

@@ -3,7 +3,7 @@
 =============  =======================================================================================
 LOAD_STATUS    what happens
 =============  =======================================================================================
-REQUEST        somebody has written LOAD=1
+REQUEST        somebody has written LOAD=1; the check waits for its turn
 INPROGRESS     a process of its own imports the new code, while the old code runs on
 SET            the new code is good; the worker imports it at the next boundary between two methods
 DONE           it runs: the new graph is in force, the living instance has the new class
@@ -20,10 +20,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from guardian.core.events import Check, Checked, EndCheck, LoadAsked, Loaded, LoadFailed, Reload, Reloaded, ReloadFailed
+from guardian.core.events import (
+    Check,
+    CheckBegan,
+    Checked,
+    EndCheck,
+    LoadAsked,
+    Loaded,
+    LoadFailed,
+    Reload,
+    Reloaded,
+    ReloadFailed,
+)
 from guardian.core.graph import Graph, SystemFacts
-from guardian.core.supervision import Supervision
 from guardian.core.settings import Going
+from guardian.core.supervision import Supervision
 from guardian.enums import INIT_STATE, NONE_STATE, ErrorKind, LoadStatus, Op, Status, Worker
 from guardian.errors import GraphError
 
@@ -44,14 +55,14 @@ class Loading(Supervision):
         if self._check or v.load_status is LoadStatus.SET:
             self._load_again = True
             self._step("load", f"{text}: the code is read once more after the load that is under way", by=event.by)
+        elif self._life.alive and not self._life.stopping and v.worker is Worker.INIT:
+            self._load_again = True
+            self._step("load", f"{text}: the code is read once more when the worker has loaded it", by=event.by)
         elif v.op is Op.STOP:
             self._begin_check(text, event.by)
         elif self._life.alive and self._life.stopping:
             self._life.asked_again = True
             self._step("load", f"{text}: a new worker is about to read the code", by=event.by)
-        elif self._life.alive and v.worker is Worker.INIT:
-            self._load_again = True
-            self._step("load", f"{text}: the code is read once more when the worker has loaded it", by=event.by)
         elif self._life.alive:
             self._begin_check(text, event.by)
         else:  # R25: dead, or without code
@@ -68,8 +79,12 @@ class Loading(Supervision):
         self._step("load", text, by=by)
         self._checks += 1
         self._check = self._checks
-        self._deadlines["load"] = self._now.mono + self.limits.load_timeout_s
         self._actions.append(Check(number=self._check))
+
+    def _on_check_began(self, event: CheckBegan) -> None:
+        if event.number != self._check:
+            return
+        self._deadlines["load"] = self._now.mono + self.limits.load_timeout_s
         self._set(load_status=LoadStatus.INPROGRESS)
         self._step("load", "a process of its own reads the new code; the old code runs on")
 
@@ -192,7 +207,11 @@ class Loading(Supervision):
             self._set(state=INIT_STATE, status=Status.INIT)
             self._set(target=self._plan())
             self._step("load", text)
-            self._enter(Going(to=INIT_STATE, via=None, why=f"the new code has no {lost}, where the node was"))
+            going = Going(to=INIT_STATE, via=None, why=f"the new code has no {lost}, where the node was")
+            if self._v.op is Op.EXEC:
+                self._enter(going)
+            else:
+                self._stay.due = going
         elif self._v.error is ErrorKind.ERROR:  # R12
             self._set(target=self._plan())
             self._step("load", text)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from guardian.errors import ExpectedError
+from guardian.host.checks import Turns
 from guardian.host.face import Face
 from guardian.host.journal import Journal
 from guardian.host.logsink import LogSink
@@ -53,6 +54,7 @@ class Host:
         self._spawner: Spawner | None = None
         self._store: Store | None = None
         self._journal: Journal | None = None
+        self._turns = Turns()
         self._ticker: asyncio.Task[None] | None = None
         self._troubles: dict[str, str | None] = {}
 
@@ -127,6 +129,7 @@ class Host:
             site=self.site.site,
             paths=self.site.paths,
             limits=self.site.limits,
+            turns=self._turns,
         )
         node = Node(name, around, settings, told)
         node.begin()

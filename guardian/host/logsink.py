@@ -16,6 +16,7 @@ import select
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,17 @@ class LogLine:
         where = f" [{self.context}]" if self.context else ""
         level = "" if self.level == "INFO" else f"{self.level}: "
         return f"{stamp}.{micros:06d}Z {self.node}{where} {level}{self.text}"
+
+
+def lines_of(
+    node: str, text: str, *, level: str = "INFO", context: str = "", stamp_us: int | None = None
+) -> Iterator[LogLine]:
+    """A line for each line of `text`, stamped now unless `stamp_us` is given."""
+    stamp = time.time_ns() // 1000 if stamp_us is None else stamp_us
+    for part in text.removesuffix("\n").split("\n"):
+        shown = part if len(part) <= _MOST_CHARS else f"{part[:_MOST_CHARS]} ... [cut]"
+        shown = shown if shown.isprintable() else shown.translate(_SHOWN)
+        yield LogLine(stamp_us=stamp, node=node, text=shown, level=level, context=context)
 
 
 class LogSink:
@@ -75,11 +87,8 @@ class LogSink:
         self, node: str, text: str, *, level: str = "INFO", context: str = "", stamp_us: int | None = None
     ) -> None:
         """Add a line, or one for each line of `text`. Any thread may call this; it returns at once, always."""
-        stamp = time.time_ns() // 1000 if stamp_us is None else stamp_us
-        for part in text.removesuffix("\n").split("\n"):
-            shown = part if len(part) <= _MOST_CHARS else f"{part[:_MOST_CHARS]} ... [cut]"
-            shown = shown if shown.isprintable() else shown.translate(_SHOWN)
-            self.put(LogLine(stamp_us=stamp, node=node, text=shown, level=level, context=context))
+        for line in lines_of(node, text, level=level, context=context, stamp_us=stamp_us):
+            self.put(line)
 
     def put(self, line: LogLine) -> None:
         """Add a finished line."""

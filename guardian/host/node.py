@@ -20,14 +20,12 @@ from guardian.core.events import (
     Begin,
     Channels,
     Check,
-    Checked,
     Elapsed,
     EndCheck,
     Gone,
     Heard,
     Input,
     Kill,
-    LoadFailed,
     Now,
     Refused,
     Report,
@@ -39,7 +37,7 @@ from guardian.core.interface import Vitals
 from guardian.core.view import View
 from guardian.enums import LoadStatus, Worker
 from guardian.errors import ExpectedError, RefusedError
-from guardian.host.checks import Checks
+from guardian.host.checks import Checks, Turns
 from guardian.host.face import Face, Unreadable
 from guardian.host.journal import Journal
 from guardian.host.logsink import LogSink
@@ -72,6 +70,7 @@ class Surroundings:
     site: str
     paths: tuple[str, ...]
     limits: Limits
+    turns: Turns
 
 
 class Node:
@@ -104,7 +103,7 @@ class Node:
         )
         self._publisher = Publisher()
         self._worker: WorkerHandle | None = None
-        self._checks = Checks(name, self._start_check, self.feed)
+        self._checks = Checks(name, around.turns, self._start_check, self.feed)
         self._no_processes = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[tuple[Callable[[View], bool], asyncio.Future[View]]] = []
@@ -251,7 +250,7 @@ class Node:
                 if self._worker is not None and self._worker.gen == action.gen:
                     self._worker.kill()
             case Check():
-                self._check(action.number)
+                self._checks.begin(action.number)
             case EndCheck():
                 self._checks.end(action.number)
 
@@ -259,14 +258,8 @@ class Node:
         try:
             self._worker = self._process(f"{self.name}#{gen}", gen, self._heard)
         except OSError as error:  # no descriptors left: as good as a worker that died at once
-            self._loop.call_soon(self.feed, Gone(gen=gen, reason=_not_started(error)))
-
-    def _check(self, number: int) -> None:
-        try:
-            self._checks.begin(number)
-        except OSError as error:
-            report = LoadFailed(reason=f"the process that was to read it was {_not_started(error)}")
-            self._loop.call_soon(self.feed, Checked(number=number, report=report))
+            reason = f"not started: {error.strerror}; look at `ulimit -n`"
+            self._loop.call_soon(self.feed, Gone(gen=gen, reason=reason))
 
     def _start_check(self, key: str, number: int, report: Callable[[int, Report], None]) -> WorkerHandle:
         return self._process(key, number, report, check=True)
@@ -368,10 +361,6 @@ def _automatic(view: View) -> dict[str, int]:
     """R20: numbers that were given automatically (those below -1) are kept for their names for good."""
     states = view.graph.states.values() if view.graph is not None else ()
     return {s.name: s.index for s in states if s.index is not None and s.index < -1}
-
-
-def _not_started(error: OSError) -> str:
-    return f"not started: {error.strerror}; look at `ulimit -n`"
 
 
 def _level(step: Step) -> str:

@@ -50,6 +50,11 @@ class Code:
         Interrupted
             The worker is to end.
         """
+        loaded = self._import()
+        self._channels.use_prefix(loaded.facts.prefix)
+        return loaded
+
+    def _import(self) -> System:
         if self._stopped():
             raise Interrupted
         try:
@@ -60,7 +65,6 @@ class Code:
                 raise Interrupted from None
             raise
         self._indices |= {s.name: s.index for s in loaded.facts.states if s.index is not None and s.index < -1}
-        self._channels.use_prefix(loaded.facts.prefix)
         return loaded
 
     def exchange(self, state: str, instance: GuardState | None) -> tuple[System, GuardState | None]:
@@ -79,18 +83,29 @@ class Code:
         """
         before = type(instance)
         with _all_or_nothing():
-            for name in source.modules():
-                del sys.modules[name]
-            fresh = self.load()
+            if self._order.node not in source.modules():
+                raise SystemLoadError(
+                    f"{self._order.node}: its file counts as installed (site-packages), and what is installed is never "
+                    "read anew; OP=STOP, then OP=EXEC, starts a worker that reads it"
+                )
+            _forget()
+            fresh = self._import()
             try:
-                converted = _convert(instance, fresh.states[state]) if instance and state in fresh.states else None
+                lives_on = instance is not None and state in fresh.states
+                converted = _convert(instance, fresh.states[state]) if lives_on else None
             except BaseException as error:
                 if instance is not None:
                     object.__setattr__(instance, "__class__", before)
                 what = f"the living instance of {state} cannot get its new class: {describe(error)}"
                 raise SystemLoadError(f"{self._order.node}: {what}", user_traceback(error)) from None
+        self._channels.use_prefix(fresh.facts.prefix)
         sys.path[:] = dict.fromkeys(sys.path)  # what the module appends to it, it appends at every load
         return fresh, converted
+
+
+def _forget() -> None:
+    for name in source.modules():
+        sys.modules.pop(name, None)
 
 
 @contextmanager
@@ -99,8 +114,7 @@ def _all_or_nothing() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for name in source.modules():
-            del sys.modules[name]
+        _forget()
         sys.modules.update(modules)
         for name in vars(builtins).keys() - names.keys():
             del vars(builtins)[name]
@@ -111,7 +125,7 @@ def _all_or_nothing() -> Iterator[None]:
         raise
 
 
-def _convert(instance: GuardState, new: type[GuardState]) -> GuardState:
+def _convert(instance: GuardState | None, new: type[GuardState]) -> GuardState | None:
     """The instance with that class; a new object with the same data where Python lays the two out differently."""
     try:
         object.__setattr__(instance, "__class__", new)

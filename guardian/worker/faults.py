@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sysconfig
 import traceback
 from pathlib import Path
@@ -18,6 +19,8 @@ _OURS = str(Path(__file__).resolve().parent.parent)
 _IMPORTLIB = str(Path(importlib.__file__).parent)
 #: Folders of Python itself and of what is installed.
 PYTHONS = tuple({p + os.sep for k in ("stdlib", "platstdlib", "purelib", "platlib") if (p := sysconfig.get_path(k))})
+#: A line of what faulthandler writes.
+_FRAME = re.compile(r'^  File "(.+)", line (\d+) in ', re.MULTILINE)
 
 
 def describe(error: BaseException) -> str:
@@ -72,6 +75,13 @@ def _where(error: BaseException) -> str:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not is_ours(f.filename)]
     user = [f for f in frames if not f.filename.startswith(PYTHONS)] or frames
     return f"{Path(user[-1].filename).name}:{user[-1].lineno}" if user else ""
+
+
+def where_in_dump(dump: str) -> str:
+    """The innermost line of user code of the main thread, in what faulthandler wrote: "SUS.py:31", or ""."""
+    frames = _FRAME.findall(dump.rpartition("(most recent call first):")[2])  # the main thread comes last
+    user = [(file, line) for file, line in frames if not is_ours(file) and not file.startswith(PYTHONS)]
+    return f"{Path(user[0][0]).name}:{user[0][1]}" if user else ""
 
 
 def is_ours(filename: str) -> bool:

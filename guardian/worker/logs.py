@@ -29,7 +29,7 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -108,11 +108,16 @@ def _str(value: object) -> str:
 
 
 class LogWriter:
-    """What user code calls ``log``, and where all its output meets. Made by :func:`install`."""
+    """What user code calls ``log``, and where all its output meets. Made by :func:`install`.
 
-    def __init__(self, fd: int, beat: BeatWriter) -> None:
+    Parameters
+    ----------
+    fd : where frames go. dropped : called for each that does not.
+    """
+
+    def __init__(self, fd: int, dropped: Callable[[], None]) -> None:
         self._fd = fd
-        self._beat = beat
+        self._dropped = dropped
         self._context = ""
         self._streams: list[_Stream] = []
 
@@ -134,20 +139,21 @@ class LogWriter:
         args : filled into `text` in the ``%`` way.
         level : DEBUG, INFO, WARNING, ERROR or CRITICAL; anything else counts as INFO.
         """
-        self._send(message(text, args), level if level in LEVELS else "INFO")
+        self.send(message(text, args), level if level in LEVELS else "INFO")
 
     def flush(self) -> None:
         """Show what was printed without a newline. The loop does so after each call of user code."""
         for stream in self._streams:
             stream.flush()
 
-    def _send(self, text: str, level: str) -> None:
+    def send(self, text: str, level: str) -> None:
+        """Write each line of `text`; `level` is one of LEVELS."""
         stamp_us = time.time_ns() // 1000
         for frame in frames(text, stamp_us=stamp_us, level=level, context=self._context):
             try:
                 os.write(self._fd, frame)
             except OSError:  # full, or the host has gone
-                self._beat.drop()
+                self._dropped()
 
 
 class _Stream(io.TextIOBase):
@@ -177,10 +183,10 @@ class _Stream(io.TextIOBase):
         me = threading.current_thread()
         whole, newline, rest = (self._pending.pop(me, "") + text).rpartition("\n")
         if newline:
-            self._writer._send(whole, self._level)
+            self._writer.send(whole, self._level)
         whole_parts = max(0, len(rest) - 1) // MAX_CHARS  # one pass: what is left is not copied for each part
         for at in range(0, whole_parts * MAX_CHARS, MAX_CHARS):
-            self._writer._send(rest[at : at + MAX_CHARS], self._level)
+            self._writer.send(rest[at : at + MAX_CHARS], self._level)
         if rest:
             self._pending[me] = rest[whole_parts * MAX_CHARS :]
         return len(text)
@@ -193,7 +199,7 @@ class _Stream(io.TextIOBase):
             if thread is me or not thread.is_alive():  # a thread that ended leaves its last words to the others
                 rest = self._pending.pop(thread, "")
                 if rest:
-                    self._writer._send(rest, self._level)
+                    self._writer.send(rest, self._level)
 
     def writable(self) -> bool:
         return True
@@ -261,7 +267,7 @@ class _Handler(logging.Handler):
             text = f"{record.name}: {text}"
         if record.exc_info and record.exc_info[0] is not None:
             text += "\n" + logging.Formatter().formatException(record.exc_info)
-        self._writer._send(text, LEVELS[min(max(record.levelno // 10 - 1, 0), 4)])
+        self._writer.send(text, LEVELS[min(max(record.levelno // 10 - 1, 0), 4)])
 
 
 def install(fd: int, beat: BeatWriter) -> LogWriter:
@@ -285,7 +291,7 @@ def install(fd: int, beat: BeatWriter) -> LogWriter:
     except OSError:  # no /proc: share the description
         own = os.dup(1)
 
-    writer = LogWriter(own, beat)
+    writer = LogWriter(own, beat.drop)
     out = _Stream(writer, 1, "<stdout>", "INFO")
     err = _Stream(writer, 2, "<stderr>", "WARNING")
     writer._streams = [out, err]
@@ -293,14 +299,19 @@ def install(fd: int, beat: BeatWriter) -> LogWriter:
     sys.stdout = sys.__stdout__ = cast(Any, out)  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = cast(Any, err)  # type: ignore[misc]
 
+    take_logging(writer)
+    faulthandler.enable(file=2, all_threads=True)
+    _line_buffer_c_stdout()
+    return writer
+
+
+def take_logging(writer: LogWriter) -> None:
+    """Send there what goes through Python's logging, and nowhere else."""
     root = logging.getLogger()
     for handler in root.handlers[:]:
         root.removeHandler(handler)
     root.addHandler(_Handler(writer))
     root.setLevel(logging.INFO)
-    faulthandler.enable(file=2, all_threads=True)
-    _line_buffer_c_stdout()
-    return writer
 
 
 def _line_buffer_c_stdout() -> None:

@@ -17,17 +17,14 @@ from __future__ import annotations
 
 import os
 import sysconfig
-import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from guardian.core.events import (
     Began,
-    Command,
     Connected,
     Enter,
     Judge,
@@ -48,6 +45,7 @@ from guardian.enums import Call, ErrorKind, OnComplete
 from guardian.errors import EzcaConnectError, Interrupted, SystemLoadError
 from guardian.state import GuardState
 from guardian.worker.faults import describe, is_ours, one_line, plain_str, user_traceback
+from guardian.worker.inbox import Inbox
 from guardian.worker.interrupt import Interrupter
 from guardian.worker.leftovers import left_behind, open_files
 from guardian.worker.notices import Notices
@@ -62,11 +60,6 @@ MAX_JUMP = 200
 #: Channels named in one report.
 MAX_CHANNELS = 100
 _STDLIB = sysconfig.get_paths()["stdlib"] + os.sep
-
-
-def ends_call(command: Command, entry: int) -> bool:
-    """Whether `command` means that a method of `entry` is to end now."""
-    return isinstance(command, Stop) or (isinstance(command, Leave) and command.interrupt and command.entry == entry)
 
 
 class BeatKeeper(Protocol):
@@ -85,31 +78,6 @@ class Channels(Protocol):
 
 #: Imports the system anew for the present state and its living instance: `guardian.worker.exchange.Code.exchange`.
 Exchange = Callable[[str, GuardState | None], tuple[System, GuardState | None]]
-
-
-class Inbox:
-    """Commands from the host, put in by the thread that reads the link."""
-
-    def __init__(self) -> None:
-        self._commands: deque[Command] = deque()
-        self._bell = threading.Event()
-
-    def put(self, command: Command) -> None:
-        self._commands.append(command)
-        self._bell.set()
-
-    def take(self) -> Command | None:
-        return self._commands.popleft() if self._commands else None
-
-    def wait(self, timeout_s: float | None) -> None:
-        """Until a command comes, at most `timeout_s` seconds."""
-        if not self._commands:
-            self._bell.wait(timeout_s)
-        self._bell.clear()
-
-    def ends_call(self, entry: int) -> bool:
-        """Whether a command waits that means the end of a method of `entry`."""
-        return any(ends_call(command, entry) for command in tuple(self._commands))
 
 
 @dataclass(slots=True)
@@ -146,7 +114,7 @@ class Loop:
     ----------
     states : state classes by name. send : hands a report to the host. log : what states get as logfunc.
     reactive : False: no calls between those of the cycle (R18).
-    exchange : reads new code; None where nobody ever asks for it.
+    exchange : reads new code.
     say : a line for the log with its level. context : told "STATE.method" before each call and "" after it.
     """
 
@@ -163,8 +131,8 @@ class Loop:
         log: Callable[..., None],
         say: Callable[[str, str], None],
         context: Callable[[str], None],
+        exchange: Exchange,
         after_call: Callable[[], None] = lambda: None,
-        exchange: Exchange | None = None,
         reactive: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -358,11 +326,9 @@ class Loop:
         """R11: commands are obeyed between two methods, so this is the moment. Only Stop interrupts it."""
         stay, files = self._stay, open_files()
         state, instance = (stay.state, stay.instance) if stay is not None else ("", None)
-        exchange = self._exchange
-        assert exchange is not None, "told to read new code, and cannot"
         self._context("load")
         try:
-            system, converted = self._interrupter.call(lambda: exchange(state, instance))
+            system, converted = self._interrupter.call(lambda: self._exchange(state, instance))
         except Interrupted:
             return  # Stop is the next command
         except SystemLoadError as error:

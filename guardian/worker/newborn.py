@@ -53,13 +53,22 @@ class Birth:
 
 
 def live(birth: Birth) -> NoReturn:
-    """Be the worker. The exit code is the table above."""
-    code = EXIT_EXCEPTION
-    try:
+    """Be the worker."""
+
+    def life() -> int | None:
         if not system_calls.die_with_parent(birth.keeper):
             os._exit(EXIT_EXCEPTION)  # the forkserver died before the call: nobody is left to tell
         _leave_home(birth)
-        code = _call(birth)
+        return _call(birth)
+
+    end_with(life)
+
+
+def end_with(call: Callable[[], int | None]) -> NoReturn:
+    """Make this call and end the process, whatever threads there are. The exit code is the table above."""
+    code = EXIT_EXCEPTION
+    try:
+        code = call() or 0
     except SystemExit as reason:
         code = _code_of(reason)
     except BaseException:
@@ -93,11 +102,10 @@ def _leave_home(birth: Birth) -> None:
     gc.enable()
 
 
-def _call(birth: Birth) -> int:
+def _call(birth: Birth) -> int | None:
     module, _, function = birth.entry.partition(":")
     entry: Entry = getattr(importlib.import_module(module), function)
-    code = entry(birth.spec, list(birth.fds))
-    return 0 if code is None else int(code)
+    return entry(birth.spec, list(birth.fds))
 
 
 def _close_all_but(keep: Iterable[int]) -> None:

@@ -29,8 +29,9 @@ from guardian.errors import Interrupted, LinkError, SystemLoadError
 from guardian.worker import link, logs, namespace
 from guardian.worker.beat import BeatWriter
 from guardian.worker.exchange import Code
+from guardian.worker.inbox import Inbox
 from guardian.worker.interrupt import DUMP_SIGNAL, Interrupter
-from guardian.worker.loop import Inbox, Loop
+from guardian.worker.loop import Loop
 from guardian.worker.newborn import EXIT_UNLINKED
 from guardian.worker.notices import Notices
 from guardian.worker.read_only import ReadOnly
@@ -39,6 +40,8 @@ from guardian.worker.read_only import ReadOnly
 CHANNELS_EVERY_S = 1.0
 #: Between two shots at a method that goes on, in milliseconds.
 AGAIN_MS = 250
+#: New code is read while the old code runs, and must not slow it down.
+CHECK_NICENESS = 10
 _COMMANDS = get_args(Command)
 
 
@@ -93,6 +96,8 @@ class Downlink(threading.Thread):
                 if not data:
                     break
                 self._take_all(data)
+        except OSError:
+            os._exit(EXIT_UNLINKED)  # user code has closed it
         except Exception:
             sys.stderr.write(traceback.format_exc())
         finally:
@@ -123,11 +128,21 @@ def main(spec: dict[str, Any], fds: Sequence[int]) -> int:
     os.close(beat_fd)
     writer = logs.install(log_fd, beat)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.register(DUMP_SIGNAL, file=2, all_threads=True)
     sock = socket.socket(fileno=link_fd)
     sock.setblocking(True)
-    faulthandler.register(DUMP_SIGNAL, file=2, all_threads=True)
+    return work(sock, int(spec["gen"]), beat, writer)
+
+
+def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter) -> int:
+    """Load what the first word on `sock` names, and run it until Stop.
+
+    Parameters
+    ----------
+    gen : the generation, which is in all it says. writer : what user code calls log.
+    """
     interrupter = Interrupter()
-    uplink = Uplink(sock, int(spec["gen"]), interrupter)
+    uplink = Uplink(sock, gen, interrupter)
     load, rest = _first_word(sock)
     inbox = Inbox()
     notices = Notices(
@@ -146,6 +161,8 @@ def main(spec: dict[str, Any], fds: Sequence[int]) -> int:
     Downlink(sock, inbox, interrupter, rest).start()
     os.register_at_fork(after_in_child=sock.close)
     writer.context = "check" if load.check else "load"
+    if load.check:
+        os.nice(CHECK_NICENESS)
     sys.dont_write_bytecode = True
     code = Code(load, channels, stopped=lambda: inbox.ends_call(0))
     try:

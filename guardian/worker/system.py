@@ -84,6 +84,13 @@ def find(node: str, paths: Sequence[str]) -> Path:
     )
 
 
+def prepare(paths: Sequence[str]) -> None:
+    """From now on this process finds what lies in these folders, and reads it as user code."""
+    sys.path[:] = [*paths, *(p for p in sys.path if p not in paths)]
+    source.install(paths)
+    field.provide_ezca()
+
+
 def load(node: str, paths: Sequence[str], indices: Mapping[str, int] | None = None) -> System:
     """Import the module of a node and read its graph.
 
@@ -97,9 +104,7 @@ def load(node: str, paths: Sequence[str], indices: Mapping[str, int] | None = No
         The module cannot be found, imported, or used; ``details`` holds the user's traceback.
     """
     file = find(node, paths)
-    sys.path[:] = [*paths, *(p for p in sys.path if p not in paths)]
-    source.install(paths)
-    field.provide_ezca()
+    prepare(paths)
     before = set(sys.modules)
     try:
         module = importlib.import_module(node)

@@ -80,8 +80,8 @@ def test_version_and_help(call: Callable[..., Called], command: str) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["guardian"], "NODE"),
-        (["guardian", "A", "B"], "unrecognized arguments: B"),
+        (["guardian"], "give the NODE to run, or -i"),
+        (["guardian", "A", "B", "C", "D"], "unrecognized arguments: D"),
         (["guardian", "A", "--port", "x"], "'x' is no port, use 0 to 65535"),
         (["guardian", "A", "--port", "65536"], "'65536' is no port"),
         (["guardian", "A", "--port=-1"], "'-1' is no port"),

@@ -21,6 +21,7 @@ from guardian.core.events import (
     Began,
     Begin,
     Check,
+    CheckBegan,
     Checked,
     Command,
     Elapsed,
@@ -211,7 +212,8 @@ class Node:
     steps : every step since the node was made.
     fed : every input with its time, to be replayed.
     facts : what the file on disk holds. broken : why it does not load, "" if it does. left : what old code leaves.
-    checking : the check that nobody has answered yet, 0 for none; answered at once unless ``autocheck`` is off.
+    checking : the check that nobody has answered yet, 0 for none; begun and answered at once unless ``autobegin``,
+        ``autocheck`` are off.
     stubborn : methods do not end when interrupted. undead : a killed worker is not reaped until `reap`.
     """
 
@@ -235,7 +237,7 @@ class Node:
         self.worker: FakeWorker | None = None
         self.workers: list[FakeWorker] = []
         self.autoload, self.stubborn, self.undead = autoload, False, False
-        self.broken, self.checking, self.autocheck = "", 0, True
+        self.broken, self.checking, self.autobegin, self.autocheck = "", 0, True, True
         self.left: tuple[str, ...] = ()
         self._todo: list[Input] = []
         if begin:
@@ -319,6 +321,8 @@ class Node:
             case Check():
                 assert not self.checking, f"{action} while {self.checking} is under way"
                 self.checking = action.number
+                if self.autobegin:
+                    self._todo.append(CheckBegan(number=action.number))
                 if self.autocheck:
                     self._todo.append(self._checked())
             case EndCheck():

@@ -11,6 +11,7 @@ from guardian.core.engine import Start
 from guardian.core.events import (
     Begin,
     Check,
+    CheckBegan,
     Checked,
     EndCheck,
     Enter,
@@ -166,6 +167,19 @@ def test_R11_a_check_that_does_not_end_is_ended() -> None:
     assert node.did(EndCheck) and not node.checking
 
 
+def test_R11_the_time_of_a_check_counts_from_its_turn() -> None:
+    node = aligned()
+    node.autocheck = node.autobegin = False
+    node.load()
+    assert node.view.load_status is LoadStatus.REQUEST
+    node.advance(1000)
+    assert node.view.load_status is LoadStatus.REQUEST
+    node.feed(CheckBegan(number=node.checking))
+    assert node.view.load_status is LoadStatus.INPROGRESS
+    node.checks()
+    assert node.view.load_status is LoadStatus.DONE
+
+
 def test_R11_the_plan_is_that_of_the_new_graph() -> None:
     node = aligned()
     node.request("SAFE")
@@ -301,6 +315,16 @@ def test_R11_a_load_while_a_worker_loads_reads_the_code_once_more() -> None:
     assert node.did(Check)
 
 
+def test_R1_R11_a_load_while_a_stopped_node_loads_for_its_graph_reads_the_code_once_more() -> None:
+    node = Node(OLD, Start(op=Op.STOP), autoload=False, settle=False)
+    node.load()
+    assert not node.did(Check)
+    node.facts = NEW
+    node.loads(OLD)
+    assert node.view.load_status is LoadStatus.DONE and "DAMPED" in node.view.graph  # type: ignore[operator]
+    assert node.worker is None
+
+
 def test_R11_a_load_while_a_worker_fails_to_load_starts_another() -> None:
     node = Node(OLD, autoload=False, settle=False)
     node.load()
@@ -334,6 +358,19 @@ def test_R11_a_state_that_went_while_the_code_was_exchanged_leads_to_INIT() -> N
     node.returns(True)  # what the worker made of SAFE
     assert node.running == "INIT.main" and node.view.request == "NONE"
     assert "SAFE" in "".join(s.text for s in node.steps)
+
+
+def test_R10_R11_under_PAUSE_the_way_to_INIT_waits_for_EXEC() -> None:
+    node = aligned()
+    node.request("SAFE")
+    assert node.running == "ALIGNED.run"
+    node.load()
+    node.op(Op.PAUSE)
+    node.facts = system("INIT>SAFE", request="SAFE")  # after the check: ALIGNED, where it is, has gone
+    node.returns(True)
+    assert node.view.state == "INIT" and not node.running and not node.told(Enter)
+    node.op(Op.EXEC)
+    assert node.running == "INIT.main"
 
 
 def test_R11_what_the_old_code_leaves_behind_is_named() -> None:

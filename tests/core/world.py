@@ -18,6 +18,7 @@ from guardian.core.events import (
     Action,
     Begin,
     Check,
+    CheckBegan,
     Checked,
     Command,
     Elapsed,
@@ -120,7 +121,7 @@ class World:
         self.doomed = False  #: killed or dead, not reaped yet
         self.stopping = False  #: told to end
         self.stop_by: float | None = None  #: when it is to be killed
-        self.checking = 0
+        self.checking, self.check_runs = 0, False
         self.disk = facts  #: what LOAD will find
         self.down: deque[Command] = deque()
         self.up: deque[Report] = deque()
@@ -170,7 +171,7 @@ class World:
                     self.stopping, self.stop_by = True, self.mono + LIMITS.stop_timeout_s
             case Check():
                 assert not self.checking, "two checks"
-                self.checking = action.number
+                self.checking, self.check_runs = action.number, False
             case EndCheck():
                 assert self.checking in (action.number, 0)
                 self.checking = 0
@@ -252,8 +253,14 @@ class World:
             self.loading = False
             self.worker.out.append(LoadFailed(reason="SyntaxError") if n % 10 == 9 else Loaded(facts=self.disk))
 
+    def check_begins(self, _n: int = 0) -> None:
+        if self.checking and not self.check_runs:
+            self.check_runs = True
+            self.feed(CheckBegan(number=self.checking))
+
     def check_ends(self, n: int) -> None:
         if self.checking:
+            self.check_begins()
             number, self.checking = self.checking, 0
             report = LoadFailed(reason="SyntaxError") if n % 10 == 9 else Loaded(facts=self.disk)
             self.feed(Checked(number=number, report=report))
@@ -294,6 +301,7 @@ class World:
             *(self.user_code,) * 10,
             *(self.loading_ends,) * 3,
             *(self.time, self.death) * 2,
+            self.check_begins,
             *(self.check_ends,) * 2,
             self.edits,
             self.says,

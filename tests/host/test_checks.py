@@ -14,6 +14,7 @@ import pytest
 from guardian.core.events import Checked, LoadFailed
 from guardian.enums import LoadStatus, Worker
 from guardian.host import node as node_file
+from guardian.host.checks import MOST_AT_ONCE
 from guardian.host.node import Node
 from guardian.worker.interrupt import DUMP_SIGNAL
 from guardian.worker.link import Load
@@ -118,3 +119,27 @@ async def test_R20_a_check_keeps_the_numbers_that_were_given(home: House) -> Non
     _, check = await checking(home)
     given = {s.name: s.index for s in FACTS.states if s.index is not None and s.index < -1}
     assert check.heard[0].indices == given
+
+
+async def test_R11_only_so_many_checks_run_at_a_time_and_the_others_wait_in_REQUEST(home: House) -> None:
+    names = [f"N{i:02d}" for i in range(MOST_AT_ONCE + 3)]
+    nodes = [await home.host.add(name) for name in names]
+    for node in nodes:
+        await home.settled(node)
+    home.spawner.mute.add(Load)
+    for name in names:
+        home.face.put(name, "LOAD", 1)
+    checks = await home.until(lambda: [w for w in home.spawner.workers if "#check" in w.key and w.heard], "checks")
+    await home.until(lambda: sum("#check" in key for key in home.spawner.alive()) == MOST_AT_ONCE, "all that may run")
+    shown = [home.face[name]["LOAD_STATUS"] for name in names]
+    assert shown.count(LoadStatus.INPROGRESS) == MOST_AT_ONCE and shown.count(LoadStatus.REQUEST) == 3
+    waiting = names[shown.index(LoadStatus.REQUEST)]
+    await home.host.remove(waiting)  # before its turn
+    home.spawner.mute.clear()
+    for check in [w for w in home.spawner.workers if "#check" in w.key and w.alive]:
+        check.die(sig=9)
+    left = [node for node in nodes if node.name != waiting]
+    for node in left:
+        await home.reached(node, lambda v: v.load_status in (LoadStatus.DONE, LoadStatus.ERROR))
+    assert [n.view.load_status for n in left].count(LoadStatus.DONE) == 2
+    assert checks and not any("#check" in key for key in home.spawner.alive())

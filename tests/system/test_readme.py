@@ -15,6 +15,7 @@ from guardian.core.interface import BY_NAME, PV_TEMPLATE, pv_name
 from guardian.host.site import read_site
 from tests.support import REPO, CaClient, Child, eventually, free_port
 from tests.support.shell import COMMANDS, shell_environ
+from tests.support.terminal import CTRL_D, on_terminal
 from tests.system import readme
 
 MakeChild = Callable[..., Child]
@@ -31,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 def test_every_block_of_code_is_run_or_written_by_a_test():
     assert not readme.UNMARKED
     assert set(readme.FILES) == {"OVEN.py", "site.toml"}
-    here = {"oven", "oven-client", "host", "orders"}
+    here = {"oven", "oven-client", "oven-load", "try", "host", "orders"}
     assert set(readme.RUN) - here == {
         "look", "misalign", "waits", "align", "kick", "trip", "reset", "kill", "stop", "refused"
     }  # fmt: skip  # those of the demo: test_demo.py
@@ -98,8 +99,25 @@ def test_the_first_system_runs_with_the_lines_given(folder: Path, tmp_path_facto
         client.wait_for(r"^X1:GRD-OVEN_TARGET +\w+", 60)
         client.wait_for(r"^X1:GRD-OVEN_STATE .*WARM", 60)
         client.wait_for(r"^X1:GRD-OVEN_OK .*True", 60)
+        with child(["sh", "-e", "-c", readme.RUN["oven-load"]], env=environ, cwd=folder) as load:
+            assert load.wait(60) == 0, load.report()
+            assert re.search(r"^X1:GRD-OVEN_LOAD_STATUS +\w+", load.output, re.M), load.report()
+        node.wait_for(r" OVEN the new code is good", 60)
+        eventually(lambda: ca.get("X1:GRD-OVEN_LOAD_STATUS", as_string=True).value == "DONE", 30, "the new code")
+        assert "= 1" in (folder / "OVEN.py").read_text()
     node.signal(signal.SIGINT)
     assert node.wait(30) == 0, node.report()
+
+
+@pytest.mark.proc
+def test_code_is_tried_with_the_lines_given(folder: Path, tmp_path_factory, child: MakeChild):
+    environ = shell_environ(free_port(), tmp_path_factory.mktemp("tools"))
+    trying = child(on_terminal(["sh", "-e", "-c", readme.RUN["try"]]), env=environ, cwd=folder, stdin=True)
+    trying.wait_for(r"^>>> ", 60)
+    assert trying.output.count("OVEN WARM.run() completed") == 2
+    trying.send(f"ezca, log, notify, WARM\n{CTRL_D}")
+    assert trying.wait(60) == 0, trying.report()
+    assert "<class 'OVEN.WARM'>" in trying.output
 
 
 @pytest.mark.ca

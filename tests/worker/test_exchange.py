@@ -194,18 +194,28 @@ def test_R11_bad_code_leaves_modules_and_builtins_as_they_were(run: Start, tmp_p
     worker.stop()
 
 
-def test_R11_an_instance_that_cannot_get_its_new_class_is_refused_whole(run: Start, tmp_path: Path) -> None:
-    worker = run(UP.format(mark="old"))
+def test_R11_a_system_that_is_installed_says_that_it_cannot_be_read_anew(run: Start, tmp_path: Path) -> None:
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    worker = run(UP.format(mark="old"), folder=folder)
+    assert "OP=STOP, then OP=EXEC" in refused(worker)
     worker.enter("UP")
     worker.says("old")
-    stubborn = UP.format(mark="new").replace(
+    worker.stop()
+
+
+def test_R11_an_instance_that_cannot_get_its_new_class_is_refused_whole(run: Start, tmp_path: Path) -> None:
+    worker = run("prefix = 'OLD'\n" + UP.format(mark="old of ' + ezca.prefix + '"))
+    worker.enter("UP")
+    worker.says("old")
+    stubborn = "prefix = 'NEW'\n" + UP.format(mark="new").replace(
         "class UP(GuardState):",
         "class UP(GuardState, BaseException):\n    def __new__(cls, a):\n        return super().__new__(cls)",
     )
     write(tmp_path, stubborn)
     assert "instance of UP" in refused(worker)
     told = len(worker.log)
-    worker.until(lambda: any("old" in line for line in worker.log[told + 1 :]), "the old code to go on")
+    worker.until(lambda: any("old of X1:OLD-" in line for line in worker.log[told + 1 :]), "the old code to go on")
     worker.stop()
 
 
@@ -216,6 +226,9 @@ def test_R11_a_class_of_another_layout_takes_the_data_over(run: Start, tmp_path:
     write(tmp_path, UP.format(mark="new").replace("class UP(GuardState):", "class UP(GuardState, dict):"))
     exchanged(worker)
     assert int(worker.says("new").split()[-1]) > 1
+    write(tmp_path, UP.format(mark="newest").replace("class UP(GuardState):", "class UP(GuardState, dict):"))
+    exchanged(worker)  # an instance that is false
+    assert int(worker.says("newest").split()[-1]) > 2
     worker.stop()
 
 

@@ -12,8 +12,9 @@ import pytest
 from guardian.core.events import Began, Enter, Judge, Leave, Left, Raised, Report, Returned, Stop
 from guardian.enums import Call, OnComplete
 from guardian.state import GuardState
+from guardian.worker.inbox import Inbox
 from guardian.worker.interrupt import SIGNAL, Interrupter
-from guardian.worker.loop import Inbox, Loop
+from guardian.worker.loop import Loop
 from tests.worker.conftest import Start
 from tests.worker.fake_host import Worker
 
@@ -348,6 +349,7 @@ def test_a_leave_between_two_looks_into_the_inbox_is_not_lost() -> None:
             log=quiet.log,
             say=quiet.say,
             context=quiet.context,
+            exchange=quiet.exchange,
         ).run()
     finally:
         signal.signal(SIGNAL, before)

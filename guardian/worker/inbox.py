@@ -1,0 +1,38 @@
+"""Where commands from the host wait for the loop: put in by the thread that reads the link, taken between two calls."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from guardian.core.events import Command, Leave, Stop
+
+
+def ends_call(command: Command, entry: int) -> bool:
+    """Whether `command` means that a method of `entry` is to end now."""
+    return isinstance(command, Stop) or (isinstance(command, Leave) and command.interrupt and command.entry == entry)
+
+
+class Inbox:
+    """Commands from the host, put in by the thread that reads the link."""
+
+    def __init__(self) -> None:
+        self._commands: deque[Command] = deque()
+        self._bell = threading.Event()
+
+    def put(self, command: Command) -> None:
+        self._commands.append(command)
+        self._bell.set()
+
+    def take(self) -> Command | None:
+        return self._commands.popleft() if self._commands else None
+
+    def wait(self, timeout_s: float | None) -> None:
+        """Until a command comes, at most `timeout_s` seconds."""
+        if not self._commands:
+            self._bell.wait(timeout_s)
+        self._bell.clear()
+
+    def ends_call(self, entry: int) -> bool:
+        """Whether a command waits that means the end of a method of `entry`."""
+        return any(ends_call(command, entry) for command in tuple(self._commands))
