@@ -28,6 +28,7 @@ _VARIES = {
     r"\d{4}-\d\d-\d\d[ _T]\d\d:\d\d:\d\d(?:\.\d+)?Z?": r"\d{4}-\d\d-\d\d[ _T]\d\d:\d\d:\d\d(?:\.\d+)?Z?",
     r"\d\d:\d\d:\d\dZ": r"\d\d:\d\d:\d\dZ",
     r"\d{10}(?:\.\d+)?": r"\d{10}(?:\.\d+)?",
+    r"(?<=EXECTIME) +\d+\.\d\d": r"\s+[1-9]\d*\.\d\d",
     r"/home/you[\w/.-]*": r"/[\w/.-]+",
     r"you@lab": r"[^\s@]+@\S+",
     r"port 5064": r"port \d+",
