@@ -109,8 +109,12 @@ class SWALLOWS(GuardState):
 
 class HOLDS(GuardState):
     def main(self):
-        log('asleep')
-        return 10 ** 10 ** 8
+        while True:
+            try:
+                log('asleep')
+                return 10 ** 10 ** 8
+            except BaseException:   # it came before the last line was reached
+                pass
 
 
 class RESTS(GuardState):
