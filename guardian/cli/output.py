@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 
@@ -26,6 +27,13 @@ def open_streams() -> None:
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115  for good
+    escape("backslashreplace")
+
+
+def escape(how: str) -> None:
+    """How stdout writes what its encoding does not have, a handler of `codecs`; by default it is an error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=how)
 
 
 def tell(command: str, text: str) -> None:

@@ -11,16 +11,17 @@ Invariants
 * Nothing is said that is not certain from the tables: a check that cries wolf is not run twice.
 * The same tables give the same findings in the same order: errors first, then by file and line.
 
-Cost: two cheapest-path searches a state, one with and one without the edges that goto states imply.
+Cost: two cheapest-path searches a state in the menu, with and without the edges that goto states imply; a second for
+the largest systems known.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any, TypeVar
 
 from guardian.core.graph import Graph, SystemFacts
@@ -34,6 +35,7 @@ _LEVELS = (ERROR, WARNING, NOTE)
 NAMES = 10
 PAIRS = 3
 STEPS = 6
+_PLACE = re.compile(r"\S+\.py:\d+")
 _Item = TypeVar("_Item")
 
 
@@ -124,7 +126,7 @@ def advise(facts: SystemFacts, source: SourceFacts, *, redirect_timeout_s: float
         *_unreachable(graph, source),
         *_shortcuts(graph, facts),
         *_sleeps(graph, source.sleeps, facts.redirect_timeout_s or redirect_timeout_s),
-        *(Finding(kind="variable", level=WARNING, text=text) for text in facts.warnings),
+        *map(_warning, facts.warnings),
         *_unnumbered(graph, source.unnumbered),
     ]
     return tuple(sorted(found, key=_place))
@@ -176,12 +178,21 @@ def _misspelt(misspelt: Iterable[Misspelt]) -> Iterator[Finding]:
         yield Finding(kind="misspelt", level=WARNING, text=text, where=it.where)
 
 
+def _warning(text: str) -> Finding:
+    """What the load warns of, which may begin with its place: "FILE.py:LINE mixes tabs and spaces"."""
+    where, _, rest = text.partition(" ")
+    placed = _PLACE.fullmatch(where)
+    return Finding(kind="load", level=WARNING, text=rest if placed else text, where=where if placed else "")
+
+
 def _unnumbered(graph: Graph, names: Iterable[str]) -> Iterator[Finding]:
-    """INIT has the number 0 in every system where nobody took it."""
-    for name in names:
-        if (index := graph.index(name)) != 0:
-            text = f"{name} has no index and is numbered {index} for now; archives tell states by it, so give it one"
-            yield Finding(kind="no-index", level=NOTE, text=text, where=graph[name].source, state=name)
+    """One finding a file: where one has none, many have none. INIT is 0 in every system where nobody took that."""
+    missing = [name for name in names if graph.index(name) != 0]
+    for same in _grouped(missing, lambda name: graph[name].source.partition(":")[0]).values():
+        first, one = graph[same[0]], len(same) == 1
+        have, numbers = "has" if one else "have", _listed([str(graph.index(name)) for name in same])
+        text = f"{_listed(same)} {have} no index, for now {numbers}; archives tell states by their numbers, so give one"
+        yield Finding(kind="no-index", level=NOTE, text=text, where=first.source, state=first.name if one else "")
 
 
 def _unreachable(graph: Graph, source: SourceFacts) -> Iterator[Finding]:
@@ -217,16 +228,15 @@ def _reach(starts: Iterable[str], ways: Mapping[str, Sequence[str]]) -> set[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Pair:
-    """Two states between which the cheapest way, `short`, is not the declared one, `long`."""
+class _Beaten:
+    """A request that leads through a goto state. ``steps``: how many the declared way around it has."""
 
-    short: tuple[str, ...]
-    long: tuple[str, ...]
+    start: str
+    end: str
+    goto: str
+    steps: int
     costs: float
     instead: float
-
-    def __str__(self) -> str:
-        return f"{_way(self.short)} ({self.costs:g}) beats {_way(self.long)} ({self.instead:g})"
 
 
 def _shortcuts(graph: Graph, facts: SystemFacts) -> Iterator[Finding]:
@@ -235,36 +245,42 @@ def _shortcuts(graph: Graph, facts: SystemFacts) -> Iterator[Finding]:
     Somebody asks for the state below, and the machine goes down first. It is no surprise where the declared way too
     leads through the goto state, where there is no other way, or where the edge into the goto state was written down.
     """
-    pairs = list(_beaten(graph, facts))
-    for goto, same in _grouped(pairs, lambda pair: pair[0]).items():
-        ways = [pair for _, pair in same]
+    declared = Graph.build([replace(state, goto=None) for state in facts.states], facts.edges)
+
+    def shown(it: _Beaten) -> str:
+        short, long = graph.path(it.start, it.end) or (), declared.path(it.start, it.end) or ()
+        return f"{_way(short)} ({it.costs:g}) beats {_way(long)} ({it.instead:g})"
+
+    for goto, ways in _grouped(_beaten(graph, declared), lambda it: it.goto).items():
         weight = graph[goto].goto or 0
         # heavier than this, no way into it is cheaper than a declared one, nor as cheap
-        enough = math.floor(weight + max(way.instead - way.costs for way in ways)) + 1
-        ways.sort(key=lambda way: (len(way.long), graph.index(way.long[-1]), graph.index(way.long[0])))
+        enough = math.floor(weight + max(it.instead - it.costs for it in ways)) + 1
+        ways.sort(key=lambda it: (it.steps, graph.index(it.end), graph.index(it.start)))
         more = f"; and {len(ways) - PAIRS} more" if len(ways) > PAIRS else ""
         text = (
             f"{len(ways)} request{'s lead' if len(ways) > 1 else ' leads'} through {goto} although edges lead around "
-            f"it: {'; '.join(map(str, ways[:PAIRS]))}{more}. goto = {enough} in {goto} keeps to the edges; if it is "
+            f"it: {'; '.join(map(shown, ways[:PAIRS]))}{more}. goto = {enough} in {goto} keeps to the edges; if it is "
             f"meant, declare the edges into {goto}"
         )
         yield Finding(kind="shortcut", level=WARNING, text=text, where=graph[goto].source, state=goto)
 
 
-def _beaten(graph: Graph, facts: SystemFacts) -> Iterator[tuple[str, _Pair]]:
-    """The pairs, each with the goto state that it leads through. Only what stands in the menu is asked for."""
+def _beaten(graph: Graph, declared: Graph) -> Iterator[_Beaten]:
+    """Of the states in the menu alone: nobody asks for the others."""
     implied = {(edge.start, edge.end) for edge in graph.edges if edge.implied}
-    declared = Graph.build([replace(state, goto=None) for state in facts.states], facts.edges)
+    gotos = {end for _, end in implied}
     for end in graph.menu if implied else ():
-        for start in graph.states:
-            long = declared.path(start, end)
-            short = graph.path(start, end) or ()
-            if long is None or short == long:
-                continue
-            over = [hop[1] for hop in pairwise(short) if hop in implied and hop[1] != end and hop[1] not in long]
-            if over:
+        jumped: dict[str, tuple[str, ...]] = {end: ()}  # the goto states that the cheapest way takes
+        for start, step in graph.steps_to(end):
+            jumped[start] = (step, *jumped[step]) if (start, step) in implied and step != end else jumped[step]
+        passed = {end: frozenset([end])}  # the goto states on the declared way
+        steps = {end: 0}
+        for start, step in declared.steps_to(end):
+            passed[start] = passed[step] | {start} if start in gotos else passed[step]
+            steps[start] = steps[step] + 1
+            if found := [goto for goto in jumped[start] if goto not in passed[start]]:
                 costs, instead = graph.cost(start, end) or 0, declared.cost(start, end) or 0
-                yield over[0], _Pair(short=short, long=long, costs=costs, instead=instead)
+                yield _Beaten(start=start, end=end, goto=found[0], steps=steps[start], costs=costs, instead=instead)
 
 
 def _grouped(items: Iterable[_Item], key: Callable[[_Item], Hashable]) -> dict[Any, list[_Item]]:

@@ -2,13 +2,15 @@
 
 States have an order, that of their numbers, and in it the way up is the way that counts. Hence the rules:
 
-* an edge to a later state holds the picture together; the one to the *nearest* later state pulls hardest (``weight``),
-  so that a chain of a hundred states stays a chain, and what leaves it stands beside it;
+* the main line is the way that the node takes from INIT to nominal, and on; its states are one ``group``, which dot
+  keeps straight, however many branches leave it; each branch beside it is a group of its own;
+* an edge to a later state holds the picture together; the one to the *nearest* later state pulls hardest (``weight``);
 * an edge back is drawn dashed and has no say in the layout (``constraint=false``), else it would twist the chain;
 * the edges that a goto state implies are not drawn: its mark says that it is reached from everywhere.
 
-Numbers given automatically (-2, -3, ...: R20) follow the others, in the order of their definition: as numbers they would
-turn a system that has no others upside down. A state that only edges back would hold is held by the shortest of them.
+Numbers given automatically (-2, -3, ...: R20) follow the others, in the order of their definition: as numbers they
+would turn a system that has no others upside down. Invisible edges hold what nothing else would: a step of the main
+line that is only implied, and a state that has only edges back (by the shortest of them).
 
 Every mark has a form and a colour, so that it survives a grey print and a colour-blind reader: requestable, bold on
 light blue; goto, dashed outline on pale red; the first request, two outlines; nominal, a star; INIT, an ellipse.
@@ -16,12 +18,13 @@ light blue; goto, dashed outline on pale red; the first request, two outlines; n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from guardian.core.graph import Edge, Graph, StateInfo
 from guardian.enums import INIT_STATE
 
-MAIN_LINE = 20  #: weight of the edge to the nearest later state
+NEAREST = 20  #: weight of the edge to the nearest later state
 STAR = "★"
 _TEXT, _LINE, _BACK = "#222222", "#444444", "#b0b0b0"
 _PLAIN, _REQUESTABLE, _GOTO = "#f4f4f4", "#d6e6f7", "#f9dcd8"
@@ -48,16 +51,29 @@ def _lines(graph: Graph, name: str, request: str | None, nominal: str | None) ->
     place = {state.name: at for at, state in enumerate(sorted(graph.states.values(), key=_order))}
     declared = [edge for edge in graph.edges if not edge.implied]
     onward = [edge for edge in declared if place[edge.end] >= place[edge.start]]
-    nearest = {e.start: e for e in sorted(onward, key=lambda e: -place[e.end]) if e.start != e.end}
+    nearest = {e.start: e.end for e in sorted(onward, key=lambda e: -place[e.end]) if e.start != e.end}
+    line = graph.path(INIT_STATE, nominal or next(reversed(place))) or (next(iter(place)),)
+    column = _columns(line, place, nearest)
     yield f"digraph {_quote(name)} {{"
     yield _HEAD
     yield f"  label={_title(name)}; tooltip={_quote(name)}"
     for state in place:
-        yield _state(graph[state], first=state == request, nominal=state == nominal)
+        yield _state(graph[state], first=state == request, nominal=state == nominal, column=column[state])
     for edge in declared:
-        yield _edge(edge, back=place[edge.end] < place[edge.start], main=nearest.get(edge.start) is edge)
-    yield from _holds(declared, onward, place)
+        yield _edge(edge, back=place[edge.end] < place[edge.start], near=nearest.get(edge.start) == edge.end)
+    yield from _holds(declared, onward, place, line)
     yield "}"
+
+
+def _columns(line: Sequence[str], place: Iterable[str], nearest: Mapping[str, str]) -> dict[str, str]:
+    """Each state's column, called by its first state: the main line with what follows it upwards, and each branch."""
+    columns = dict.fromkeys(line[:-1], line[0])
+    for first in (line[-1], *place):
+        state: str | None = first
+        while state is not None and state not in columns:
+            columns[state] = line[0] if first == line[-1] else first
+            state = nearest.get(state)
+    return columns
 
 
 def _title(name: str) -> str:
@@ -70,7 +86,7 @@ def _order(state: StateInfo) -> tuple[bool, int]:
     return index < 0, abs(index)
 
 
-def _state(state: StateInfo, *, first: bool, nominal: bool) -> str:
+def _state(state: StateInfo, *, first: bool, nominal: bool, column: str) -> str:
     goto = state.goto is not None
     text = f"{state.name} {STAR}" if nominal else state.name
     about = "; ".join(filter(None, (f"{state.name} ({state.index})", state.doc, state.source)))
@@ -78,6 +94,7 @@ def _state(state: StateInfo, *, first: bool, nominal: bool) -> str:
         "id": _quote(f"s-{state.name}"),
         "label": f"<<b>{_html(text)}</b>>" if state.request else _quote(text),
         "tooltip": _quote(about),
+        "group": _quote(column),
     }
     if goto or state.request:
         marks["fillcolor"] = _quote(_GOTO if goto else _REQUESTABLE)
@@ -90,32 +107,41 @@ def _state(state: StateInfo, *, first: bool, nominal: bool) -> str:
     return f"  {_quote(state.name)} [{', '.join(f'{key}={value}' for key, value in marks.items())}]"
 
 
-def _edge(edge: Edge, *, back: bool, main: bool) -> str:
+def _edge(edge: Edge, *, back: bool, near: bool) -> str:
     marks = []
     if back:
         marks += ["style=dashed", "constraint=false", f'color="{_BACK}"']
-    if main:
-        marks.append(f"weight={MAIN_LINE}")
+    if near:
+        marks.append(f"weight={NEAREST}")
     if edge.weight != 1:
         marks.append(f'label="{edge.weight:g}"')
     return f"  {_quote(edge.start)} -> {_quote(edge.end)}" + (f" [{', '.join(marks)}]" if marks else "")
 
 
-def _holds(declared: list[Edge], onward: list[Edge], place: dict[str, int]) -> Iterator[str]:
-    """Invisible edges for states that have edges, but none that places them."""
-    held = {state for edge in onward if edge.start != edge.end for state in (edge.start, edge.end)}
-    for state in place.keys() - held:
+def _holds(declared: list[Edge], onward: list[Edge], place: dict[str, int], line: Sequence[str]) -> Iterator[str]:
+    """Invisible edges: the steps of the main line that nobody declared, and for states that nothing else places."""
+    drawn = {(edge.start, edge.end) for edge in declared}
+    holds = [(start, end) for start, end in pairwise(line) if (start, end) not in drawn and place[start] < place[end]]
+    held = {state for edge in onward if edge.start != edge.end for state in (edge.start, edge.end)}.union(*holds)
+    for state in place:
         back = [edge for edge in declared if state in (edge.start, edge.end) and edge.start != edge.end]
-        if back:
+        if back and state not in held:
             short = min(back, key=lambda edge: place[edge.start] - place[edge.end])
-            yield f"  {_quote(short.end)} -> {_quote(short.start)} [style=invis]"
+            holds.append((short.end, short.start))
+    for start, end in dict.fromkeys(holds):
+        yield f"  {_quote(start)} -> {_quote(end)} [style=invis]"
 
 
 def _quote(text: str) -> str:
-    """A DOT string of exactly these characters."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("&", "&amp;")
+    """A DOT string that shows these characters."""
+    escaped = _legible(text).replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
     return f'"{escaped}"'
 
 
 def _html(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _legible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _legible(text: str) -> str:
+    """What cannot be printed as Python writes it: dot takes no control characters, and a file no half of a pair."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

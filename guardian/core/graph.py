@@ -15,7 +15,7 @@ Cost: one Dijkstra run per *target*, O(E log V), kept afterwards; each step of a
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import count
@@ -177,6 +177,10 @@ class Graph:
             found.append(step)
         return tuple(found)
 
+    def steps_to(self, end: str) -> Iterator[tuple[str, str]]:
+        """Every other state from which a path leads to `end`, with its next step, whose own turn was before."""
+        return ((start, way.step) for start, way in self._ways_to(end).items() if start != end)
+
     def cost(self, start: str, end: str) -> float | None:
         """The sum of the weights on the cheapest path, None if there is no path."""
         if start == end:
@@ -290,8 +294,9 @@ def _state_faults(states: Sequence[StateInfo]) -> Iterable[str]:
         names.add(state.name)
         if state.name == NONE_STATE:
             yield f"state {NONE_STATE}{where}: the name is reserved for 'no request'; rename it"
-        if len(state.name.encode()) > NAME_BYTES:
-            size = len(state.name.encode())
+        if not state.name.isprintable():
+            yield f"state {state.name!r}{where}: the name has characters that cannot be shown; rename it"
+        elif (size := len(state.name.encode())) > NAME_BYTES:
             yield f"state {state.name}{where}: the name has {size} bytes, {NAME_BYTES} fit in a CA string; shorten it"
         if state.goto is not None and not (_is_number(state.goto) and 0 < state.goto < float("inf")):
             yield f"state {state.name}{where}: goto = {state.goto!r}; use True, False or a weight > 0"

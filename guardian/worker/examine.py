@@ -2,15 +2,16 @@
 
 Importing a module runs user code, and user code may do anything: end the process, crash it, never come to an end,
 print whatever it likes wherever it likes. So it is done in a process of its own (`examine_process.py`), which loads the
-module offline and answers on a pipe of its own. In there faulthandler writes to the same pipe when the process dies or
-its time is over, so that even the end of a process is told with the line of user code that it was in.
+module offline and answers on a pipe of its own. In there faulthandler writes to the same pipe when the process
+crashes, so that even the end of a process is told with the line of user code that it was in. When its time is over it
+gets SIGABRT, which is such a crash: the main thread itself says where it is, wherever it is.
 
 Invariants
 ----------
 * Nothing is imported here of what the module imports, neither numpy nor epics: the caller stays as light as it was.
 * The caller waits no longer than ``timeout_s`` and some seconds. Afterwards nothing is left of the process, nor of what
   it started: it dies with the caller, and its family is killed, those that left its session included.
-* Its stdout is the stderr of the caller, whose own stdout is for facts.
+* What it prints comes out on the stderr of the caller, whose own stdout is for facts; a flood is cut off.
 
 Cost: a Python with numpy, 0.3 s and what the module takes.
 """
@@ -38,18 +39,23 @@ from guardian.core.advice import SourceFacts
 from guardian.core.graph import SystemFacts
 from guardian.errors import InternalError, SystemLoadError
 from guardian.worker.descendants import MARK, kill_family, look, make_mark
-from guardian.worker.faults import PYTHONS, is_ours
+from guardian.worker.faults import is_ours, where_in_dump
 from guardian.worker.newborn import EXIT_UNLINKED
 from guardian.worker.preload import ONE_THREAD
 
-#: The process ends itself when its time is over, and tells where it was; only after this time it is killed.
+#: From its start to its first word, and from SIGABRT to SIGKILL.
+START_S = 60.0
 GRACE_S = 5.0
 _CLEAR_S = 2.0
+#: Bytes of what a module prints that are shown.
+MOST_SHOWN = 1_000_000
+_PIPE_SIZE = 1 << 20
+#: The process could not go on after the import, because of what it did to Python.
+EXIT_RUINED = 88
 #: The first word of the process, before it touches user code.
 READY = b"ready\n"
 _CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL}
 _FRAME = re.compile(r'^  File "(.+)", line (\d+) in (.*)$', re.MULTILINE)
-_TIME_IS_OVER = "Timeout ("
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +74,6 @@ class Order:
     ifo: str
     site: str
     paths: tuple[str, ...]
-    timeout_s: float
     parent: int
 
 
@@ -96,8 +101,8 @@ def examine(node: str, paths: Sequence[str], *, ifo: str = "", site: str = "", t
     SystemLoadError
         The module cannot be found, imported, or used; ``details`` holds the user's traceback.
     """
-    order = Order(node=node, ifo=ifo, site=site, paths=tuple(paths), timeout_s=timeout_s, parent=os.getpid())
-    said, code = _run(msgspec.json.encode(order), timeout_s + GRACE_S)
+    order = Order(node=node, ifo=ifo, site=site, paths=tuple(paths), parent=os.getpid())
+    said, code = _run(msgspec.json.encode(order), timeout_s)
     if not said.startswith(READY):
         raise InternalError(f"{node}: the process that was to load it did not start (code {code}); please report it")
     said = said.removeprefix(READY)
@@ -115,32 +120,90 @@ def examine(node: str, paths: Sequence[str], *, ifo: str = "", site: str = "", t
 
 
 def _run(order: bytes, timeout_s: float) -> tuple[bytes, int | None]:
-    """All that the process said on its pipe, and its return code as of Popen; None: it did not end by itself."""
+    """All that the process said on its pipe, and its return code as of Popen; None: its time was over."""
     token = secrets.token_hex(8)
-    ours, theirs = os.pipe()
-    with open(ours, "rb", buffering=0) as pipe:
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "guardian.worker.examine_process", str(theirs)],
-                stdin=subprocess.PIPE,
-                stdout=2,
-                pass_fds=(theirs,),
-                env=_environment(token),
-                start_new_session=True,
-            )
-        finally:
-            os.close(theirs)
-        born = look(process.pid)
+    with _Pipe() as answers, _Pipe() as output:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "guardian.worker.examine_process", str(answers.theirs)],
+            stdin=subprocess.PIPE,
+            stdout=output.theirs,
+            stderr=output.theirs,
+            pass_fds=(answers.theirs,),
+            env=_environment(token),
+            start_new_session=True,
+        )
+        born, ears = look(process.pid), _Ears(process.pid, answers, output)
         try:
             assert process.stdin is not None
             with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
                 stdin.write(order)
-            said, ended = _listen(pipe.fileno(), process.pid, timeout_s)
+            ended = ears.listen(START_S, READY) or ears.listen(timeout_s)
+            if not ended:
+                process.send_signal(signal.SIGABRT)
+                ears.listen(GRACE_S)
         finally:
             kill_family(token, {process.pid: born.start_ticks} if born else {}, timeout_s=_CLEAR_S)
             with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel holds it
                 process.wait(_CLEAR_S)
-    return said, process.returncode if ended else None
+    return bytes(ears.said), process.returncode if ended else None
+
+
+class _Pipe:
+    """``theirs`` is the end that the process gets. What comes is never waited for."""
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = os.pipe()
+        os.set_blocking(self.ours, False)
+
+    def __enter__(self) -> _Pipe:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.ours)
+        os.close(self.theirs)
+
+    def read(self) -> bytes:
+        """All that is in it, which may be nothing."""
+        try:
+            return os.read(self.ours, _PIPE_SIZE)
+        except BlockingIOError:
+            return b""
+
+
+class _Ears:
+    """Hears what the process answers, and shows what it prints."""
+
+    def __init__(self, pid: int, answers: _Pipe, output: _Pipe) -> None:
+        self.said = bytearray()
+        self._shown = 0
+        self._pid = pid
+        self._answers = answers
+        self._output = output
+
+    def listen(self, timeout_s: float, word: bytes = b"") -> bool:
+        """Until the process ends, or has said this first word if one is given; whether it ended."""
+        deadline = time.monotonic() + timeout_s
+        ended, end = False, os.pidfd_open(self._pid)
+        try:
+            poller = select.poll()
+            for fd in (self._answers.ours, self._output.ours, end):
+                poller.register(fd, select.POLLIN)
+            while not (ended or (word and word in self.said)) and (left_s := deadline - time.monotonic()) > 0:
+                ended = end in [fd for fd, _ in poller.poll(left_s * 1000)]
+                self.said += self._answers.read()
+                self._show(self._output.read())
+        finally:
+            os.close(end)
+        return ended
+
+    def _show(self, data: bytes) -> None:
+        part = data[: max(0, MOST_SHOWN - self._shown)]
+        if len(part) < len(data) and self._shown <= MOST_SHOWN:
+            part += b"\n... it prints more than that, the rest is not shown\n"
+        self._shown += len(data)
+        with contextlib.suppress(OSError):  # nobody takes it
+            while part:
+                part = part[os.write(2, part) :]
 
 
 def _environment(token: str) -> dict[str, str]:
@@ -152,40 +215,17 @@ def _environment(token: str) -> dict[str, str]:
     return env
 
 
-def _listen(pipe: int, pid: int, timeout_s: float) -> tuple[bytes, bool]:
-    """What comes through the pipe until process `pid` ends, and whether it did. The pipe may stay open longer."""
-    deadline = time.monotonic() + timeout_s
-    os.set_blocking(pipe, False)
-    said = bytearray()
-    end = os.pidfd_open(pid)
-    try:
-        poller = select.poll()
-        poller.register(pipe, select.POLLIN)
-        poller.register(end, select.POLLIN)
-        while (left_s := deadline - time.monotonic()) > 0:
-            ready = [fd for fd, _ in poller.poll(left_s * 1000)]
-            if pipe in ready:
-                if data := os.read(pipe, 65536):
-                    said += data
-                else:
-                    poller.unregister(pipe)
-            elif end in ready:
-                return bytes(said), True
-        return bytes(said), False
-    finally:
-        os.close(end)
-
-
 def _died(node: str, trace: str, code: int | None, timeout_s: float) -> SystemLoadError:
     """How the process ended instead of giving an answer, and where; `trace` is what faulthandler wrote."""
     frames = _FRAME.findall(trace.rpartition("(most recent call first):")[2])  # the main thread comes last
     theirs = [(file, line, name) for file, line, name in frames if not (is_ours(file) or file[0] == "<")]
-    user = [(file, line) for file, line, _ in theirs if not file.startswith(PYTHONS)]
-    at = f" ({Path(user[0][0]).name}:{user[0][1]})" if user else ""
-    if code is None or trace.startswith(_TIME_IS_OVER):
+    at = f" ({place})" if (place := where_in_dump(trace)) else ""
+    if code is None:
         what = f"its import is not over after {timeout_s:g} s{at}; what waits or loops belongs in a state"
     elif code == EXIT_UNLINKED:
         what = "the module closed the pipe on which it was to be told of; does it close descriptors it did not open?"
+    elif code == EXIT_RUINED:
+        what = "Python does not work any more after its import; does it replace builtins, or parts of sys?"
     elif code < 0:
         hint = (
             "look at the C code it calls there" if -code in _CRASHES else "was memory short, or did somebody kill it?"

@@ -11,6 +11,7 @@ import contextlib
 import faulthandler
 import json
 import os
+import resource
 import sys
 from typing import NoReturn
 
@@ -18,10 +19,10 @@ import msgspec
 
 from guardian.errors import SystemLoadError
 from guardian.worker import logs, namespace, system
-from guardian.worker.examine import READY, Answer, Examined, Order
+from guardian.worker.examine import EXIT_RUINED, READY, Answer, Examined, Order
 from guardian.worker.faults import describe
 from guardian.worker.newborn import EXIT_UNLINKED
-from guardian.worker.offline import Offline
+from guardian.worker.offline import Offline, take_over
 from guardian.worker.survey import survey
 from guardian.worker.system_calls import die_with_parent, flush_c_streams
 
@@ -39,9 +40,9 @@ def main() -> NoReturn:
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     sys.dont_write_bytecode = True
     os.write(answers, READY)
-    _tell_the_end(answers, order.timeout_s)
+    sys.excepthook = lambda *_: _exit(EXIT_RUINED)
+    _tell_the_end(answers)
     answer = _answer(order)
-    faulthandler.cancel_dump_traceback_later()
     for stream in (sys.__stdout__, sys.__stderr__):
         with contextlib.suppress(Exception):  # user code may have closed it
             stream.flush()  # type: ignore[union-attr]
@@ -55,8 +56,8 @@ def main() -> NoReturn:
     _exit(0)
 
 
-def _tell_the_end(fd: int, timeout_s: float) -> None:
-    """Have the place in user code written to `fd` when the process crashes, is ended, or takes too long."""
+def _tell_the_end(fd: int) -> None:
+    """Have the place in user code written to `fd` when the process crashes or is ended."""
     pid = os.getpid()
 
     def exit_(status: int) -> NoReturn:
@@ -65,19 +66,20 @@ def _tell_the_end(fd: int, timeout_s: float) -> None:
         _exit(status)
 
     faulthandler.enable(fd, all_threads=False)
-    faulthandler.dump_traceback_later(timeout_s, exit=True, file=fd)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     vars(os).update(_exit=exit_)
 
 
 def _answer(order: Order) -> Answer:
-    ezca = Offline(order.ifo)
-    namespace.inject(node=order.node, ifo=order.ifo, site=order.site, ezca=ezca, log=_log, notify=_log)
+    take_over()
+    namespace.inject(node=order.node, ifo=order.ifo, site=order.site, ezca=Offline(order.ifo), log=_log, notify=_log)
     try:
         loaded = system.load(order.node, order.paths)
     except SystemLoadError as error:
         return Answer(fault=str(error), details=error.details)
     try:
-        return Answer(examined=Examined(facts=loaded.facts, source=survey(loaded, ezca.uses)))
+        facts, source = survey(loaded, tuple(Offline.uses))
+        return Answer(examined=Examined(facts=facts, source=source))
     except BaseException as error:  # classes of user code may raise whatever they like when they are looked at
         return Answer(bug=describe(error))
 

@@ -5,16 +5,19 @@ of a site can do (``switch``, ``get_LIGOFilter``, ...) is there too and does not
 fault. Each use is remembered with its line, because user code that touches channels when it is imported makes its node
 wait, or fail, wherever the module is loaded.
 
-Names that are no names and names that cannot have a prefix are refused as by the real one, whose child this is.
+Names that are no names and names that cannot have a prefix are refused as by the real one, whose child this is. After
+:func:`take_over` the process has no other channels: helper libraries make some for themselves (``Ezca('X1')``).
 """
 
 from __future__ import annotations
 
 import math
+import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from guardian.access import channels
 from guardian.access.channels import Channels
 from guardian.core.advice import ImportRead
 from guardian.worker.faults import PYTHONS, is_ours
@@ -25,17 +28,17 @@ _QUESTIONS = ("get", "is_", "read")
 MOST_REMEMBERED = 1000
 
 
+def take_over() -> None:
+    """From now on whoever makes channels in this process gets such as these; LIGO's own are told to keep still."""
+    vars(channels)["Channels"] = Offline
+    os.environ["EZCA_CA"] = "DISABLE"
+
+
 class Offline(Channels):
-    """Channels that are not there. ``uses`` is what user code did with them, each line and channel once."""
+    """Channels that are not there."""
 
-    def __init__(self, ifo: str) -> None:
-        super().__init__(ifo)
-        self._uses: dict[ImportRead, None] = {}
-
-    @property
-    def uses(self) -> tuple[ImportRead, ...]:
-        """In the order in which they came first."""
-        return tuple(self._uses)
+    #: What user code did with all of them, each line and channel once, in the order in which they came first.
+    uses: ClassVar[dict[ImportRead, None]] = {}
 
     def read(self, name: str, log: bool = False, as_string: bool = False, *, timeout: float | None = None) -> Any:
         """nan, as a text where a text is asked for."""
@@ -62,8 +65,8 @@ class Offline(Channels):
         return nothing
 
     def _remember(self, channel: str, *, write: bool) -> None:
-        if len(self._uses) < MOST_REMEMBERED:
-            self._uses[ImportRead(channel=str.__str__(channel), write=write, where=_line_of_user_code())] = None
+        if len(self.uses) < MOST_REMEMBERED:
+            self.uses[ImportRead(channel=str.__str__(channel), write=write, where=_line_of_user_code())] = None
 
 
 class _Nothing(float):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numbers
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -21,6 +21,7 @@ from guardian.enums import INIT_STATE, NONE_STATE
 from guardian.errors import GraphError, SystemLoadError
 from guardian.state import GuardState, GuardStateDecorator
 from guardian.worker.faults import plain_str, shown
+from guardian.worker.syntax import Sources
 
 
 class _BuiltInInit(GuardState):
@@ -52,7 +53,11 @@ def read(
     except GraphError as error:
         faults += error.faults
     if faults:
-        raise SystemLoadError(f"{node}: " + "; ".join(faults))
+        sources = Sources((str(file), *usercode))
+        classes = {info.name: sources.place_of_class(states[info.name], info.source) for info in infos}
+        raise SystemLoadError(
+            f"{node}: " + "; ".join(_placed(fault, infos, classes, edges, sources) for fault in faults)
+        )
     names = {s.name for s in numbered}
     warnings: list[str] = []
     facts = SystemFacts(
@@ -121,7 +126,7 @@ def _plain(value: Any) -> Any:
 def _source(state: type) -> str:
     """ "FILE.py:LINE" of a class; the line is that of its first own method where there is one."""
     module = sys.modules.get(state.__module__)
-    file = Path(getattr(module, "__file__", None) or state.__module__).name
+    file = Path(str(getattr(module, "__file__", None) or state.__module__)).name
     lines = [line for member in vars(state).values() if (line := _first_line(member))]
     return f"{file}:{min(lines)}" if lines else file
 
@@ -147,6 +152,19 @@ def _read_edges(module: ModuleType, faults: list[str]) -> list[Edge]:
         weight = parts[2] if len(parts) == 3 else 1
         edges.append(Edge(start=parts[0], end=parts[1], weight=weight))
     return edges
+
+
+def _placed(
+    fault: str, infos: Sequence[StateInfo], classes: Mapping[str, str], edges: Sequence[Edge], sources: Sources
+) -> str:
+    """A fault with the lines of the user's code; they are looked for only now, it takes as long as compiling it all."""
+    for info in infos:
+        fault = fault.replace(f"{info.name} ({info.source})", f"{info.name} ({classes[info.name]})")
+    if not fault.startswith("edge"):
+        return fault
+    edge = next((e for e in edges if fault.startswith(f"edge {e.start} -> {e.end} ")), None)
+    place = sources.place_of_edge(edge.start, edge.end) if edge else sources.place_of_variable("edges")
+    return f"{fault} ({place})" if place else fault
 
 
 def _state_variable(module: ModuleType, name: str, states: set[str], warnings: list[str]) -> str | None:

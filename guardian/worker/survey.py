@@ -20,10 +20,12 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from types import FunctionType, ModuleType
 from typing import Any
 
 from guardian.core.advice import ImportRead, Jump, Sleep, SourceFacts
+from guardian.core.graph import SystemFacts
 from guardian.state import GuardStateDecorator
 from guardian.worker.faults import PYTHONS, is_ours
 from guardian.worker.spelling import HOOKS, METHODS, misspelt
@@ -38,21 +40,23 @@ SHORTEST_PART = 3
 _FILLED_IN = re.compile(r"[%{]")
 
 
-def survey(system: System, reads: Sequence[ImportRead]) -> SourceFacts:
-    """Read the source of a system that has been loaded.
+def survey(system: System, reads: Sequence[ImportRead]) -> tuple[SystemFacts, SourceFacts]:
+    """Read the source of a system that has been loaded: its facts, now with the lines of its classes, and the rest.
 
     Parameters
     ----------
     reads : the channels that were used while it was imported; they are handed on.
     """
-    files = {system.facts.module, *system.facts.usercode}
-    sources = Sources(sorted(files))
+    files = (system.facts.module, *system.facts.usercode)
+    sources = Sources(files)
     modules = [m for m in list(sys.modules.values()) if inspect.getattr_static(m, "__file__", None) in files]
     seen = _Survey(sources)
     for name, cls in system.states.items():
         for method in METHODS:
             seen.method(name, cls, method)
-    return SourceFacts(
+    states = (replace(s, source=sources.place_of_class(system.states[s.name], s.source)) for s in system.facts.states)
+    warnings = (_placed(warning, sources) for warning in system.facts.warnings)
+    return replace(system.facts, states=tuple(states), warnings=tuple(warnings)), SourceFacts(
         jumps=tuple(seen.jumps),
         sleeps=tuple(seen.sleeps),
         misspelt=tuple(misspelt(system.states, [*seen.decorators, *_classes(modules)], sources)),
@@ -60,6 +64,13 @@ def survey(system: System, reads: Sequence[ImportRead]) -> SourceFacts:
         unnumbered=tuple(n for n, cls in system.states.items() if inspect.getattr_static(cls, "index", 0) is None),
         mentioned=tuple(_mentioned([state.name for state in system.facts.states], sources)),
     )
+
+
+def _placed(warning: str, sources: Sources) -> str:
+    """ "SUS.py:3 nominal = 'UP' names no state": a warning of a variable, with its place in front."""
+    variable, equals, _ = warning.partition(" = ")
+    place = sources.place_of_variable(variable) if equals else ""
+    return f"{place} {warning}" if place else warning
 
 
 def _classes(modules: Iterable[object]) -> Iterator[type]:
@@ -103,6 +114,8 @@ class _Survey:
             for hook in HOOKS:
                 for label, piece in self._member(kind, hook):
                     yield f"{class_name(kind)}.{label}", piece
+                    if hook == "pre_exec" and piece.replaces():
+                        return  # what it stands on is never called
             member = inspect.getattr_static(member, "func", None)
         yield from ((name, piece) for piece in self._piece(member, cls, owner))
 

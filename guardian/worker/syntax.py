@@ -61,11 +61,12 @@ def class_name(cls: type) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
     """One file. ``loads``: the attributes that its code asks for. ``stores``: those that it sets, and the variables of
-    outer scopes; ANY where it may set any.
+    outer scopes; ANY where it may set any. ``classes``: the lines of the classes of a name.
     """
 
     root: ast.Module
     functions: dict[tuple[int, str], list[_Function]] = field(default_factory=dict)
+    classes: dict[str, list[int]] = field(default_factory=dict)
     stores: set[str] = field(default_factory=set)
     loads: set[str] = field(default_factory=set)
 
@@ -86,6 +87,8 @@ class Tree:
             case ast.FunctionDef(name=name, decorator_list=decorators):
                 first = min([node.lineno, *(d.lineno for d in decorators)])
                 self.functions.setdefault((first, name), []).append(node)
+            case ast.ClassDef(name=name):
+                self.classes.setdefault(name, []).append(node.lineno)
             case ast.Lambda():
                 self.functions.setdefault((node.lineno, "<lambda>"), []).append(node)
             case ast.Global(names=names) | ast.Nonlocal(names=names):
@@ -105,6 +108,23 @@ class Tree:
             if not _names_states(statement):
                 yield from filter(None, map(_text, ast.walk(statement)))
 
+    def line_of_edge(self, start: str, end: str) -> int | None:
+        """Where ``('START', 'END')`` stands, as it is or with a weight."""
+        for node in ast.walk(self.root):
+            if isinstance(node, (ast.Tuple, ast.List)) and [*map(_text, node.elts[:2])] == [start, end]:
+                return node.lineno
+        return None
+
+    def line_of_variable(self, name: str) -> int | None:
+        """Where the module gives a variable its value, for the last time."""
+        lines, blocks = [], [self.root.body]
+        while blocks:
+            for statement in blocks.pop():
+                if not isinstance(statement, _NESTED):
+                    lines += [statement.lineno] * (name in _defined(statement))
+                    blocks += _blocks(statement)
+        return max(lines, default=None)
+
     def line_of(self, owner: str, name: str) -> int | None:
         """Where a class of that name defines `name`."""
         for node in ast.walk(self.root):
@@ -115,10 +135,14 @@ class Tree:
 
 
 def _defined(statement: ast.stmt) -> set[str]:
-    if isinstance(statement, ast.FunctionDef):
-        return {statement.name}
-    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", statement)]
-    return {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+    match statement:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            return {name}
+        case ast.Assign(targets=targets):
+            return {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+        case ast.AugAssign(target=ast.Name(id=name)) | ast.AnnAssign(target=ast.Name(id=name)):
+            return {name}
+    return set()
 
 
 def _text(node: ast.AST) -> str:
@@ -170,10 +194,31 @@ class Sources:
 
     def place_of(self, owner: str, name: str) -> str:
         """ "FILE.py:LINE" where a class defines a name, "" if it was given from outside."""
+        return self._place(lambda tree: tree.line_of(owner, name))
+
+    def place_of_edge(self, start: str, end: str) -> str:
+        """ "FILE.py:LINE" of an edge, or of the list it is in, "" if it cannot be found."""
+        return self._place(lambda tree: tree.line_of_edge(start, end)) or self.place_of_variable("edges")
+
+    def place_of_variable(self, name: str) -> str:
+        """ "FILE.py:LINE" where a variable of a module gets its value, "" if it cannot be found."""
+        return self._place(lambda tree: tree.line_of_variable(name))
+
+    def _place(self, line_in: Callable[[Tree], int | None]) -> str:
+        """The first file counts: the system's own module."""
+        return next(
+            (f"{Path(f).name}:{line}" for f, tree in self._trees.items() if tree and (line := line_in(tree))), ""
+        )
+
+    def place_of_class(self, cls: type, near: str) -> str:
+        """ "FILE.py:LINE" of the ``class`` statement; `near` is that of its first method, or "FILE.py"."""
+        name, _, line = near.partition(":")
         for file, tree in self._trees.items():
-            if tree and (line := tree.line_of(owner, name)):
-                return f"{Path(file).name}:{line}"
-        return ""
+            if tree and Path(file).name == name:
+                lines = [at for at in tree.classes.get(class_name(cls), ()) if not line or at <= int(line)]
+                if lines and (line or len(lines) == 1):
+                    return f"{name}:{max(lines)}"
+        return near
 
     def sets(self, name: str) -> bool:
         """Whether code may set an attribute, or a variable of an outer scope, of that name."""
@@ -213,6 +258,12 @@ class Piece:
             if isinstance(statement, ast.Return) and statement.value is not None:
                 yield statement.value
 
+    def replaces(self) -> bool:
+        """Whether each call of it returns a text or a number."""
+        returns = [statement for statement in self._statements() if isinstance(statement, ast.Return)]
+        at_its_end = not isinstance(self.node, ast.Lambda) and self.node.body[-1] in returns
+        return at_its_end and all(r.value is not None and self.fold(r.value) is not UNKNOWN for r in returns)
+
     def calls(self) -> Iterator[ast.Call]:
         """The calls that can be reached, those of inner functions left out."""
         todo: list[ast.AST] = [self.node.body] if isinstance(self.node, ast.Lambda) else []
@@ -222,7 +273,8 @@ class Piece:
             node = todo.pop()
             if isinstance(node, ast.Call):
                 yield node
-            todo += [n for n in ast.iter_child_nodes(node) if not isinstance(n, _NESTED)]
+            if not isinstance(node, _NESTED):
+                todo += ast.iter_child_nodes(node)
 
     def _statements(self) -> Iterator[ast.stmt]:
         """Not what stands behind a ``return``, or under ``if False``, and no inner functions."""

@@ -151,12 +151,33 @@ def test_a_state_without_index_gets_a_note_with_its_number() -> None:
     )
     finding = only(facts, unnumbered=("INIT", "A"))
     assert (finding.kind, finding.level, finding.where, finding.state) == ("no-index", "note", "SUS.py:9", "A")
-    assert "numbered -2 for now" in finding.text
+    assert finding.text == "A has no index, for now -2; archives tell states by their numbers, so give one"
 
 
-def test_warnings_of_the_load_are_passed_on() -> None:
-    facts = SystemFacts(states=states("INIT", "A"), edges=edges("INIT A"), warnings=("nominal = 'B' names no state",))
-    assert only(facts) == Finding(kind="variable", level="warning", text="nominal = 'B' names no state")
+def test_states_without_index_are_one_note_a_file() -> None:
+    places = ("SUS.py:9", "lib.py:3", "SUS.py:20")
+    infos = tuple(StateInfo(name=n, index=-2 - i, source=p) for i, (n, p) in enumerate(zip("ABC", places, strict=True)))
+    found = said(
+        SystemFacts(states=(StateInfo(name="INIT", index=0), *infos), edges=edges("INIT A B C")),
+        unnumbered=tuple("ABC"),
+    )
+    assert [(f.where, f.state, f.text.partition(";")[0]) for f in found] == [
+        ("SUS.py:9", "", "A, C have no index, for now -2, -4"),
+        ("lib.py:3", "B", "B has no index, for now -3"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "rest"),
+    [
+        ("nominal = 'B' names no state", "", "nominal = 'B' names no state"),
+        ("SUS.py:10 mixes tabs and spaces", "SUS.py:10", "mixes tabs and spaces"),
+        ("", "", ""),
+    ],
+)
+def test_warnings_of_the_load_are_passed_on(text: str, where: str, rest: str) -> None:
+    facts = SystemFacts(states=states("INIT", "A"), edges=edges("INIT A"), warnings=(text,))
+    assert only(facts) == Finding(kind="load", level="warning", text=rest, where=where)
 
 
 # --- states nobody reaches ----------------------------------------------------------------------------------------

@@ -65,6 +65,17 @@ def test_R5_the_path_is_the_best_of_all(graph: Graph) -> None:
 
 
 @BOUNDED
+@given(graphs())
+def test_the_steps_to_a_state_come_in_an_order_in_which_each_has_been_there_before(graph: Graph) -> None:
+    for end in graph.states:
+        seen = {end}
+        for start, step in graph.steps_to(end):
+            assert step in seen and start not in seen and step == graph.step(start, end)
+            seen.add(start)
+        assert seen == {start for start in graph.states if graph.path(start, end)}
+
+
+@BOUNDED
 @given(graphs(), st.randoms(use_true_random=False))
 def test_a_plan_does_not_depend_on_the_order_of_the_parts(graph: Graph, dice: object) -> None:
     infos, edges = list(graph.states.values()), [e for e in graph.edges if not e.implied]
@@ -239,6 +250,13 @@ def test_R20_39_bytes_fit_also_of_letters_that_take_two() -> None:
     Graph.build([state("A" * 39, 1)], [])
     with pytest.raises(GraphError, match="40 bytes"):
         Graph.build([state("Ä" * 20, 1)], [])
+
+
+@pytest.mark.parametrize("name", ["A\nB", "\udce9", "A\0"])
+def test_R20_a_name_that_cannot_be_shown_is_refused(name: str) -> None:
+    with pytest.raises(GraphError) as caught:
+        Graph.build([state(name, 1)], [])
+    assert str(caught.value).startswith(f"state {name!r} (")
 
 
 def test_R16_the_sentence_names_what_stands_between() -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,34 +13,8 @@ import pytest
 from guardian.core.graph import Edge
 from guardian.errors import EzcaConnectError, SystemLoadError
 from guardian.worker.faults import describe, one_line, user_traceback
-from guardian.worker.system import System, check_name, find, load, search_paths
-
-Load = Callable[..., System]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder for modules; what is imported from it is forgotten afterwards."""
-    path, modules = sys.path[:], dict(sys.modules)
-    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    yield tmp_path
-    sys.dont_write_bytecode = written
-    sys.path[:] = path
-    for name in set(sys.modules) - set(modules):
-        del sys.modules[name]
-    importlib.invalidate_caches()
-
-
-@pytest.fixture
-def system(folder: Path) -> Load:
-    """Load the module SUS with this text; further texts by the names of their modules."""
-
-    def make(source: str, *, indices: dict[str, int] | None = None, **more: str) -> System:
-        for name, text in {"SUS": source, **more}.items():
-            (folder / f"{name}.py").write_text(textwrap.dedent(text))
-        return load("SUS", [str(folder)], indices)
-
-    return make
+from guardian.worker.system import check_name, find, load, search_paths
+from tests.worker.conftest import Load
 
 
 def refusal(system: Load, source: str, **more: str) -> SystemLoadError:
@@ -305,14 +277,14 @@ def test_every_fault_is_listed(system: Load) -> None:
         """,
     )
     for words in (
-        "states A (SUS.py) and B (SUS.py) both have index 5",
-        "state C (SUS.py): index = [1]; use a whole number",
+        "states A (SUS.py:2) and B (SUS.py:4) both have index 5",
+        "state C (SUS.py:6): index = [1]; use a whole number",
         "index -1 is reserved",
-        "state D (SUS.py): goto = 'x'",
+        "state D (SUS.py:8): goto = 'x'",
         "the name has 40 bytes",
-        "state NONE (SUS.py): the name is reserved",
-        "state NONE (SUS.py): index = 2147483648; use a whole number",
-        "edge A -> Z names Z, which is no state",
+        "state NONE (SUS.py:13): the name is reserved",
+        "state NONE (SUS.py:13): index = 2147483648; use a whole number",
+        "edge A -> Z names Z, which is no state of this system (SUS.py:15)",
         "edge 'AB' is not ('FROM', 'TO')",
         "edge A -> B has weight 0",
         "edge ('A', 3) is not",
@@ -321,6 +293,23 @@ def test_every_fault_is_listed(system: Load) -> None:
     ):
         assert words in str(error), f"{words!r} is missing in: {error}"
     assert str(error).startswith("SUS: ") and "\n" not in str(error) and error.details == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        ("edges = [\n    ('INIT', 'A'),\n    ('A', 'Z'),\n]\n", "(SUS.py:6)"),
+        ("edges = []\nedges += [('A', name) for name in 'Z']\n", "(SUS.py:5)"),
+        ("from LIB import edges\n", "(LIB.py:2)"),
+        ('exec(\'edges = [("A", "Z")]\')\n', "of this system"),
+    ],
+    ids=["itself", "the list it is in", "a library", "nowhere"],
+)
+def test_a_bad_edge_is_told_with_its_line(system: Load, source: str, place: str) -> None:
+    error = refusal(
+        system, "class A(GuardState):\n    pass\n" + source, LIB="x = 1\nedges = [('INIT', 'A'), ('A', 'Z')]\n"
+    )
+    assert str(error).endswith(place) and "edge A -> Z names Z" in str(error)
 
 
 @pytest.mark.parametrize(

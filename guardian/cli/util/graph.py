@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from guardian.cli.output import FAILED, OK
+from guardian.cli.output import FAILED, OK, escape
 from guardian.cli.util import Orders, add_order, look, say
 from guardian.core.drawing import dot_text
 from guardian.core.graph import Graph
@@ -47,6 +47,7 @@ def _graph(options: argparse.Namespace) -> int:
     name = "-".join(filter(None, (options.ifo, options.node)))
     text = dot_text(Graph.build(facts.states, facts.edges), name=name, request=facts.request, nominal=facts.nominal)
     if file is None:
+        escape("xmlcharrefreplace")  # as DOT writes it
         print(text, end="")
         return OK
     picture = text.encode() if file.suffix == ".dot" else draw(text, file.suffix[1:])
@@ -68,7 +69,10 @@ def draw(text: str, kind: str, *, timeout_s: float = TIMEOUT_S) -> bytes:
     """
     program = shutil.which("dot")
     if program is None:
-        raise GuardianError("pictures are drawn by the program dot, which is not here; install the package graphviz")
+        raise GuardianError(
+            f"{kind.upper()} is drawn by the program dot, which is not on PATH; install Graphviz (the package graphviz "
+            "of Debian, Fedora, conda), or write a .dot file, which needs nothing"
+        )
     try:
         done = subprocess.run(
             [program, f"-T{kind}"], input=text.encode(), capture_output=True, timeout=timeout_s, check=False
@@ -76,5 +80,6 @@ def draw(text: str, kind: str, *, timeout_s: float = TIMEOUT_S) -> bytes:
     except subprocess.TimeoutExpired:
         raise GuardianError(f"dot has not drawn it within {timeout_s:g} s; write a .dot file and try neato") from None
     if done.returncode != 0 or not done.stdout:
-        raise GuardianError(f"dot failed (code {done.returncode}): {done.stderr.decode(errors='replace').strip()}")
+        why = " ".join(done.stderr.decode(errors="replace").split())
+        raise GuardianError(f"dot failed (code {done.returncode}): {why}; write a .dot file and look at it")
     return done.stdout
