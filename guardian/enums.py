@@ -1,7 +1,7 @@
 """Every enumeration, with its frozen groups. A leaf: imports nothing of ours.
 
 Numbers are those of the field (`STATUS`, `OP`, `MODE`, `ERROR`, `LOAD_STATUS` go over the wire as CA enums and are
-recorded by number), so they never change.
+recorded by number), so they never change. What stands behind ``#:`` is printed in the manual, for operators.
 """
 
 from __future__ import annotations
@@ -12,74 +12,74 @@ from enum import Enum, IntEnum
 class Op(IntEnum):
     """What the operator lets the node do."""
 
-    STOP = 0
-    PAUSE = 1
-    EXEC = 2
+    STOP = 0  #: no worker: nothing of the code runs
+    PAUSE = 1  #: the worker waits: no method is called, timers run on
+    EXEC = 2  #: the code runs
 
 
 class Mode(IntEnum):
     """Who decides where the node goes."""
 
-    AUTO = 0
-    MANAGED = 1
-    MANUAL = 2
+    AUTO = 0  #: its graph, towards REQUEST
+    MANAGED = 1  #: its graph, but after a jump it holds and waits for its manager
+    MANUAL = 2  #: a person: REQUEST is entered directly, edges do not count
 
 
 class Status(IntEnum):
     """Where the node stands in its present state."""
 
-    ENTER = 0
-    MAIN = 1
-    RUN = 2
-    DONE = 3
-    JUMP = 4
-    REDIRECT = 5
-    EDGE = 6
-    INIT = 7
+    ENTER = 0  #: the state has been entered, main() is about to be called
+    MAIN = 1  #: main() runs
+    RUN = 2  #: run() is called; the state is not complete, or not the one requested
+    DONE = 3  #: the state that was requested is complete; run() is called on
+    JUMP = 4  #: it leaves: a method returned the name of a state
+    REDIRECT = 5  #: it leaves for a goto state, or in MANUAL, without waiting for completion
+    EDGE = 6  #: it leaves: the state is complete, and TARGET comes next
+    INIT = 7  #: the worker starts, and reads the code
 
 
 class Worker(IntEnum):
     """The process that runs user code."""
 
-    INIT = 0
-    RUN = 1
-    PAUSE = 2
-    STOP = 3
-    DEAD = 4
+    INIT = 0  #: it starts, and reads the code
+    RUN = 1  #: it is there
+    PAUSE = 2  #: it is there, and calls nothing
+    STOP = 3  #: there is none, on purpose or for want of code that loads
+    DEAD = 4  #: it died; it is started again, unless it dies too often
 
 
 class LoadStatus(IntEnum):
     """What became of the last reading of the user's code."""
 
-    DONE = 0
-    REQUEST = 1
-    SET = 2
-    INPROGRESS = 3
-    ERROR = 4
+    DONE = 0  #: the code that was read last is in force
+    REQUEST = 1  #: somebody has written LOAD
+    SET = 2  #: the new code is good; the worker takes it when no method is running
+    INPROGRESS = 3  #: the code is being read; at a LOAD by a process of its own
+    ERROR = 4  #: it does not load, or lacks the present STATE or REQUEST; the old code, if there is any, runs on
 
 
 class ErrorKind(IntEnum):
     """Why user code is not being executed. 2 is unused, as in the field."""
 
-    NONE = 0
-    ERROR = 1
-    CONNECT = 3
+    NONE = 0  #: it is being executed
+    ERROR = 1  #: it raised an exception, or does not load; LOAD or REENTER, once it is mended
+    CONNECT = 3  #: it waits for a channel, and goes on by itself
 
 
 class Connect(IntEnum):
     """Whether the channels that user code needs are there."""
 
-    OK = 0
-    LOST = 1
+    OK = 0  #: they are
+    LOST = 1  #: CONNECT_S says which are not
 
 
 class Severity(IntEnum):
     """EPICS alarm severities."""
 
-    NO_ALARM = 0
-    MINOR = 1
-    MAJOR = 2
-    INVALID = 3
+    NO_ALARM = 0  #: all is well
+    MINOR = 1  #: look at it when you can
+    MAJOR = 2  #: look at it now
+    INVALID = 3  #: the value is not known any more
 
 
 class OnComplete(Enum):

@@ -1,9 +1,12 @@
 """What the reference takes from the code, so that it cannot lie: the PVs, their enums, and the help of the commands.
 
+And what all pages look like: a block of code shows whether it is a file, typed, or printed. That is said by the comment
+above it, by which the tests know it too (``tests/support/page.py``): one truth, two readers.
+
 ==========================  ===========================================================================
 ``guardian-pvs``            every row of ``guardian/core/interface.py``
 ``guardian-alarms``         which trouble puts an alarm on which PV, found by asking each row
-``guardian-enum:: E PV``    a class of ``guardian/enums.py``: numbers, and the labels that PV serves
+``guardian-enum:: E PV``    a class of ``guardian/enums.py``: numbers, what they mean, the labels that PV serves
 ``guardian-json:: PV``      what a PV that holds JSON has in it, by an example
 ``guardian-new-module:: N`` the module that ``guardutil new N`` writes
 ``guardian-command:: NAME`` usage and options of a command and of all its subcommands, from its own parser
@@ -20,6 +23,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from enum import IntEnum
 from importlib import import_module
 from typing import Any
 from unittest.mock import patch
@@ -27,6 +31,7 @@ from unittest.mock import patch
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
 from guardian import enums
@@ -77,14 +82,14 @@ def alarms(row: Row) -> dict[str, Severity]:
 
 def type_of(row: Row) -> str:
     """What a PV holds, with what of it fits."""
-    if row.kind is Kind.ENUM or row.kind is Kind.BOOL:
-        return f"{row.kind.value}: " + ", ".join(f"{label} ({n})" for n, label in enumerate(row.labels) if label != "-")
     if row.kind is Kind.LONG:
         return f"{row.kind.value}, {row.size} bytes"
-    return f"{row.kind.value}, {row.size}" if row.kind is Kind.STRINGS else row.kind.value
+    if row.kind is Kind.STRINGS:
+        return f"{row.kind.value}, {row.size}"
+    return f"{row.kind.value}, {row.units}" if row.units else row.kind.value
 
 
-_ARCHIVE = {Archive.EVENT: "every change", Archive.SLOW: "once in a while", Archive.NO: "no"}
+_ARCHIVE = {Archive.EVENT: "changes", Archive.SLOW: "seldom", Archive.NO: "no"}
 
 
 class Generated(SphinxDirective):
@@ -112,13 +117,13 @@ def _list_table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]], widths: 
 
 class Pvs(Generated):
     def lines(self) -> Iterator[str]:
-        head = ("name", "type", "access", "units", "alarm", "archive", "what it is")
-        yield from _list_table(head, map(self._row, BY_NAME.values()), "14 24 8 6 10 12 26")
+        head = ("name", "type", "access", "what it is", "alarm", "archive")
+        yield from _list_table(head, map(self._row, BY_NAME.values()), "16 20 12 32 10 10")
 
     def _row(self, row: Row) -> tuple[str, ...]:
         worst = ", ".join(severity.name for severity in sorted(set(alarms(row).values())))
-        access = "read-write" if row.writable else "read"
-        return f"``{row.name}``", type_of(row), access, row.units, worst, _ARCHIVE[row.archive], row.text
+        kind = f":ref:`enum <enum-{row.name}>`" if row.kind is Kind.ENUM else type_of(row)
+        return f"``{row.name}``", kind, "read-write" if row.writable else "read", row.text, worst, _ARCHIVE[row.archive]
 
 
 class Alarms(Generated):
@@ -135,11 +140,19 @@ class EnumTable(Generated):
     optional_arguments = 1
 
     def lines(self) -> Iterator[str]:
-        kind = getattr(enums, self.arguments[0])
-        labels = BY_NAME[self.arguments[1]].labels if len(self.arguments) > 1 else None
+        name, *pvs = self.arguments
+        kind = getattr(enums, name)
+        yield from (line for pv in pvs for line in (f".. _enum-{pv}:", "", f".. rubric:: {pv}", ""))
         yield from ((kind.__doc__ or "").split("\n", 1)[0], "")
-        rows = ((str(int(member)), f"``{labels[member] if labels else member.name}``") for member in kind)
-        yield from _list_table(("number", "label"), rows, "15 85")
+        labels = BY_NAME[pvs[0]].labels if pvs else tuple(kind.__members__)
+        rows = ((str(int(member)), f"``{labels[member]}``", meaning(member)) for member in kind)
+        yield from _list_table(("number", "label", "meaning"), rows, "10 15 75")
+
+
+def meaning(member: IntEnum) -> str:
+    """What the comment behind a member of an enum says."""
+    said = ModuleAnalyzer.for_module(enums.__name__).find_attr_docs()
+    return " ".join(said[type(member).__name__, member.name]).strip()
 
 
 _OVEN = View(
@@ -218,15 +231,38 @@ class Command(Generated):
         parser = parser_of(self.arguments[0])
         yield from _help(parser)
         for sub in subcommands(parser).values():
+            yield from (f".. rubric:: {sub.prog}", "")
             yield from _help(sub)
 
 
 def _help(parser: argparse.ArgumentParser) -> Iterator[str]:
     with patch.dict(os.environ, {"COLUMNS": COLUMNS}):
         text = parser.format_help()
-    yield from (f".. rubric:: {parser.prog}", "", ".. code-block:: none", "")
+    yield from (".. code-block:: none", "")
     yield from (f"   {line}".rstrip() for line in text.splitlines())
     yield ""
+
+
+# --- blocks of code ---------------------------------------------------------------------------------------------------
+
+_STEP = re.compile(r"(file|change|run|fails|start|shows|session): (\S+)")
+_CAPTIONED = "literal-block-wrapper"  #: as Sphinx has it around a block with a caption
+
+
+def dress(_app: Sphinx, page: nodes.document) -> None:
+    """A file gets its name above it; what is typed and what is printed get classes, for ``_static/guardian.css``."""
+    for comment in list(page.findall(nodes.comment)):
+        step = _STEP.fullmatch(comment.astext())
+        block = comment.next_node(siblings=True, descend=False)
+        if step is None or not isinstance(block, nodes.literal_block):
+            continue
+        block["classes"].append(f"step-{step[1]}")
+        if step[1] in ("file", "change"):
+            text = step[2] if step[1] == "file" else f"in {step[2]}"
+            parent, place = block.parent, block.parent.index(block)
+            box = nodes.container("", nodes.caption("", text), block, literal_block=True, classes=[_CAPTIONED])
+            parent[place] = box
+            page.note_implicit_target(box)
 
 
 # --- docstrings -------------------------------------------------------------------------------------------------------
@@ -260,5 +296,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
         ("guardian-command", Command),
     ):
         app.add_directive(name, directive)
+    app.connect("doctree-read", dress)
     app.connect("autodoc-process-docstring", describe_parameters, priority=400)  # before napoleon
     return {"parallel_read_safe": True}

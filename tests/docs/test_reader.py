@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from tests.support import Child
 from tests.support.page import Page
 from tests.support.reader import Reader, _after, _last_shown, merged, shows
+
+Follow = Callable[[str, float], None]
 
 PAGE = """\
 Title
@@ -71,21 +74,37 @@ Title
     y = 3
 
 .. end: clock
+
+.. session: shell
+
+.. code-block:: none
+
+    $ python3 -q
+    >>> 6 * 7
+    42
+    >>> breakpoint()
+    --Return--
+    ...
+    (Pdb) p 1 + 1
+    2
+    (Pdb) c
+    >>> exit()
 """
 
 
 @pytest.fixture
-def follow(tmp_path: Path, child: Callable[..., Child]) -> Callable[[str], None]:
-    def followed(text: str) -> None:
+def follow(tmp_path: Path, child: Callable[..., Child]) -> Follow:
+    def followed(text: str, patience_s: float) -> None:
         (tmp_path / "page.rst").write_text(text)
-        Reader(Page(tmp_path / "page.rst"), tmp_path, {"PATH": "/usr/bin:/bin"}, child, patience_s=2).follow()
+        environ = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+        Reader(Page(tmp_path / "page.rst"), tmp_path, environ, child, patience_s=patience_s).follow()
 
     return followed
 
 
 @pytest.mark.proc
-def test_a_page_that_is_right_is_followed(follow: Callable[[str], None]):
-    follow(PAGE)
+def test_a_page_that_is_right_is_followed(follow: Follow):
+    follow(PAGE, 60)
 
 
 @pytest.mark.proc
@@ -98,12 +117,14 @@ def test_a_page_that_is_right_is_followed(follow: Callable[[str], None]):
         ("grep 2", "grep 3"),
         (".. fails: wrong", ".. run: wrong"),
         ("    y = 3\n\n.. end", "    y = 2\n\n.. end"),
+        ("    42\n", "    43\n"),
+        ("p 1 + 1", "p 1 + 2"),
     ],
 )
-def test_a_page_that_is_wrong_is_found_out(follow: Callable[[str], None], right: str, wrong: str):
+def test_a_page_that_is_wrong_is_found_out(follow: Follow, right: str, wrong: str):
     assert right in PAGE
     with pytest.raises(AssertionError) as found:
-        follow(PAGE.replace(right, wrong))
+        follow(PAGE.replace(right, wrong), 2)
     assert any(note.startswith("page.rst:") for note in found.value.__notes__)
 
 

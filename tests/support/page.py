@@ -1,17 +1,19 @@
 """A page of documentation, taken apart: its files, its lines to run, what they are said to show, its tables.
 
-A block of code stands under a comment that says what it is; readers do not see the comments.
+A block of code stands under a comment that says what it is. Readers do not see it, but the name of a file,
+and whether a block is typed or printed (``docs/_ext``).
 
-===============  ==========================================================================================
-``.. file: F``   the text of a file
-``.. change: F`` classes and variables of a file, in place of those of the same name, or new ones
-``.. run: N``    lines for a shell, which end by themselves and well
-``.. fails: N``  the same, but the last one ends with an exit code that is not 0
-``.. start: N``  a line for a terminal of its own, where it goes on
-``.. shows: N``  what N is said to print (from here on, if it goes on)
-``.. end: N``    no block: Ctrl-C in that terminal
-``.. needs: P``  no block: the next step needs that program; who has not got it leaves the step out
-===============  ==========================================================================================
+================  ==========================================================================================
+``.. file: F``    the text of a file
+``.. change: F``  classes and variables of a file, in place of those of the same name, or new ones
+``.. run: N``     lines for a shell, which end by themselves and well
+``.. fails: N``   the same, but the last one ends with an exit code that is not 0
+``.. start: N``   a line for a terminal of its own, where it goes on
+``.. shows: N``   what N is said to print (from here on, if it goes on)
+``.. session: N`` what a terminal shows while somebody works with a program that asks; the first line starts it
+``.. end: N``     no block: Ctrl-C in that terminal
+``.. needs: P``   no block: the next step needs that program; who has not got it leaves the step out
+================  ==========================================================================================
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from pathlib import Path
 
 _STEP = re.compile(
     r"^\.\. (?P<alone>end|needs): (?P<whom>\S+)$|"
-    r"(?:^\.\. (?P<kind>file|change|run|fails|start|shows): (?P<name>\S+)\n\n)?"
+    r"(?:^\.\. (?P<kind>file|change|run|fails|start|shows|session): (?P<name>\S+)\n\n)?"
     r"^\.\. code-block:: (?P<language>\w+)\n\n(?P<text>(?: {4}.*\n|\n)+)",
     re.MULTILINE,
 )

@@ -3,8 +3,10 @@
 What differs between two runs and two machines is told apart by its look: digits of a time are any digits, ``/home/you``
 is any folder, ``you@lab`` anybody, ``port 5064`` any port; ``...`` is anything, and alone on a line any lines. What
 ends says what is shown and nothing else. What goes on says more; the lines shown must come, in the order of their times
-(a node and its code speak through two pipes). Lines that only read (``caget``) are repeated until they show it: readers
-type slower than tests.
+(a node and its code speak through two pipes), later than what was shown before the last thing that the reader did.
+Lines that only read (``caget``) are repeated until they show it: readers type slower than tests. In a session, what
+stands behind a prompt is typed when the program asks, and what the terminal shows in the end must be what the page
+shows.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 
 from tests.support.child import Child
 from tests.support.page import Page, Step
+from tests.support.terminal import on_terminal
 from tests.support.waiting import eventually
 
 #: What a page shows -> what it stands for.
@@ -25,12 +28,15 @@ _VARIES = {
     r"\d{4}-\d\d-\d\d[ _T]\d\d:\d\d:\d\d(?:\.\d+)?Z?": r"\d{4}-\d\d-\d\d[ _T]\d\d:\d\d:\d\d(?:\.\d+)?Z?",
     r"\d\d:\d\d:\d\dZ": r"\d\d:\d\d:\d\dZ",
     r"\d{10}(?:\.\d+)?": r"\d{10}(?:\.\d+)?",
+    r"(?<=EXECTIME) +\d+\.\d\d": r"\s+[1-9]\d*\.\d\d",
     r"/home/you[\w/.-]*": r"/[\w/.-]+",
     r"you@lab": r"[^\s@]+@\S+",
     r"port 5064": r"port \d+",
     r"\.\.\.": r".*?",
     r"\s+": r"\s+",
 }
+#: What a program prints before it waits for the reader: Python's debugger, and its shell.
+_PROMPT = re.compile(r"\(Pdb\) |>>> ")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[ _]\S+")
 _ANY = re.compile("|".join(f"({shown})" for shown in _VARIES))
 
@@ -73,14 +79,17 @@ class Reader:
         self._environ = environ
         self._child = child
         self._patience_s = patience_s
-        self._said: dict[str, Callable[[], str]] = {}
+        self._said: dict[str, tuple[Callable[[], str], float]] = {}
         self._going: dict[str, Child] = {}
-        self._seen: dict[str, str] = {}
+        self._shown: dict[str, str] = {}  # who goes on -> the latest line that was shown
+        self._before: dict[str, str] = {}  # the same, before the reader did what was done last
 
     def follow(self) -> None:
         """Do all of it."""
         left_out = False
         for step in self._page.steps:
+            if step.kind != "shows":
+                self._before = dict(self._shown)
             try:
                 if step.kind == "needs":
                     left_out = shutil.which(step.name) is None
@@ -109,7 +118,7 @@ class Reader:
 
         said = once()
         only_reads = all(line.startswith("caget ") for line in step.text.splitlines())
-        self._said[step.name] = once if only_reads else lambda: said
+        self._said[step.name] = (once, self._patience_s) if only_reads else (lambda: said, 0)
 
     def _fails(self, step: Step) -> None:
         self._run(step, well=False)
@@ -120,13 +129,27 @@ class Reader:
     def _shows(self, step: Step) -> None:
         going = self._going.get(step.name)
         if going is None:
-            said = self._said[step.name]
-            eventually(lambda: _compare(step.text, said()), self._patience_s, f"what {step.name} shows", period_s=0.2)
+            said, patience_s = self._said[step.name]
+            eventually(lambda: _compare(step.text, said()), patience_s, f"what {step.name} shows", period_s=0.2)
             return
-        seen = self._seen.get(step.name, "")
-        self._seen[step.name] = eventually(
-            lambda: _last_shown(step.text, _after(seen, going.output)), self._patience_s, f"what {step.name} shows"
+        before = self._before.get(step.name, "")
+        last = eventually(
+            lambda: _last_shown(step.text, _after(before, going.output)), self._patience_s, f"what {step.name} shows"
         )
+        self._shown[step.name] = max(self._shown.get(step.name, ""), last, key=_time)
+
+    def _session(self, step: Step) -> None:
+        first, *lines = step.text.splitlines()
+        argv = on_terminal(["sh", "-c", f"exec {first.removeprefix('$ ')}"])
+        there = self._child(argv, stdin=True, env={**self._environ, "TERM": "dumb"}, cwd=self._folder)
+        seen = 0
+        for line in lines:
+            if asked := _PROMPT.match(line):
+                there.wait_for(rf"^{re.escape(asked[0])}\Z", self._patience_s, start=seen)
+                seen = len(there.output)
+                there.send(line[asked.end() :] + "\n")
+        assert there.wait(self._patience_s) == 0, there.report()
+        _compare("\n".join(lines), there.output.replace("\r\n", "\n"))
 
     def _end(self, step: Step) -> None:
         going = self._going.pop(step.name)
@@ -134,9 +157,14 @@ class Reader:
         going.wait(self._patience_s)
 
 
+def _time(line: str) -> str:
+    found = _TIME.search(line)
+    return found[0] if found else ""
+
+
 def _after(seen: str, output: str) -> list[str]:
     """The lines behind the line `seen`, by the time that stands in them."""
-    lines = sorted(output.splitlines(), key=lambda line: found[0] if (found := _TIME.search(line)) else "")
+    lines = sorted(output.splitlines(), key=_time)
     return lines[lines.index(seen) + 1 :] if seen else lines
 
 

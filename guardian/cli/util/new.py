@@ -12,9 +12,10 @@ from guardian.worker.system import check_name, search_paths
 TEMPLATE = '''\
 """What {name} is for, in one line.
 
-    INIT ---> DOWN ---> STARTING ---> RUNNING          and from anywhere to DOWN (a goto state)
+    INIT ---> DOWN ---> STARTING ---> RUNNING         and from anywhere to DOWN, a goto state
 
-Look at it:  guardutil print {name}    Check it:  guardutil check {name}    Run it:  guardian {name}
+Check it:  guardutil check {name}        Draw it:  guardutil graph {name} -o {name}.svg
+Run it:    guardian {name}
 """
 
 from guardian import GuardState, GuardStateDecorator
@@ -24,10 +25,10 @@ request = 'RUNNING'     # where the node goes when it starts
 nominal = 'RUNNING'     # where it should be; the PV OK tells
 
 # Always there, without an import:
-#   ezca['GAIN'], ezca['GAIN'] = 3      read a channel, write it (not here, but in the methods below)
+#   ezca['GAIN'], ezca['GAIN'] = 3      read a channel, write it; only in the methods below
 #   log('gain is %s', gain)             a line in the log of the node
 #   notify('no light')                  tells the operator, for as long as it is called
-#   SYSTEM, IFO                         the name of this node, the first part of all channel names
+#   SYSTEM, IFO                         the name of this node, the first part of channel names
 
 
 def is_well():
@@ -36,7 +37,7 @@ def is_well():
 
 
 class fault_check(GuardStateDecorator):
-    """Put on a method, is called before it. It may return the name of a state: the node jumps there."""
+    """Is called before each method it is put on. The name of a state takes the node there."""
 
     def pre_exec(self):
         if not is_well():
@@ -44,18 +45,18 @@ class fault_check(GuardStateDecorator):
 
 
 class INIT(GuardState):
-    """Entered when the node starts. Finds out how the machine was left, and touches nothing."""
-    index = 0               # the number of the state, unique in this file
-    request = False         # not in the menu of requests
+    """Where a node starts. Finds out how the machine was left, and touches nothing."""
+    index = 0                       # the number of the state, unique in this file
+    request = False                 # not in the menu of requests
 
-    def main(self):         # called once, when the state is entered
-        return True         # True: complete, the node goes on. None or False: not yet. 'NAME': jump to that state
+    def main(self):                 # called once, when the state is entered
+        return True                 # True: complete. False: not yet. 'NAME': jump there
 
 
 class DOWN(GuardState):
     """Everything off. The first thing to ask for when something looks wrong."""
     index = 10
-    goto = True             # can be reached from everywhere, without an edge, and without waiting
+    goto = True                     # can be reached from everywhere, and without waiting
 
     def main(self):
         log('switching off')
@@ -70,11 +71,11 @@ class STARTING(GuardState):
     @fault_check
     def main(self):
         log('switching on')
-        self.timer['settled'] = 1           # a timer of one second; do not sleep, the node must stay free to leave
+        self.timer['settled'] = 1   # a timer of one second; do not sleep, stay free to leave
 
     @fault_check
-    def run(self):                          # called after main(), then 16 times a second until it returns True
-        return self.timer['settled']        # True when the timer is over
+    def run(self):                  # called after main(), then 16 times a second
+        return self.timer['settled']    # True when the timer is over
 
 
 class RUNNING(GuardState):
@@ -86,7 +87,7 @@ class RUNNING(GuardState):
         return True
 
 
-# Where one can go from where. A third element is the weight, 1 by default; the node takes the cheapest way.
+# Where one can go from where, and at what weight (1 if not said). The cheapest way is taken.
 edges = [
     ('INIT', 'DOWN'),
     ('DOWN', 'STARTING'),
