@@ -28,7 +28,7 @@ from guardian.host.site import MAX_PORT, Site, why_not_ifo
 from guardian.worker.system import search_paths
 
 CA_PORT = 5064
-#: Descriptors a host may use where nothing forbids it: two a node, one a client, and 1024 is what a shell often gives.
+#: Descriptors a host may use where nothing forbids it: three a node, one a client, and 1024 is what a shell often gives.
 DESCRIPTORS = 65536
 #: What a library says again within this time is counted, not written.
 SAME_AGAIN_S = 1.0
@@ -148,20 +148,31 @@ async def _run(command: str, site: Site, first_load_must_work: bool) -> int:
     handler = _ToSink(sink)
     logging.getLogger().addHandler(handler)
     server = Server(ifo=site.ifo, template=site.pv)
-    host = Host(site, server, sink)
+    ousted: list[str] = []
+
+    def on_ousted(why: str) -> None:
+        ousted.append(why)
+        stop.set()
+
+    host = Host(site, server, sink, on_ousted=on_ousted)
     control = Control(host)
     code = OK
     try:
         port = await server.start(site.port)
         await host.start()
         await control.start()
-        for name in site.nodes:
-            await host.add(name)
-        _announce(command, site, port)
+        for why in (await host.add_all(site.nodes)).values():
+            complain(command, why)
+        if not host:
+            return WRONG_CALL
+        _announce(command, replace(site, nodes=tuple(host)), port)
         if first_load_must_work:
-            code = await _first_load(command, host, site.nodes, stop)
+            code = await _first_load(command, host, tuple(host), stop)
         if code == OK:
             await stop.wait()
+        for why in ousted:
+            complain(command, f"nothing is left to run: {why}")
+            code = WRONG_CALL
     finally:
         await control.stop()
         faults = await host.stop()

@@ -80,11 +80,13 @@ class Node:
     Parameters
     ----------
     settings : what it starts with, already resumed (R21). told : the sentence about them, for the log.
+    host : who runs it, as HOST shows it.
     """
 
-    def __init__(self, name: str, around: Surroundings, settings: Settings, told: str) -> None:
+    def __init__(self, name: str, around: Surroundings, settings: Settings, told: str, host: str) -> None:
         self.name = name
         self._around = around
+        self._host = host
         self._settings = replace(settings, event_id=settings.event_id + EVENT_BLOCK)
         self._loop = asyncio.get_running_loop()
         self._engine = Engine(
@@ -124,7 +126,8 @@ class Node:
 
     def begin(self) -> None:
         """Show the node and start its worker."""
-        self._around.face.open(self.name, self._publisher.first(self.view), time.time(), self.put)
+        first = self._publisher.first(self.view, Vitals(host=self._host))
+        self._around.face.open(self.name, first, time.time(), self.put)
         self.feed(Begin())
 
     def put(self, row: str, value: Any, by: str) -> asyncio.Future[None] | None:
@@ -187,7 +190,7 @@ class Node:
         if self._worker is not None:
             beat = self._worker.beat()
             exectime_s = beat.busy_s(time.monotonic()) or beat.last_duration_s
-        vitals = Vitals(heartbeat=round(now_epoch, 1), exectime_s=exectime_s, pv_total=self._pv_total)
+        vitals = Vitals(heartbeat=round(now_epoch, 1), exectime_s=exectime_s, pv_total=self._pv_total, host=self._host)
         self._around.face.post(self.name, self._publisher.vitals(vitals, self.view), now_epoch)
 
     async def wait_for(self, condition: Callable[[View], bool], timeout_s: float | None = None) -> View:

@@ -127,4 +127,4 @@ async def house(directory: Path, *, start: bool = True, **changes: Any) -> Async
     assert not made.fakes or made.spawner.alive() == []
     assert made.face.faults == []
     assert faults == []  # nothing went wrong where nobody looks
-    assert made.face.values == {}
+    assert made.face.values == made.face.claims == {}
