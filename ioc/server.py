@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 #: Nothing that clients may write is longer than some kB.
 LONGEST_MESSAGE = 2**20
-#: A node is searched for by two rows: one that every Guardian has, the original too, and the one that tells who runs it,
+#: A node is searched for by two rows: one that every Guardian has, the original too, and one that tells who runs it,
 #: which is all that a claim shows.
 STATE, HOST = "STATE", "HOST"
 

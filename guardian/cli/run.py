@@ -28,7 +28,7 @@ from guardian.host.site import MAX_PORT, Site, why_not_ifo
 from guardian.worker.system import search_paths
 
 CA_PORT = 5064
-#: Descriptors a host may use where nothing forbids it: three a node, one a client, and 1024 is what a shell often gives.
+#: Descriptors a host may use where nothing forbids it: three a node, one a client; a shell often gives 1024.
 DESCRIPTORS = 65536
 #: What a library says again within this time is counted, not written.
 SAME_AGAIN_S = 1.0

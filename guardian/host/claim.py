@@ -75,8 +75,8 @@ def refusal(node: str, holder: Claim | None, *, lock: str) -> str:
             f"`fuser {lock}` finds it, stop it first"
         )
     return (
-        f"{node} is not started: another host on this machine runs it, {holder}; {_remedy(node, holder)}. (Two hosts "
-        "that no client can ever meet together need a GUARD_LOCK_DIR each.)"
+        f"{node} is not started: another host on this machine runs it, {holder}; {_remedy(node, holder)}; or, if the "
+        "two are on networks that never meet, give each a lock folder of its own, GUARD_LOCK_DIR"
     )
 
 
@@ -96,4 +96,4 @@ def stranger(node: str, pv: str, where: str, *, running: bool = False) -> str:
 
 
 def _remedy(node: str, holder: Claim) -> str:
-    return f"remove it there first (guardctrl --state-dir {holder.dir} destroy {node}), or give it another name"
+    return f"remove it there first (guardctrl --state-dir {holder.dir} destroy {node}), or give this one another name"

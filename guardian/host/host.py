@@ -130,17 +130,25 @@ class Host:
         """
         assert self._claims is not None
         waiting: list[str] = []
+        shown: list[Node] = []
         try:
             for name in names:
                 self._reserve(name)
                 waiting.append(name)
             refused = await self._claims.stake(waiting)
+            # A node takes 20 ms: clients, and hosts that ask for the rest of ours, are answered in between. The workers
+            # come last, as on a small machine they take from the host the time that it needs to show the nodes.
             for name in [name for name in waiting if name not in refused]:
-                await asyncio.sleep(0)  # a node takes 20 ms: clients, and hosts that ask for ours, are answered between
-                self._begin(name)
+                await asyncio.sleep(0)
+                shown.append(self._show(name))
                 waiting.remove(name)
                 self._coming.remove(name)
+            for node in shown:
+                await asyncio.sleep(0)
+                node.begin()
         finally:
+            for node in shown:
+                node.begin()
             for name in waiting:
                 self._claims.withdraw(name)
                 self._coming.remove(name)
@@ -164,7 +172,7 @@ class Host:
         for pv in pv_names(self.site, name):
             del self._pvs[pv]
 
-    def _begin(self, name: str) -> None:
+    def _show(self, name: str) -> Node:
         assert self._store is not None and self._journal is not None
         assert self._spawner is not None and self._claims is not None
         stored, warnings = self._store.load(name)
@@ -189,8 +197,9 @@ class Host:
             limits=self.site.limits,
         )
         node = Node(name, around, settings, told, self._claims.shown(name))
-        node.begin()
+        node.show()
         self._nodes[name] = node
+        return node
 
     async def remove(self, name: str) -> None:
         """Take a node down; its settings stay. Two may ask for the same, both are answered when it is gone.

@@ -111,7 +111,7 @@ class Node:
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[tuple[Callable[[View], bool], asyncio.Future[View]]] = []
         self._pv_total = 0
-        self._over = False
+        self._begun = self._over = False
         around.store.save(name, self._settings)
         around.sink.line(name, told)
 
@@ -124,11 +124,16 @@ class Node:
         """Whether it was told to end."""
         return self._over
 
-    def begin(self) -> None:
-        """Show the node and start its worker."""
+    def show(self) -> None:
+        """Show the node. :meth:`begin` follows, or the first write of a client, which waits for nobody."""
         first = self._publisher.first(self.view, Vitals(host=self._host))
         self._around.face.open(self.name, first, time.time(), self.put)
-        self.feed(Begin())
+
+    def begin(self) -> None:
+        """Start its worker, if that was not done yet."""
+        if not self._begun:
+            self._begun = True
+            self.feed(Begin())
 
     def put(self, row: str, value: Any, by: str) -> asyncio.Future[None] | None:
         """Take a client's write.
@@ -160,6 +165,7 @@ class Node:
         """Tell the automaton, and do what it answers."""
         if self._over:
             return
+        self.begin()
         for action in self._engine.feed(event, Now(self._loop.time(), time.time())):
             self._do(action)
         self._set_timer()

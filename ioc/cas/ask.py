@@ -177,7 +177,7 @@ class _Search(asyncio.DatagramProtocol):
         try:
             async with asyncio.timeout_at(self._until):
                 found = await self._loop.getaddrinfo(host, port, family=socket.AF_INET, type=socket.SOCK_DGRAM)
-                return found[0][4][0], port
+                return str(found[0][4][0]), port
         except (OSError, TimeoutError, UnicodeError):
             self._trouble(f"{host} is not known here")
             return None
