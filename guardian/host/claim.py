@@ -15,7 +15,7 @@ from guardian.core.interface import clip
 from guardian.host.files import utc
 
 #: Bytes of a text in a claim, so that all of it fits its PV.
-TEXT_BYTES = 400
+TEXT_BYTES = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Claim:
     def text(self) -> str:
         """As JSON."""
         values = {k: clip(v, TEXT_BYTES) if isinstance(v, str) else v for k, v in asdict(self).items()}
-        return json.dumps(values, separators=(",", ":"))
+        return json.dumps(values, separators=(",", ":"), ensure_ascii=False)
 
     def __str__(self) -> str:
         return f"process {self.pid} of {self.user} on {self.machine}, port {self.port}, since {utc(self.since)}"
