@@ -50,7 +50,9 @@ async def test_a_node_is_claimed_before_anybody_is_asked_and_runs_after(home: Ho
     assert now == {**json.loads(claimed["SUS"]), "runs": True}
     assert (now["machine"], now["pid"], now["port"]) == (os.uname().nodename, os.getpid(), home.face.port)
     assert Path(now["dir"]) == home.site.state_dir and now["since"] <= node.view.stamp
-    assert [value for value in home.face.seen("SUS", "HOST")] == [home.face["SUS"]["HOST"]]  # told once, not every second
+    assert [value for value in home.face.seen("SUS", "HOST")] == [
+        home.face["SUS"]["HOST"]
+    ]  # told once, not every second
 
 
 async def test_all_nodes_of_a_start_are_asked_for_in_one_go(home: House) -> None:
@@ -127,7 +129,9 @@ async def test_a_stranger_with_this_name_is_refused_and_named(home: House) -> No
     garbage = ["", "[]", "3", "null", '{"machine": 1}', json.dumps({**json.loads(OTHER.text), "pid": "x"}), "[" * 9999]
     for text in (None, *garbage):
         home.face.others = [{"SUS": [Elsewhere(WHERE, text)]}]
-        with pytest.raises(ExpectedError, match="SUS is not started: 10.0.0.5:5064 serves X1:GRD-SUS_STATE too, and is"):
+        with pytest.raises(
+            ExpectedError, match="SUS is not started: 10.0.0.5:5064 serves X1:GRD-SUS_STATE too, and is"
+        ):
             await home.host.add("SUS")
 
 
@@ -303,7 +307,9 @@ async def test_a_stranger_that_comes_later_stops_nobody(looking: House) -> None:
     await home.aligned()
     home.face.others = [seen(None)]
     await home.until(lambda: len(home.face.looks) > 10, "some looks")
-    await home.logged("WARNING", "SUS runs, but clients may find another one: 10.0.0.5:5064 serves X1:GRD-SUS_STATE too")
+    await home.logged(
+        "WARNING", "SUS runs, but clients may find another one: 10.0.0.5:5064 serves X1:GRD-SUS_STATE too"
+    )
     assert home.log_file.read_text().count("clients may find another one") == 1 and list(home.host) == ["SUS"]
 
 
