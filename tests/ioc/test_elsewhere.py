@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import random
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import caproto as ca
 import pytest
@@ -13,7 +18,11 @@ import pytest
 from guardian.core.interface import BY_NAME
 from guardian.enums import Severity
 from guardian.errors import InternalError
+from guardian.host import claims as claims_module
+from guardian.host.claims import Claims
 from guardian.host.face import Elsewhere, Update
+from guardian.host.locks import Locks
+from guardian.host.site import Site
 from ioc.cas import ask
 from tests.ioc.cas.raw import Serving
 from tests.ioc.served import IFO, FakeNode, Served, running, updates
@@ -154,3 +163,43 @@ def test_nodes_that_come_and_go_while_they_are_read_confuse_nobody(two: tuple[Se
     other_task.result(30)
     where = f"{HERE}:{other.port}"
     assert all(found in ({}, {"A": [Elsewhere(where, "claimed")]}) for found in seen)
+
+
+@pytest.mark.slow
+def test_of_hosts_that_claim_a_node_within_one_look_exactly_one_has_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Three of them, at moments spread over the time that a look takes, with clocks that differ by more than that."""
+    dice, clocks, real = random.Random(5), dict[int, float](), time.time
+    monkeypatch.setattr(claims_module.time, "time", lambda: real() + clocks.get(threading.get_ident(), 0.0))
+    nodes = [f"N{i}" for i in range(10)]
+    with contextlib.ExitStack() as stack:
+        hosts = [stack.enter_context(Served()) for _ in range(3)]
+        monkeypatch.setenv("EPICS_CA_ADDR_LIST", " ".join(f"{HERE}:{host.port}" for host in hosts))
+        monkeypatch.setenv("EPICS_CA_AUTO_ADDR_LIST", "NO")
+        winners = set()
+        for turn in range(20):
+
+            async def contend(number: int, delay_s: float, claims: Claims) -> list[str]:
+                await asyncio.sleep(delay_s)
+                refused = await claims.stake(nodes)
+                won = [node for node in nodes if node not in refused]
+                for node in won:
+                    hosts[number].server.open(node, [host(claims.shown(node))], time.time(), lambda *_: None)
+                return won
+
+            futures = []
+            for number, one in enumerate(hosts):
+                locks = Locks(tmp_path / f"{turn}-{number}")
+                stack.callback(locks.close)
+                claims = Claims(Site(ifo=IFO), one.server, locks, id=f"{turn}-{number}", warn=print)
+                one.do(lambda: clocks.update({threading.get_ident(): dice.uniform(-1, 1)}))
+                delay_s = dice.uniform(0, 1.2 * ask.SEARCH_S)
+                futures.append(asyncio.run_coroutine_threadsafe(contend(number, delay_s, claims), one._loop))
+            won = [future.result(60) for future in futures]
+            assert sorted(node for names in won for node in names) == sorted(nodes), f"turn {turn}: {won}"
+            winners |= {number for number, names in enumerate(won) if names}
+            for one, names in zip(hosts, won, strict=True):
+                for node in names:
+                    one.do(one.server.close, node)
+    assert winners == {0, 1, 2}
