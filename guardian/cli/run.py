@@ -13,7 +13,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,13 +158,16 @@ async def _run(command: str, site: Site, first_load_must_work: bool) -> int:
     control = Control(host)
     code = OK
     try:
+        names = _without(host.reserve(site.nodes), site.nodes, command)
+        if not names:
+            return WRONG_CALL
         port = await server.start(site.port)
+        names = _without(await host.claim(names), names, command)
+        if not names:
+            return WRONG_CALL
         await host.start()
         await control.start()
-        for why in (await host.add_all(site.nodes)).values():
-            complain(command, why)
-        if not host:
-            return WRONG_CALL
+        await host.put_up(names)
         _announce(command, replace(site, nodes=tuple(host)), port)
         if first_load_must_work:
             code = await _first_load(command, host, tuple(host), stop)
@@ -183,6 +186,13 @@ async def _run(command: str, site: Site, first_load_must_work: bool) -> int:
         if lost := sink.close():
             tell(command, f"the last {lost} lines of the log could not be written")
     return code or (FAILED if faults else OK)
+
+
+def _without(refused: Mapping[str, str], names: Sequence[str], command: str) -> list[str]:
+    """The nodes that are left to run. The others are told."""
+    for why in refused.values():
+        complain(command, why)
+    return [name for name in names if name not in refused]
 
 
 async def _first_load(command: str, host: Host, names: Sequence[str], stop: asyncio.Event) -> int:

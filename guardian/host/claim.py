@@ -24,7 +24,7 @@ class Claim:
 
     Parameters
     ----------
-    port : where it serves. dir : its state directory, for guardctrl.
+    port : where it serves; 0: not yet. dir : its state directory, for guardctrl.
     since : epoch seconds of the claim. id : of the run of the host.
     runs : False while it may still step back.
     """
@@ -50,7 +50,8 @@ class Claim:
         return json.dumps(values, separators=(",", ":"), ensure_ascii=False)
 
     def __str__(self) -> str:
-        return f"process {self.pid} of {self.user} on {self.machine}, port {self.port}, since {utc(self.since)}"
+        port = f"port {self.port}, " if self.port else ""
+        return f"process {self.pid} of {self.user} on {self.machine}, {port}since {utc(self.since)}"
 
 
 def parse(text: str | None) -> Claim | None:

@@ -3,7 +3,8 @@
 Two hosts that run one node would both drive its hardware. So before a node is shown, and before any of its code runs,
 its host
 
-1. takes its lock, which keeps out the hosts of this machine (:mod:`guardian.host.locks`);
+1. takes its lock, which keeps out the hosts of this machine (:mod:`guardian.host.locks`). This comes before all else:
+   who starts a host twice shall hear of its nodes, and not that a port is taken;
 2. shows its *claim*: the PV HOST, alone, with ``runs: false``. Clients of the node are not disturbed by that;
 3. asks the network who else shows or claims it (:meth:`guardian.host.face.Face.elsewhere`), for all nodes at once.
 
@@ -30,7 +31,7 @@ import os
 import pwd
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from guardian.core.interface import BY_NAME, pv_name
@@ -64,38 +65,63 @@ class Claims:
         self._id = id
         self._warn = warn
         self._mine: dict[str, Claim] = {}
+        self._staked: set[str] = set()
         self._told: set[str] = set()
 
-    async def stake(self, nodes: Iterable[str]) -> dict[str, str]:
-        """Claim these nodes, and make sure that nobody else has them.
+    def lock(self, node: str) -> str | None:
+        """Keep the other hosts of this machine out. Says why that cannot be, if one of them has it.
+
+        :meth:`stake` follows, when the face serves, or :meth:`withdraw`.
+        """
+        claim = Claim(
+            machine=socket.gethostname(),
+            pid=os.getpid(),
+            user=_user(),
+            port=0,
+            dir=str(self._site.state_dir.absolute()),
+            since=round(time.time(), 6),
+            id=self._id,
+        )
+        pv = self._pv(node)
+        try:
+            holder = self._locks.take(pv, claim.text)
+        except OSError as error:
+            self._warn_once(
+                f"locks in {self._locks.directory} cannot be used: {error.strerror}. Another host on this machine that "
+                "runs the same node is found only if the network shows it; name a folder with GUARD_LOCK_DIR"
+            )
+        else:
+            if holder is not None:
+                return refusal(node, parse(holder), lock=str(self._locks.path(pv)))
+        self._mine[node] = claim
+        return None
+
+    async def stake(self, nodes: Sequence[str]) -> dict[str, str]:
+        """Claim nodes that are locked, and make sure that no other host has them.
 
         Returns
         -------
         dict
-            The nodes that somebody else has, each with a sentence that says so. The others are ours; what follows is
-            that they are shown, or :meth:`withdraw`.
+            The nodes that somebody else has, each with a sentence that says so; they are withdrawn. The others are
+            ours: they are to be shown, or withdrawn.
         """
+        for node in nodes:
+            claim = self._mine[node] = replace(self._mine[node], port=self._face.port)
+            self._locks.write(self._pv(node), claim.text)
+            self._face.claim(node, Update(_HOST, claim.text, Severity.NO_ALARM), claim.since)
+            self._staked.add(node)
         refused: dict[str, str] = {}
-        nodes = tuple(nodes)
-        try:
-            for node in nodes:
-                if why := self._take(node):
+        undecided = list(nodes)
+        until = time.monotonic() + PATIENCE_S
+        while undecided:
+            patient = time.monotonic() < until
+            found = await self._elsewhere(undecided)
+            verdicts = {node: self._judge(node, found.get(node, ()), patient=patient) for node in undecided}
+            for node, why in verdicts.items():
+                if why:
+                    self.withdraw(node)
                     refused[node] = why
-            undecided = [node for node in nodes if node not in refused]
-            until = time.monotonic() + PATIENCE_S
-            while undecided:
-                patient = time.monotonic() < until
-                found = await self._elsewhere(undecided)
-                verdicts = {node: self._judge(node, found.get(node, ()), patient=patient) for node in undecided}
-                for node, why in verdicts.items():
-                    if why:
-                        self.withdraw(node)
-                        refused[node] = why
-                undecided = [node for node, why in verdicts.items() if why == _ASK_AGAIN]
-        except BaseException:
-            for node in nodes:
-                self.withdraw(node)
-            raise
+            undecided = [node for node, why in verdicts.items() if why == _ASK_AGAIN]
         return refused
 
     def shown(self, node: str) -> str:
@@ -104,14 +130,15 @@ class Claims:
 
     def withdraw(self, node: str) -> None:
         """We do not run it after all."""
-        if node in self._mine:
+        if node in self._staked:
             self._face.close(node)
-            self.release(node)
+        self.release(node)
 
     def release(self, node: str) -> None:
         """It has ended here."""
-        del self._mine[node]
-        self._locks.give(self._pv(node))
+        self._staked.discard(node)
+        if self._mine.pop(node, None) is not None:
+            self._locks.give(self._pv(node))
 
     async def lost(self, nodes: Sequence[str]) -> dict[str, str]:
         """Those of these nodes, which run here, that an older host runs too; each with a sentence that says so."""
@@ -139,32 +166,6 @@ class Claims:
         except Exception as error:  # a fault of ours must not keep a machine from running
             self._warn_once(f"nobody could be asked whether another host runs {nodes[0]}: {error!r}; please report it")
             return {}
-
-    def _take(self, node: str) -> str | None:
-        """Lock and claim it. Why that cannot be, if another host on this machine has it."""
-        claim = Claim(
-            machine=socket.gethostname(),
-            pid=os.getpid(),
-            user=_user(),
-            port=self._face.port,
-            dir=str(self._site.state_dir.absolute()),
-            since=round(time.time(), 6),
-            id=self._id,
-        )
-        pv = self._pv(node)
-        try:
-            holder = self._locks.take(pv, claim.text)
-        except OSError as error:
-            self._warn_once(
-                f"locks in {self._locks.directory} cannot be used: {error.strerror}. Another host on this machine that "
-                "runs the same node is found only if the network shows it; name a folder with GUARD_LOCK_DIR"
-            )
-        else:
-            if holder is not None:
-                return refusal(node, parse(holder), lock=str(self._locks.path(pv)))
-        self._mine[node] = claim
-        self._face.claim(node, Update(_HOST, claim.text, Severity.NO_ALARM), claim.since)
-        return None
 
     def _judge(self, node: str, others: Sequence[Elsewhere], *, patient: bool) -> str | None:
         """Why we step back; None if it is ours."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from guardian.errors import ExpectedError
 from guardian.host import claims, locks
@@ -36,7 +37,7 @@ class Host:
 
     Parameters
     ----------
-    site : what to run and how. face : what shows the nodes; it serves already. sink : where log lines go.
+    site : what to run and how. face : what shows the nodes. sink : where log lines go.
     on_ousted : called with a sentence when the last node was taken down because an older host runs it.
     make_spawner : makes what starts the workers, given the receiver of its events.
     """
@@ -62,7 +63,7 @@ class Host:
         self._store: Store | None = None
         self._journal: Journal | None = None
         self._locks = Locks(locks.folder())
-        self._claims: Claims | None = None
+        self._claims = Claims(site, face, self._locks, id=uuid.uuid4().hex[:12], warn=self._warn)
         self._tasks: list[asyncio.Task[None]] = []
         self._troubles: dict[str, str | None] = {}
 
@@ -97,7 +98,6 @@ class Host:
         self._journal = Journal(directory / JOURNAL)
         for warning in self._journal.warnings:
             self._warn(warning)
-        self._claims = Claims(self.site, self._face, self._locks, id=self._store.session, warn=self._warn)
         self._spawner = self._make_spawner(self._on_spawner)
         await self._spawner.start()
         self._tasks = [asyncio.create_task(self._tick(), name="ticker"), asyncio.create_task(self._look(), name="look")]
@@ -115,33 +115,70 @@ class Host:
         return self._nodes[name]
 
     async def add_all(self, names: Iterable[str]) -> dict[str, str]:
-        """Put nodes up.
+        """:meth:`reserve`, :meth:`claim` and :meth:`put_up` in one go. Returns those that were refused, and why."""
+        names = tuple(names)
+        refused = self.reserve(names)
+        try:
+            refused |= await self.claim([name for name in names if name not in refused])
+            await self.put_up([name for name in names if name not in refused])
+        finally:
+            for name in names:
+                self._withdraw(name)
+        return refused
+
+    def reserve(self, names: Iterable[str]) -> dict[str, str]:
+        """The first step to put nodes up, which needs nothing of this host: nobody else on this machine may have them.
 
         Returns
         -------
         dict
-            Those that were not, as another host runs them, each with a sentence that says so.
+            Those that another host on this machine runs, each with a sentence that says so.
 
         Raises
         ------
         ExpectedError
             A name cannot be used, one of its PVs is another node's, or the node runs already in this host. Then none of
-            them is put up.
+            them is reserved.
         """
-        assert self._claims is not None
-        waiting: list[str] = []
-        shown: list[Node] = []
+        refused: dict[str, str] = {}
+        mine: list[str] = []
         try:
             for name in names:
-                self._reserve(name)
-                waiting.append(name)
-            refused = await self._claims.stake(waiting)
+                self._make_sure_it_is_new(name)
+                self._coming.add(name)
+                mine.append(name)
+                self._pvs.update(dict.fromkeys(pv_names(self.site, name), name))
+                if why := self._claims.lock(name):
+                    refused[name] = why
+                    self._withdraw(name)
+        except BaseException:
+            for name in mine:
+                self._withdraw(name)
+            raise
+        return refused
+
+    async def claim(self, names: Sequence[str]) -> dict[str, str]:
+        """The second step: nobody on the network may have them. The face must serve.
+
+        Returns
+        -------
+        dict
+            Those that another host runs, each with a sentence that says so.
+        """
+        refused = await self._claims.stake(names)
+        for name in refused:
+            self._withdraw(name)
+        return refused
+
+    async def put_up(self, names: Sequence[str]) -> None:
+        """The third step, when :meth:`start` is done: show the nodes, and begin."""
+        shown: list[Node] = []
+        try:
             # A node takes 20 ms: clients, and hosts that ask for the rest of ours, are answered in between. The workers
             # come last, as on a small machine they take from the host the time that it needs to show the nodes.
-            for name in [name for name in waiting if name not in refused]:
+            for name in names:
                 await asyncio.sleep(0)
                 shown.append(self._show(name))
-                waiting.remove(name)
                 self._coming.remove(name)
             for node in shown:
                 await asyncio.sleep(0)
@@ -149,32 +186,30 @@ class Host:
         finally:
             for node in shown:
                 node.begin()
-            for name in waiting:
-                self._claims.withdraw(name)
-                self._coming.remove(name)
-                self._forget_pvs(name)
-        return refused
 
-    def _reserve(self, name: str) -> None:
+    def _make_sure_it_is_new(self, name: str) -> None:
         check_name(name)
         if name in self._coming:
             raise ExpectedError(f"{name} is being added already")
         if name in self._nodes:
             leaving = self._nodes[name].leaving
             raise ExpectedError(f"{name} {'is being removed; try again' if leaving else 'runs already in this host'}")
-        pvs = pv_names(self.site, name)
-        if clash := next((pv for pv in pvs if pv in self._pvs), None):
+        if clash := next((pv for pv in pv_names(self.site, name) if pv in self._pvs), None):
             raise ExpectedError(f"{name}: its PV {clash} is one of {self._pvs[clash]} already; give it another name")
-        self._coming.add(name)
-        self._pvs.update(dict.fromkeys(pvs, name))
+
+    def _withdraw(self, name: str) -> None:
+        """It was reserved, and is not put up after all."""
+        if name in self._coming:
+            self._coming.remove(name)
+            self._claims.withdraw(name)
+            self._forget_pvs(name)
 
     def _forget_pvs(self, name: str) -> None:
         for pv in pv_names(self.site, name):
             del self._pvs[pv]
 
     def _show(self, name: str) -> Node:
-        assert self._store is not None and self._journal is not None
-        assert self._spawner is not None and self._claims is not None
+        assert self._store is not None and self._journal is not None and self._spawner is not None
         stored, warnings = self._store.load(name)
         for warning in warnings:
             self._sink.line(name, warning, level="WARNING")
@@ -216,7 +251,7 @@ class Host:
         if self._nodes.get(name) is node:
             del self._nodes[name]
             self._forget_pvs(name)
-            assert self._store is not None and self._claims is not None
+            assert self._store is not None
             self._store.leave(name)
             self._claims.release(name)
 
@@ -232,6 +267,8 @@ class Host:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        for name in list(self._coming):
+            self._withdraw(name)
         ends = await asyncio.gather(*(node.end() for node in self._nodes.values()), return_exceptions=True)
         faults = [str(fault) for fault in ends if fault]  # the others and the files must not suffer from it
         self._nodes.clear()
@@ -264,7 +301,6 @@ class Host:
 
     async def _look(self) -> None:
         """Does an older host run one of our nodes, which we could not see when we started?"""
-        assert self._claims is not None
         await asyncio.sleep(claims.FIRST_LOOK_S)
         while True:
             lost = await self._claims.lost(tuple(self._nodes)) if self._nodes else {}

@@ -85,11 +85,15 @@ class Locks:
             if _is(self.path(name), fd):
                 break
             os.close(fd)  # somebody has removed it meanwhile: it keeps nobody out
-        with contextlib.suppress(OSError):  # the file of another user, or a full disk: the lock is what counts
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, text.encode(), 0)
         self._held[name] = fd
+        self.write(name, text)
         return None
+
+    def write(self, name: str, text: str) -> None:
+        """Write into a lock, if it is ours, who has it."""
+        with contextlib.suppress(KeyError, OSError):  # another user's file, or a full disk: the lock is what counts
+            os.ftruncate(self._held[name], 0)
+            os.pwrite(self._held[name], text.encode(), 0)
 
     def give(self, name: str) -> None:
         """Give a lock back, if it is ours."""

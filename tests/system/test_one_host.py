@@ -116,6 +116,21 @@ def test_the_second_host_is_refused_and_says_who_has_the_node(
     assert first.get("SUS", "STATUS") == "DONE" and both.drivers == ["A"]
 
 
+def test_who_starts_a_host_twice_hears_of_its_nodes_and_changes_nothing(machines: Callable[..., Machines]) -> None:
+    """Not that the port is taken, or the control socket: all of it is, and the node is what matters."""
+    both = machines()
+    host = both.up("A", "SUS")
+    before = {path: path.stat().st_mtime_ns for path in host.state_dir.iterdir() if not path.name.startswith(".alive")}
+    files = sorted(path.name for path in host.state_dir.iterdir())
+    with Child(host.argv, env=host.env, cwd=host.folder) as again:
+        assert again.wait(60) == 2
+        assert refused(again, "SUS").startswith("SUS is not started: another host on this machine runs it, process ")
+        assert again.output.count("\n") == 1, again.report()
+    assert sorted(path.name for path in host.state_dir.iterdir()) == files
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert both.drivers == ["A"] and host.get("SUS", "STATUS") == "DONE"
+
+
 def test_guardian_says_it_too(machines: Callable[..., Machines]) -> None:
     both = machines()
     both.up("A", "SUS")
