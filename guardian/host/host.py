@@ -118,12 +118,15 @@ class Host:
         """:meth:`reserve`, :meth:`claim` and :meth:`put_up` in one go. Returns those that were refused, and why."""
         names = tuple(names)
         refused = self.reserve(names)
+        mine = [name for name in names if name not in refused]
         try:
-            refused |= await self.claim([name for name in names if name not in refused])
-            await self.put_up([name for name in names if name not in refused])
-        finally:
-            for name in names:
+            refused |= await self.claim(mine)
+            mine = [name for name in mine if name not in refused]
+            await self.put_up(mine)
+        except BaseException:
+            for name in mine:
                 self._withdraw(name)
+            raise
         return refused
 
     def reserve(self, names: Iterable[str]) -> dict[str, str]:

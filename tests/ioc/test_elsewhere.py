@@ -182,6 +182,7 @@ def test_of_hosts_that_claim_a_node_within_one_look_exactly_one_has_it(
 
             async def contend(number: int, delay_s: float, claims: Claims) -> list[str]:
                 await asyncio.sleep(delay_s)
+                assert not any(claims.lock(node) for node in nodes)
                 refused = await claims.stake(nodes)
                 won = [node for node in nodes if node not in refused]
                 for node in won:
