@@ -1,6 +1,8 @@
 """What many nodes cost: start, memory, idle CPU, and how fast the worst user code is ended.
 
 * ``start``: from the moment the host serves until every node is DONE, beside the same count of bare Python processes.
+* ``asked``: how much later that moment is because the network is asked first whether another host runs one of the
+  nodes: where nobody does, and where one runs them all; beside the time that a search is meant to take.
 * ``memory``: PSS of a worker, beside a bare Python process; of the host per node.
 * ``idle``: CPU of host and workers with nodes resting in a state, in percent of one core, per node.
 * ``stop``: OP=STOP until WORKER=STOP, for code that sleeps and for code that holds the GIL, beside the limit of 1 s.
@@ -9,6 +11,8 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +21,8 @@ from pathlib import Path
 
 import psutil
 
+from ioc.cas.ask import SEARCH_S
+from ioc.server import Server
 from tests.system.hosting import Guardhost
 
 GOOD = """
@@ -61,6 +67,15 @@ def cpu_s(processes: list[psutil.Process]) -> float:
     return sum(sum(p.cpu_times()[:2]) for p in processes)
 
 
+def asked(host: Guardhost, names: list[str]) -> float:
+    """Seconds for the question who has these nodes, as a host asks it."""
+    os.environ |= {name: value for name, value in host.env.items() if name.startswith("EPICS_CA")}
+    began = time.monotonic()
+    found = asyncio.run(Server(ifo=host.ifo).elsewhere(names))
+    assert len(found) in (0, len(names))
+    return time.monotonic() - began
+
+
 def nodes(folder: Path, count: int) -> None:
     names = [f"N{i:03d}" for i in range(count)]
     peer_s, peer_mb = bare(count)
@@ -70,6 +85,9 @@ def nodes(folder: Path, count: int) -> None:
             monitor.wait_value("DONE", 120)
         took = time.monotonic() - began
         print(f"start: {count} nodes DONE in {took:.1f} s, {took / peer_s:.2f} x {count} bare interpreters with numpy")
+        nobodys, theirs = asked(host, [f"X{name}" for name in names]), asked(host, names)
+        print(f"asked: {count} nodes in {nobodys:.2f} s, {nobodys / SEARCH_S:.2f} x a search", end="; ")
+        print(f"{theirs:.2f} s, {theirs / SEARCH_S:.2f} x, where another host has them all")
         workers = list(host.workers().values())
         pss = sum(w.memory_full_info().pss for w in workers) / len(workers) / 1e6
         assert host.child is not None

@@ -12,23 +12,29 @@ A host has one server, and a UDP port has one server, see ``cas/sockets.py``. No
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 import caproto as ca
 
 from guardian.core.interface import PV_TEMPLATE, pv_name
-from guardian.errors import ExpectedError, InternalError
-from guardian.host.face import Put, Update
-from ioc.cas import Context, bind
+from guardian.errors import ExpectedError, InternalError, RefusedError
+from guardian.host.face import Elsewhere, Put, Update
+from ioc.cas import Context, ask, bind
 from ioc.cas.line import STEPS
 from ioc.cas.sockets import NoPort
+from ioc.cas.wire import ProtocolError
 from ioc.node import Names, RowChannel, channel
 
 log = logging.getLogger(__name__)
 
 #: Nothing that clients may write is longer than some kB.
 LONGEST_MESSAGE = 2**20
+#: A node is searched for by two rows: one that every Guardian has, the original too, and one that tells who runs it,
+#: which is all that a claim shows.
+STATE, HOST = "STATE", "HOST"
 
 
 class Server:
@@ -49,6 +55,12 @@ class Server:
         self._names = Names()
         self._nodes: dict[str, dict[str, RowChannel]] = {}
         self._context: Context | None = None
+        self._told: set[str] = set()
+
+    @property
+    def port(self) -> int:
+        """The port it serves on, of TCP and UDP; 0: it does not."""
+        return self._context.port if self._context is not None else 0
 
     async def start(self, port: int | None = None) -> int:
         """Serve on this port (0: any; None: the usual one, or any if that is taken); returns the port, of TCP and UDP.
@@ -76,17 +88,31 @@ class Server:
             context, self._context = self._context, None
             await context.stop()
 
-    def open(self, node: str, updates: Sequence[Update], stamp: float, put: Put) -> None:
-        """Show a new node, with a first value for every row. Nodes that are there already notice nothing."""
+    def claim(self, node: str, update: Update, stamp: float) -> None:
+        """Show one row of a node that is about to come. :meth:`open` follows, or :meth:`close`."""
         if node in self._nodes:
+            raise InternalError(f"{node}: claimed twice")
+        self._add(node, [update], stamp, _no_put)
+
+    def open(self, node: str, updates: Sequence[Update], stamp: float, put: Put) -> None:
+        """Show a new node, with a first value for every row. Nodes that are there already notice nothing.
+
+        The channel of a claim stays, so a client that watches it sees the claim come true.
+        """
+        claimed = set(self._nodes.get(node, ()))
+        if len(claimed) > 1:
             raise InternalError(f"{node}: opened twice")
+        self._add(node, [update for update in updates if update.row.name not in claimed], stamp, put)
+        self.post(node, [update for update in updates if update.row.name in claimed], stamp)
+
+    def _add(self, node: str, updates: Sequence[Update], stamp: float, put: Put) -> None:
         channels = {update.row.name: channel(update, stamp, put) for update in updates}
         names = {self._name(node, row_name): one for row_name, one in channels.items()}
         if taken := sorted(name for name in names if name in self._names):
             raise InternalError(
                 f"{node}: {', '.join(taken[:3])} is served already; check the template {self._template}"
             )
-        self._nodes[node] = channels
+        self._nodes.setdefault(node, {}).update(channels)
         self._names.update(names)
 
     def post(self, node: str, updates: Sequence[Update], stamp: float) -> None:
@@ -104,5 +130,39 @@ class Server:
         for name in names:
             self._names.forget(name)
 
+    async def elsewhere(self, nodes: Sequence[str]) -> Mapping[str, Sequence[Elsewhere]]:
+        """Where on the network these nodes are shown or claimed; here, too, if it is found."""
+        names = {self._name(node, row_name): node for node in nodes for row_name in (STATE, HOST)}
+        found: defaultdict[str, list[Elsewhere]] = defaultdict(list)
+        answers = await ask.search(list(names))
+        for trouble in answers.troubles:
+            self._tell(f"not everybody on the network could be asked who runs a node: {trouble}")
+
+        async def visit(server: ask.Address, its_names: set[str]) -> None:
+            where = f"{server[0]}:{server[1]}"
+            there = list(dict.fromkeys(names[name] for name in its_names))
+            try:
+                values = await ask.read(server, [self._name(node, row) for node in there for row in (STATE, HOST)])
+            except (OSError, ProtocolError) as error:
+                self._tell(f"{where} answers to {min(its_names)}, and not when asked who it is: {error!r}")
+                return
+            for node in there:
+                state, host = self._name(node, STATE), self._name(node, HOST)
+                if state in values or host in values:  # else it has just gone
+                    found[node].append(Elsewhere(where, values.get(host)))
+
+        await asyncio.gather(*(visit(*one) for one in answers.servers.items()))
+        return found
+
+    def _tell(self, trouble: str) -> None:
+        """Once; the network is asked again and again."""
+        if trouble not in self._told:
+            self._told.add(trouble)
+            log.warning("%s", trouble)
+
     def _name(self, node: str, row_name: str) -> str:
         return pv_name(self._template, ifo=self._ifo, node=node, name=row_name)
+
+
+def _no_put(_row: str, _value: object, _by: str) -> None:
+    raise RefusedError("the node is not there yet")

@@ -10,7 +10,10 @@ import asyncio
 import contextlib
 import gc
 import inspect
+import os
+import shutil
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
@@ -22,11 +25,18 @@ from tests.support import CaClient, Child, ca_env, free_port, procs, random_pref
 _GRACE_S = 5  # what ends by itself may take so long on a loaded machine; the look is repeated, nobody waits for nothing
 
 
+#: Hosts of two tests never meet on a network, so they need not see each other's locks.
+_lock_folder = ""
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
+    global _lock_folder
+    _lock_folder = os.environ["GUARD_LOCK_DIR"] = tempfile.mkdtemp(prefix="guardian-test-locks-")
     procs.become_subreaper()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    shutil.rmtree(_lock_folder, ignore_errors=True)
     strays = procs.stray_children() if not _is_xdist_controller(session) else {}
     if strays:
         text = "".join(f"\n  {pid} {line}" for pid, line in strays.items())

@@ -41,6 +41,7 @@ from guardian.core.graph import Edge, Graph, StateInfo
 from guardian.core.interface import BY_NAME, Archive, Kind, Row, graph_facts, summary
 from guardian.core.view import View
 from guardian.enums import ErrorKind, LoadStatus, Severity, Status, Worker
+from guardian.host.claim import Claim
 from guardian.host.publish import event_record
 
 #: Columns of a terminal for which help is wrapped.
@@ -173,7 +174,22 @@ _OVEN = View(
     }
 )
 _STEP = Step(view=_OVEN, kind="status", text="WARM.run() completed")
-_EXAMPLES = {"SUMMARY": summary(_OVEN), "EVENT": event_record(_STEP), "GRAPH": graph_facts(_OVEN.graph)}
+_CLAIM = Claim(
+    machine="h1guard1",
+    pid=4711,
+    user="guardian",
+    port=5064,
+    dir="/var/lib/guardian/x1",
+    since=1764071990.5,
+    id="7b4f0c1e92aa",
+    runs=True,
+)
+_EXAMPLES = {
+    "SUMMARY": summary(_OVEN),
+    "EVENT": event_record(_STEP),
+    "GRAPH": graph_facts(_OVEN.graph),
+    "HOST": json.loads(_CLAIM.text),
+}
 
 
 class Json(Generated):

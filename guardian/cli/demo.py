@@ -73,7 +73,7 @@ def _run(options: argparse.Namespace, house: Path, ended: Callable[[], bool], st
     files = stack.enter_context(Files(options.dir.resolve()))
     ports = draw_ports(2)
     stack.callback(_farewell)
-    _clean_environment(files.repeater_port, ports)
+    _clean_environment(files, ports)
 
     print("guardian demo: three mirrors and a cavity, simulated, on this machine only", flush=True)
     module, what = ("ioc.epics_plant", "EPICS IOC") if options.epics else ("ioc.plant", "plant")
@@ -138,14 +138,15 @@ def _check(*processes: DemoProcess, ended: Callable[[], bool]) -> None:
         process.check()
 
 
-def _clean_environment(repeater_port: int, ports: Sequence[int]) -> None:
+def _clean_environment(files: Files, ports: Sequence[int]) -> None:
     """Leave out what the user's shell says about EPICS, for this process and its children."""
     for name in [name for name in os.environ if name.startswith(("EPICS_CA", "GUARD_", "USERAPPS_"))]:
         del os.environ[name]
     os.environ |= {
         "EPICS_CA_ADDR_LIST": " ".join(f"{ADDRESS}:{port}" for port in ports),
         "EPICS_CA_AUTO_ADDR_LIST": "NO",
-        "EPICS_CA_REPEATER_PORT": str(repeater_port),
+        "EPICS_CA_REPEATER_PORT": str(files.repeater_port),
+        "GUARD_LOCK_DIR": str(files.locks),
         "PYTHONUNBUFFERED": "1",
     }
 

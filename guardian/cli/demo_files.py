@@ -7,6 +7,7 @@ demo.env             what a shell must know to find the demo: ``. ./demo.env``; 
 .demo/ca             caget, caput, camonitor (last on PATH: those of EPICS win)
 .demo/pid/NODE       process id of the node's worker; gone when the demo ends
 .demo/*.log          what plant and host said; .demo/state has settings and journal
+.demo/locks          locks of the nodes: its network is its own, so no node elsewhere is the same as one of these
 ===================  ==================================================================================
 
 A lock file keeps a second demo out of the same folder. A ``demo.env`` that is somebody else's is not touched.
@@ -59,6 +60,7 @@ class Files:
     def __init__(self, directory: Path) -> None:
         self.env = directory / "demo.env"
         self.folder = directory / ".demo"
+        self.locks = self.folder / "locks"
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as undo:
@@ -116,6 +118,7 @@ unset EPICS_CA_NAME_SERVERS EPICS_CA_SERVER_PORT
 export EPICS_CA_ADDR_LIST={shlex.quote(addresses)}
 export EPICS_CA_AUTO_ADDR_LIST=NO
 export EPICS_CA_REPEATER_PORT={self.repeater_port}
+export GUARD_LOCK_DIR={shlex.quote(str(self.locks))}
 export IFO={ifo}
 export DEMO={shlex.quote(str(self.folder))}
 export PATH={first}:"$PATH":{last}

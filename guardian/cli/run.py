@@ -13,7 +13,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from guardian.host.site import MAX_PORT, Site, why_not_ifo
 from guardian.worker.system import search_paths
 
 CA_PORT = 5064
-#: Descriptors a host may use where nothing forbids it: two a node, one a client, and 1024 is what a shell often gives.
+#: Descriptors a host may use where nothing forbids it: three a node, one a client; a shell often gives 1024.
 DESCRIPTORS = 65536
 #: What a library says again within this time is counted, not written.
 SAME_AGAIN_S = 1.0
@@ -148,20 +148,34 @@ async def _run(command: str, site: Site, first_load_must_work: bool) -> int:
     handler = _ToSink(sink)
     logging.getLogger().addHandler(handler)
     server = Server(ifo=site.ifo, template=site.pv)
-    host = Host(site, server, sink)
+    ousted: list[str] = []
+
+    def on_ousted(why: str) -> None:
+        ousted.append(why)
+        stop.set()
+
+    host = Host(site, server, sink, on_ousted=on_ousted)
     control = Control(host)
     code = OK
     try:
+        names = _without(host.reserve(site.nodes), site.nodes, command)
+        if site.nodes and not names:
+            return WRONG_CALL
         port = await server.start(site.port)
+        names = _without(await host.claim(names), names, command)
+        if site.nodes and not names:
+            return WRONG_CALL
         await host.start()
         await control.start()
-        for name in site.nodes:
-            await host.add(name)
-        _announce(command, site, port)
+        await host.put_up(names)
+        _announce(command, replace(site, nodes=tuple(host)), port)
         if first_load_must_work:
-            code = await _first_load(command, host, site.nodes, stop)
+            code = await _first_load(command, host, tuple(host), stop)
         if code == OK:
             await stop.wait()
+        for why in ousted:
+            complain(command, f"nothing is left to run: {why}")
+            code = WRONG_CALL
     finally:
         await control.stop()
         faults = await host.stop()
@@ -172,6 +186,13 @@ async def _run(command: str, site: Site, first_load_must_work: bool) -> int:
         if lost := sink.close():
             tell(command, f"the last {lost} lines of the log could not be written")
     return code or (FAILED if faults else OK)
+
+
+def _without(refused: Mapping[str, str], names: Sequence[str], command: str) -> list[str]:
+    """The nodes that are left to run. The others are told."""
+    for why in refused.values():
+        complain(command, why)
+    return [name for name in names if name not in refused]
 
 
 async def _first_load(command: str, host: Host, names: Sequence[str], stop: asyncio.Event) -> int:

@@ -90,11 +90,13 @@ class Vitals:
     heartbeat : epoch seconds of the last beat of the host's loop for this node.
     exectime_s : seconds the method in progress has been running, else what the last call took.
     pv_total : channels that user code has used.
+    host : JSON {machine, pid, user, port, dir, since, id, runs}: who runs the node. See `guardian.host.claim`.
     """
 
     heartbeat: float = 0.0
     exectime_s: float = 0.0
     pv_total: int = 0
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -522,6 +524,14 @@ ROWS: tuple[Row, ...] = (
         value=lambda w: w.pv_total,
         source=Source.VITALS,
         archive=Archive.SLOW,
+    ),
+    Row(
+        name="HOST",
+        kind=Kind.LONG,
+        size=TEXT_BYTES,
+        text="JSON: the host that runs the node",
+        value=lambda w: w.host,
+        source=Source.VITALS,
     ),
 )
 

@@ -8,7 +8,7 @@ never imports a face: whoever starts a host hands it one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,8 +39,29 @@ class Update:
     severity: Severity
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Where else a node is shown, for people; and what its row HOST says there, None if it has none."""
+
+    where: str
+    host: str | None
+
+
 class Face(Protocol):
-    """What a host needs of a face. All calls come from the event loop's thread and never wait."""
+    """What a host needs of a face. All calls come from the event loop's thread and, but for `elsewhere`, never wait."""
+
+    @property
+    def port(self) -> int:
+        """The port it is reached at."""
+
+    def claim(self, node: str, update: Update, stamp: float) -> None:
+        """Show one row of a node, HOST, and that it is about to come. `open` follows, or `close`."""
+
+    async def elsewhere(self, nodes: Sequence[str]) -> Mapping[str, Sequence[Elsewhere]]:
+        """Where on the network these nodes are shown or claimed; here, too, if it is found.
+
+        Nothing that happens on the network is an error, and it takes less than a second if nobody answers.
+        """
 
     def open(self, node: str, updates: Sequence[Update], stamp: float, put: Put) -> None:
         """Show a new node, with a first value for every row. Nodes that are there already notice nothing."""
@@ -49,4 +70,4 @@ class Face(Protocol):
         """Publish these values in this order, with this epoch stamp, before anything else is served."""
 
     def close(self, node: str) -> None:
-        """The node is gone: its PVs disconnect. Others notice nothing."""
+        """The node is gone, or its claim: its PVs disconnect. Others notice nothing."""

@@ -1,19 +1,24 @@
 """The host: many nodes in one process, each with its own worker; added and removed while the others run.
 
 The host thinks and never runs user code, so it always answers. It owns what the nodes share: the spawner of workers,
-the settings store, the journal and the log. How nodes are shown is the face's business.
+the settings store, the journal and the log. How nodes are shown is the face's business. A node that another host runs
+is not started, see :mod:`guardian.host.claims`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from guardian.errors import ExpectedError
+from guardian.host import claims, locks
 from guardian.host.checks import Turns
+from guardian.host.claims import Claims
 from guardian.host.face import Face
 from guardian.host.journal import Journal
+from guardian.host.locks import Locks
 from guardian.host.logsink import LogSink
 from guardian.host.node import Node, Surroundings
 from guardian.host.settings import resume
@@ -34,6 +39,7 @@ class Host:
     Parameters
     ----------
     site : what to run and how. face : what shows the nodes. sink : where log lines go.
+    on_ousted : called with a sentence when the last node was taken down because an older host runs it.
     make_spawner : makes what starts the workers, given the receiver of its events.
     """
 
@@ -43,19 +49,24 @@ class Host:
         face: Face,
         sink: LogSink,
         *,
+        on_ousted: Callable[[str], None] = lambda _: None,
         make_spawner: Callable[[Callable[[Event], None]], Spawner] = lambda told: Spawner(on_event=told),
     ) -> None:
         self.site = site
         self._face = face
         self._sink = sink
+        self._on_ousted = on_ousted
         self._nodes: dict[str, Node] = {}
+        self._coming: set[str] = set()
         self._make_spawner = make_spawner
         self._pvs: dict[str, str] = {}  # every PV with the node that has it
         self._spawner: Spawner | None = None
         self._store: Store | None = None
         self._journal: Journal | None = None
         self._turns = Turns()
-        self._ticker: asyncio.Task[None] | None = None
+        self._locks = Locks(locks.folder())
+        self._claims = Claims(site, face, self._locks, id=uuid.uuid4().hex[:12], warn=self._warn)
+        self._tasks: list[asyncio.Task[None]] = []
         self._troubles: dict[str, str | None] = {}
 
     def __getitem__(self, name: str) -> Node:
@@ -88,10 +99,10 @@ class Host:
         self._store = Store(directory)
         self._journal = Journal(directory / JOURNAL)
         for warning in self._journal.warnings:
-            self._sink.line(NAME, warning, level="WARNING")
+            self._warn(warning)
         self._spawner = self._make_spawner(self._on_spawner)
         await self._spawner.start()
-        self._ticker = asyncio.create_task(self._tick(), name="host ticker")
+        self._tasks = [asyncio.create_task(self._tick(), name="ticker"), asyncio.create_task(self._look(), name="look")]
 
     async def add(self, name: str) -> Node:
         """Put a node up; the others notice nothing.
@@ -99,15 +110,110 @@ class Host:
         Raises
         ------
         ExpectedError
-            The name cannot be used, one of its PVs is another node's, or the node runs already.
+            The name cannot be used, one of its PVs is another node's, or the node runs already: here or elsewhere.
         """
+        if refused := await self.add_all((name,)):
+            raise ExpectedError(refused[name])
+        return self._nodes[name]
+
+    async def add_all(self, names: Iterable[str]) -> dict[str, str]:
+        """:meth:`reserve`, :meth:`claim` and :meth:`put_up` in one go. Returns those that were refused, and why."""
+        names = tuple(names)
+        refused = self.reserve(names)
+        mine = [name for name in names if name not in refused]
+        try:
+            refused |= await self.claim(mine)
+            mine = [name for name in mine if name not in refused]
+            await self.put_up(mine)
+        except BaseException:
+            for name in mine:
+                self._withdraw(name)
+            raise
+        return refused
+
+    def reserve(self, names: Iterable[str]) -> dict[str, str]:
+        """The first step to put nodes up, which needs nothing of this host: nobody else on this machine may have them.
+
+        Returns
+        -------
+        dict
+            Those that another host on this machine runs, each with a sentence that says so.
+
+        Raises
+        ------
+        ExpectedError
+            A name cannot be used, one of its PVs is another node's, or the node runs already in this host. Then none of
+            them is reserved.
+        """
+        refused: dict[str, str] = {}
+        mine: list[str] = []
+        try:
+            for name in names:
+                self._make_sure_it_is_new(name)
+                self._coming.add(name)
+                mine.append(name)
+                self._pvs.update(dict.fromkeys(pv_names(self.site, name), name))
+                if why := self._claims.lock(name):
+                    refused[name] = why
+                    self._withdraw(name)
+        except BaseException:
+            for name in mine:
+                self._withdraw(name)
+            raise
+        return refused
+
+    async def claim(self, names: Sequence[str]) -> dict[str, str]:
+        """The second step: nobody on the network may have them. The face must serve.
+
+        Returns
+        -------
+        dict
+            Those that another host runs, each with a sentence that says so.
+        """
+        refused = await self._claims.stake(names)
+        for name in refused:
+            self._withdraw(name)
+        return refused
+
+    async def put_up(self, names: Sequence[str]) -> None:
+        """The third step, when :meth:`start` is done: show the nodes, and begin."""
+        shown: list[Node] = []
+        try:
+            # A node takes 20 ms: clients, and hosts that ask for the rest of ours, are answered in between. The workers
+            # come last, as on a small machine they take from the host the time that it needs to show the nodes.
+            for name in names:
+                await asyncio.sleep(0)
+                shown.append(self._show(name))
+                self._coming.remove(name)
+            for node in shown:
+                await asyncio.sleep(0)
+                node.begin()
+        finally:
+            for node in shown:
+                node.begin()
+
+    def _make_sure_it_is_new(self, name: str) -> None:
         check_name(name)
+        if name in self._coming:
+            raise ExpectedError(f"{name} is being added already")
         if name in self._nodes:
             leaving = self._nodes[name].leaving
             raise ExpectedError(f"{name} {'is being removed; try again' if leaving else 'runs already in this host'}")
-        pvs = pv_names(self.site, name)
-        if clash := next((pv for pv in pvs if pv in self._pvs), None):
+        if clash := next((pv for pv in pv_names(self.site, name) if pv in self._pvs), None):
             raise ExpectedError(f"{name}: its PV {clash} is one of {self._pvs[clash]} already; give it another name")
+
+    def _withdraw(self, name: str) -> None:
+        """It was reserved, and is not put up after all."""
+        if name in self._coming:
+            self._coming.remove(name)
+            self._claims.withdraw(name)
+            self._forget_pvs(name)
+
+    def _forget_pvs(self, name: str) -> None:
+        for pv in pv_names(self.site, name):
+            del self._pvs[pv]
+
+    def _show(self, name: str) -> Node:
         assert self._store is not None and self._journal is not None and self._spawner is not None
         stored, warnings = self._store.load(name)
         for warning in warnings:
@@ -131,10 +237,9 @@ class Host:
             limits=self.site.limits,
             turns=self._turns,
         )
-        node = Node(name, around, settings, told)
-        node.begin()
+        node = Node(name, around, settings, told, self._claims.shown(name))
+        node.show()
         self._nodes[name] = node
-        self._pvs.update(dict.fromkeys(pvs, name))
         return node
 
     async def remove(self, name: str) -> None:
@@ -151,10 +256,10 @@ class Host:
         await node.end()
         if self._nodes.get(name) is node:
             del self._nodes[name]
-            for pv in pv_names(self.site, name):
-                del self._pvs[pv]
+            self._forget_pvs(name)
             assert self._store is not None
             self._store.leave(name)
+            self._claims.release(name)
 
     async def stop(self) -> tuple[str, ...]:
         """End all nodes and give everything back. Settings stay for the next start.
@@ -164,15 +269,19 @@ class Host:
         tuple of str
             What could not be done, a sentence each: it is in the log too, but that may be on the same full disk.
         """
-        if self._ticker is not None:
-            self._ticker.cancel()
-            await asyncio.wait({self._ticker})
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        for name in list(self._coming):
+            self._withdraw(name)
         ends = await asyncio.gather(*(node.end() for node in self._nodes.values()), return_exceptions=True)
         faults = [str(fault) for fault in ends if fault]  # the others and the files must not suffer from it
         self._nodes.clear()
         self._pvs.clear()
         if self._spawner is not None:
             await self._spawner.stop()
+        self._locks.close()
         loop = asyncio.get_running_loop()
         for closing in (self._store, self._journal):
             if closing is not None and not await loop.run_in_executor(None, closing.close):
@@ -195,6 +304,24 @@ class Host:
             for node in list(self._nodes.values()):
                 node.tick(now)
             self._tell_troubles()
+
+    async def _look(self) -> None:
+        """Does an older host run one of our nodes, which we could not see when we started?"""
+        await asyncio.sleep(claims.FIRST_LOOK_S)
+        while True:
+            lost = await self._claims.lost(tuple(self._nodes)) if self._nodes else {}
+            for name, why in lost.items():
+                self._sink.line(name, why, level="ERROR")
+                try:
+                    await self.remove(name)
+                except ExpectedError as error:
+                    self._sink.line(name, str(error), level="ERROR")
+                if not self._nodes:
+                    self._on_ousted(why)
+            await asyncio.sleep(claims.LOOK_S)
+
+    def _warn(self, sentence: str) -> None:
+        self._sink.line(NAME, sentence, level="WARNING")
 
     def _tell_troubles(self) -> None:
         """A full or failing disk stops nobody, but is told."""

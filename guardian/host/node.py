@@ -79,11 +79,13 @@ class Node:
     Parameters
     ----------
     settings : what it starts with, already resumed (R21). told : the sentence about them, for the log.
+    host : who runs it, as HOST shows it.
     """
 
-    def __init__(self, name: str, around: Surroundings, settings: Settings, told: str) -> None:
+    def __init__(self, name: str, around: Surroundings, settings: Settings, told: str, host: str) -> None:
         self.name = name
         self._around = around
+        self._host = host
         self._settings = replace(settings, event_id=settings.event_id + EVENT_BLOCK)
         self._loop = asyncio.get_running_loop()
         self._engine = Engine(
@@ -108,7 +110,7 @@ class Node:
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[tuple[Callable[[View], bool], asyncio.Future[View]]] = []
         self._pv_total = 0
-        self._over = False
+        self._begun = self._over = False
         around.store.save(name, self._settings)
         around.sink.line(name, told)
 
@@ -121,10 +123,16 @@ class Node:
         """Whether it was told to end."""
         return self._over
 
+    def show(self) -> None:
+        """Show the node. :meth:`begin` follows, or the first write of a client, which waits for nobody."""
+        first = self._publisher.first(self.view, Vitals(host=self._host))
+        self._around.face.open(self.name, first, time.time(), self.put)
+
     def begin(self) -> None:
-        """Show the node and start its worker."""
-        self._around.face.open(self.name, self._publisher.first(self.view), time.time(), self.put)
-        self.feed(Begin())
+        """Start its worker, if that was not done yet."""
+        if not self._begun:
+            self._begun = True
+            self.feed(Begin())
 
     def put(self, row: str, value: Any, by: str) -> asyncio.Future[None] | None:
         """Take a client's write.
@@ -156,6 +164,7 @@ class Node:
         """Tell the automaton, and do what it answers."""
         if self._over:
             return
+        self.begin()
         for action in self._engine.feed(event, Now(self._loop.time(), time.time())):
             self._do(action)
         self._set_timer()
@@ -186,7 +195,7 @@ class Node:
         if self._worker is not None:
             beat = self._worker.beat()
             exectime_s = beat.busy_s(time.monotonic()) or beat.last_duration_s
-        vitals = Vitals(heartbeat=round(now_epoch, 1), exectime_s=exectime_s, pv_total=self._pv_total)
+        vitals = Vitals(heartbeat=round(now_epoch, 1), exectime_s=exectime_s, pv_total=self._pv_total, host=self._host)
         self._around.face.post(self.name, self._publisher.vitals(vitals, self.view), now_epoch)
 
     async def wait_for(self, condition: Callable[[View], bool], timeout_s: float | None = None) -> View:

@@ -33,10 +33,10 @@ class Publisher:
         self._shown: dict[str, tuple[Any, Severity]] = {}
         self._graph: Any = _NOTHING
 
-    def first(self, view: View) -> list[Update]:
+    def first(self, view: View, vitals: Vitals) -> list[Update]:
         """A value for every row."""
         event = Update(EVENT, "{}", Severity.NO_ALARM)
-        return [*self._of_view(view), *self._changed(_VITALS_ROWS, Vitals(), view), event]
+        return [*self._of_view(view), *self._changed(_VITALS_ROWS, vitals, view), event]
 
     def step(self, step: Step) -> list[Update]:
         """What a step changes; EVENT and SUMMARY always, SUMMARY last."""

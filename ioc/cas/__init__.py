@@ -16,6 +16,7 @@ and back, since that decides whether one client can silence the others::
     cheap.py      channels              -> whose writes cost what they change
     context.py    the whole             -> starts and stops
     complaints.py the log               -> few lines about bad clients
+    ask.py        is it elsewhere too?  -> the servers that have a name, and their texts: a client, for one question
     wire.py, sockets.py                 -> messages, ports
 
 ``bench/server.py`` measures it beside a C IOC.

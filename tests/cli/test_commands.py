@@ -235,12 +235,16 @@ def test_no_host_answers(call: Callable[..., Called], tmp_path: Path) -> None:
         (["guardhost", "SUS", "--state-dir", "file"], "guardhost: state directory file: File exists; give another"),
         (["guardhost", "M", "M_LOAD"], "guardhost: M_LOAD: its PV X1:GRD-M_LOAD_STATUS is one of M already"),
         (["guardian", "BAD"], "guardian: BAD: SyntaxError: invalid syntax (BAD.py:1)"),
+        (["guardian", "EDGE"], "guardian: EDGE: edge A -> NOWHERE names NOWHERE, which is no state of this system"),
+        (["guardian", "INDEX"], "guardian: INDEX: states A (INDEX.py) and B (INDEX.py) both have index 7"),
     ],
-    ids=["no state directory", "one PV twice", "code that does not load"],
+    ids=["no state directory", "one PV twice", "code that does not load", "an edge to no state", "one index twice"],
 )
 def test_what_cannot_start_is_one_line_and_leaves_nothing(words: list[str], says: str) -> None:
     Path("file").write_text("")
     Path("BAD.py").write_text("edges = = 1\n")
+    Path("EDGE.py").write_text(f"{MODULE}edges = [('A', 'NOWHERE')]\n")
+    Path("INDEX.py").write_text(f"{MODULE}    index = 7\n\nclass B(GuardState):\n    index = 7\n")
     env = {**os.environ, "EPICS_CAS_INTF_ADDR_LIST": "127.0.0.1", "EPICS_CAS_BEACON_ADDR_LIST": "127.0.0.1"}
     env |= {"EPICS_CAS_AUTO_BEACON_ADDR_LIST": "NO", "PYTHONPATH": str(REPO)}
     line = [sys.executable, "-m", f"guardian.cli.{words[0]}", *words[1:], "--ifo", "X1", "--port", "0", "--log", "log"]

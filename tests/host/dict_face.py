@@ -8,12 +8,12 @@ It keeps every post in order, and looks at each the way the most careful client 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from guardian.core.interface import BY_NAME
 from guardian.enums import Connect, ErrorKind, Mode, Op, Status, Worker
-from guardian.host.face import Put, Update
+from guardian.host.face import Elsewhere, Put, Update
 
 #: What a step shows first, in this order (design, section 3).
 HEAD = ("STATUS", "STALLED", "TARGET", "REQUEST", "STATE")
@@ -31,9 +31,15 @@ class Post(NamedTuple):
 
 
 class DictFace:
-    """A :class:`guardian.host.face.Face`."""
+    """A :class:`guardian.host.face.Face`. ``others`` is what the network is going to answer, one look after the other;
+    the last one for ever."""
+
+    port = 5064
 
     def __init__(self) -> None:
+        self.claims: dict[str, str] = {}
+        self.others: list[Mapping[str, Sequence[Elsewhere]]] = [{}]
+        self.looks: list[tuple[tuple[str, ...], dict[str, str]]] = []
         self.values: dict[str, dict[str, Any]] = {}
         self.severities: dict[str, dict[str, int]] = {}
         self.posts: list[Post] = []
@@ -44,9 +50,21 @@ class DictFace:
 
     # --- what the host calls
 
+    def claim(self, node: str, update: Update, stamp: float) -> None:
+        if node in self.values or node in self.claims:
+            raise KeyError(f"{node}: claimed twice")
+        self.claims[node] = update.value
+
+    async def elsewhere(self, nodes: Sequence[str]) -> Mapping[str, Sequence[Elsewhere]]:
+        self.looks.append((tuple(nodes), dict(self.claims)))
+        return self.others.pop(0) if len(self.others) > 1 else self.others[0]
+
     def open(self, node: str, updates: Sequence[Update], stamp: float, put: Put) -> None:
         if node in self.values:
             raise KeyError(f"{node}: opened twice")
+        if node not in self.claims:
+            self.faults.append(f"{node}: opened without a claim")
+        self.claims.pop(node, None)
         self.values[node], self.severities[node], self._puts[node] = {}, {}, put
         missing = set(BY_NAME) - {update.row.name for update in updates}
         if missing:
@@ -63,6 +81,8 @@ class DictFace:
             self.faults.append(f"{node}: {names} without SUMMARY")
 
     def close(self, node: str) -> None:
+        if self.claims.pop(node, None) is not None:
+            return
         del self.values[node], self.severities[node], self._puts[node]
 
     # --- what tests ask

@@ -110,10 +110,11 @@ class House:
 
 @asynccontextmanager
 async def house(directory: Path, *, start: bool = True, **changes: Any) -> AsyncIterator[House]:
-    """A running host; afterwards no worker lives and no step was inconsistent."""
+    """A running host; afterwards no worker lives and no step was inconsistent. There may be another one around it."""
     made = House(directory, **changes)
+    loop = asyncio.get_running_loop()
+    outer_threads, outer_handler = loop._default_executor, loop.get_exception_handler()  # type: ignore[attr-defined]
     with ThreadPoolExecutor() as threads:  # the loop's own would outlive the test
-        loop = asyncio.get_running_loop()
         loop.set_default_executor(threads)
         faults: list[str] = []
         loop.set_exception_handler(lambda _loop, context: faults.append(f"{context['message']}: {context}"))
@@ -124,7 +125,10 @@ async def house(directory: Path, *, start: bool = True, **changes: Any) -> Async
         finally:
             await made.host.stop()
             made.sink.close()
+            loop.set_exception_handler(outer_handler)
+            if outer_threads is not None:
+                loop.set_default_executor(outer_threads)
     assert not made.fakes or made.spawner.alive() == []
     assert made.face.faults == []
     assert faults == []  # nothing went wrong where nobody looks
-    assert made.face.values == {}
+    assert made.face.values == made.face.claims == {}

@@ -22,7 +22,7 @@ VIEW = View(graph=GRAPH, state="SAFE", target="SAFE", request="SAFE", status=Sta
 @pytest.fixture
 def publisher() -> Publisher:
     made = Publisher()
-    made.first(VIEW)
+    made.first(VIEW, Vitals())
     return made
 
 
@@ -31,7 +31,7 @@ def step(view: View, *, text: str = "a step", by: str = "", via: Status | None =
 
 
 def test_the_first_has_a_value_for_every_row() -> None:
-    updates = Publisher().first(VIEW)
+    updates = Publisher().first(VIEW, Vitals())
     assert sorted(u.row.name for u in updates) == sorted(row.name for row in (*ROWS, EVENT))
 
 

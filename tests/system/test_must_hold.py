@@ -237,6 +237,7 @@ def test_bad_modules_are_up_and_say_why(tmp_path: Path) -> None:
         "SYNTAX": "def :\n",
         "RAISES": "import sys\nsys.exit(3)\n",
         "LOST": GOOD + '    edges += [("REST", "NOWHERE")]\n',
+        "TWICE": GOOD + "    class A(GuardState): index = 7\n    class B(GuardState): index = 7\n",
     }
     with Guardhost(tmp_path, modules, nodes=[*modules, "MISSING"]) as host:
         host.wait("GOOD", "OK", "True")
@@ -244,6 +245,7 @@ def test_bad_modules_are_up_and_say_why(tmp_path: Path) -> None:
             "SYNTAX": "SYNTAX.py:1",
             "RAISES": "SystemExit",
             "LOST": "NOWHERE",
+            "TWICE": "7",
             "MISSING": "no MISSING.py found",
         }.items():
             host.wait(node, "LOAD_STATUS", "ERROR")
