@@ -159,11 +159,11 @@ async def _run(command: str, site: Site, first_load_must_work: bool) -> int:
     code = OK
     try:
         names = _without(host.reserve(site.nodes), site.nodes, command)
-        if site.nodes and not names:
+        if not names:
             return WRONG_CALL
         port = await server.start(site.port)
         names = _without(await host.claim(names), names, command)
-        if site.nodes and not names:
+        if not names:
             return WRONG_CALL
         await host.start()
         await control.start()
