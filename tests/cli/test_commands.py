@@ -236,7 +236,7 @@ def test_no_host_answers(call: Callable[..., Called], tmp_path: Path) -> None:
         (["guardhost", "M", "M_LOAD"], "guardhost: M_LOAD: its PV X1:GRD-M_LOAD_STATUS is one of M already"),
         (["guardian", "BAD"], "guardian: BAD: SyntaxError: invalid syntax (BAD.py:1)"),
         (["guardian", "EDGE"], "guardian: EDGE: edge A -> NOWHERE names NOWHERE, which is no state of this system"),
-        (["guardian", "INDEX"], "guardian: INDEX: states A (INDEX.py) and B (INDEX.py) both have index 7"),
+        (["guardian", "INDEX"], "guardian: INDEX: states A (INDEX.py:4) and B (INDEX.py:8) both have index 7"),
     ],
     ids=["no state directory", "one PV twice", "code that does not load", "an edge to no state", "one index twice"],
 )
