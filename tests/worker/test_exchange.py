@@ -259,6 +259,22 @@ def test_R20_numbers_given_automatically_stay_with_their_names(run: Start, tmp_p
     worker.stop()
 
 
+def test_R11_a_search_path_that_is_no_list_and_holds_what_it_likes_stops_no_load(run: Start, tmp_path: Path) -> None:
+    text = "import sys\nsys.path = (*sys.path, [], None)\n" + UP
+    worker = run(text.format(mark="old"))
+    worker.enter("UP")
+    for mark in ("second", "third"):
+        write(tmp_path, text.format(mark=mark))
+        exchanged(worker)
+        worker.says(mark)
+    write(tmp_path, "import sys\nsys.path = None\n1/0\n")
+    assert "ZeroDivisionError: division by zero (SUS.py:3)" in refused(worker)
+    write(tmp_path, UP.format(mark="fourth"))
+    exchanged(worker)
+    worker.says("fourth")
+    worker.stop()
+
+
 def test_R11_reactive_and_prefix_are_those_of_the_new_code(run: Start, tmp_path: Path) -> None:
     text = HEAD + "{}\nlog('at import: %s', ezca.full_name('X'))\nclass UP(GuardState):\n    def run(self):\n"
     text += "        log('prefix %s', ezca.prefix)\n"
@@ -329,6 +345,44 @@ def test_R11_threads_and_files_that_stay_behind_are_named(run: Start, tmp_path: 
         "thread 'timer'",
     ]
     assert len(exchanged(worker).left) == 4  # they are still there
+    worker.stop()
+
+
+RUDE = (
+    HEAD
+    + """
+import resource
+class UP(GuardState):
+    def __getattribute__(self, name):
+        if name == '__dict__':
+            raise ValueError('not yours')
+        return super().__getattribute__(name)
+    def run(self):
+        log('there')
+"""
+)
+
+
+def test_R11_an_instance_that_does_not_let_itself_be_looked_at_is_exchanged_all_the_same(
+    run: Start, tmp_path: Path
+) -> None:
+    worker = run(RUDE)
+    worker.enter("UP")
+    worker.says("there")
+    write(tmp_path, RUDE.replace("there", "here"))
+    assert exchanged(worker).left == ()
+    worker.says("here")
+    worker.stop()
+
+
+def test_R11_a_worker_that_has_no_descriptor_left_says_so_and_lives_on(run: Start, tmp_path: Path) -> None:
+    text = RUDE.replace("log('there')", "resource.setrlimit(resource.RLIMIT_NOFILE, (10, 10))\n        log('there')")
+    worker = run(text.replace("class UP", "KEPT = [open(os.devnull) for _ in range(20)]\nclass UP"))
+    worker.enter("UP")
+    worker.says("there")
+    assert "Too many open files" in refused(worker)
+    told = len(worker.log)
+    worker.until(lambda: any("there" in line for line in worker.log[told + 1 :]), "the old code to go on")
     worker.stop()
 
 
