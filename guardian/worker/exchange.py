@@ -98,9 +98,9 @@ class Code:
                     object.__setattr__(instance, "__class__", before)
                 what = f"the living instance of {state} cannot get its new class: {describe(error)}"
                 raise SystemLoadError(f"{self._order.node}: {what}", user_traceback(error)) from None
+            # What the module appends to it, it appends at every load. Anything may be in it.
+            sys.path = [p for at, p in enumerate(sys.path) if p not in sys.path[:at]]
         self._channels.use_prefix(fresh.facts.prefix)
-        # What the module appends to it, it appends at every load. Anything may be in it.
-        sys.path = [p for at, p in enumerate(sys.path) if p not in sys.path[:at]]
         return fresh, converted
 
 

@@ -18,7 +18,7 @@ from types import ModuleType
 
 from guardian.core.graph import SystemFacts
 from guardian.core.interface import RESERVED_PREFIX
-from guardian.errors import SystemLoadError
+from guardian.errors import Interrupted, SystemLoadError
 from guardian.state import GuardState
 from guardian.worker import field, source
 from guardian.worker.faults import describe, user_traceback
@@ -124,7 +124,9 @@ def _import(node: str, file: Path, paths: Sequence[str]) -> ModuleType:
         module = importlib.import_module(node)
     except BaseException as error:
         what = describe(error) + field.how_to_get(error, paths)
-        if what == f"KeyError: {node!r}":  # Python's own, after the last line
+        if isinstance(error, Interrupted):
+            what = what.replace("Interrupted", "its import takes too long and was interrupted", 1)
+        elif what == f"KeyError: {node!r}":  # Python's own, after the last line
             what = f"{file.name} has taken itself out of sys.modules; {alone}"
         raise SystemLoadError(f"{node}: {what}", user_traceback(error)) from None
     if not issubclass(type(module), ModuleType):
