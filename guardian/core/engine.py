@@ -36,6 +36,7 @@ from guardian.core.events import (
     Refused,
     Reloaded,
     ReloadFailed,
+    Reloading,
     Report,
     Requested,
     Resume,
@@ -350,6 +351,7 @@ class Engine(Loading):
     _REPORTS: dict[type, Callable[[Engine, Any], None]] = {
         Loaded: Loading._on_loaded,
         LoadFailed: Loading._on_load_failed,
+        Reloading: Loading._on_reloading,
         Reloaded: Loading._on_reloaded,
         ReloadFailed: Loading._on_reload_failed,
         Began: _on_began,

@@ -116,6 +116,11 @@ class LoadFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reloading:
+    """No method runs, and the new code is being imported now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reloaded:
     """The new code runs. ``left``: what the old code left behind, threads and open files, a phrase each."""
 
@@ -190,6 +195,7 @@ class Channels:
 Report = (
     Loaded
     | LoadFailed
+    | Reloading
     | Reloaded
     | ReloadFailed
     | Began
@@ -291,11 +297,16 @@ class Reload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUp:
+    """An import takes too long: interrupt it, so that it fails and says where it was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
     """End the process; a method in progress is interrupted."""
 
 
-Command = Enter | Policy | Judge | Leave | Pause | Resume | Reload | Stop
+Command = Enter | Policy | Judge | Leave | Pause | Resume | Reload | GiveUp | Stop
 
 # --- actions ----------------------------------------------------------------------------------------------------
 
@@ -319,6 +330,13 @@ class Kill:
 class Check:
     """Have a process import the system as it is on disk; tell when it starts (:class:`CheckBegan`) and what it says
     (:class:`Checked`)."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUpCheck:
+    """:class:`GiveUp` for the process of that check."""
 
     number: int
 
@@ -358,4 +376,4 @@ class Step:
     via: Status | None = None
 
 
-Action = Spawn | Kill | Check | EndCheck | Tell | Step
+Action = Spawn | Kill | Check | GiveUpCheck | EndCheck | Tell | Step

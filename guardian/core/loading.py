@@ -14,6 +14,9 @@ A LOAD that comes while another is under way means one more reading after it, be
 it was read; ten of them mean one more. A new worker reads the code anyway and so ends what is under way. Without a
 worker there is nothing to exchange: a stopped node learns its new graph from the check alone, one whose code did not
 load or whose worker died too often gets a new worker (R25).
+
+An import that takes too long is given up, in whichever process it runs: it is interrupted, and so fails and says in
+which line it was. What cannot be interrupted is killed.
 """
 
 from __future__ import annotations
@@ -25,12 +28,15 @@ from guardian.core.events import (
     CheckBegan,
     Checked,
     EndCheck,
+    GiveUp,
+    GiveUpCheck,
     LoadAsked,
     Loaded,
     LoadFailed,
     Reload,
     Reloaded,
     ReloadFailed,
+    Reloading,
 )
 from guardian.core.graph import Graph, SystemFacts
 from guardian.core.settings import Going
@@ -84,7 +90,7 @@ class Loading(Supervision):
     def _on_check_began(self, event: CheckBegan) -> None:
         if event.number != self._check:
             return
-        self._deadlines["load"] = self._now.mono + self.limits.load_timeout_s
+        self._limit_import(self.limits.load_timeout_s)
         self._set(load_status=LoadStatus.INPROGRESS)
         self._step("load", "a process of its own reads the new code; the old code runs on")
 
@@ -92,13 +98,7 @@ class Loading(Supervision):
         if self._check:
             self._actions.append(EndCheck(number=self._check))
         self._check = 0
-        self._deadlines.pop("load", None)
-
-    def _check_overdue(self) -> None:
-        self._end_check()
-        self._refuse_code(
-            f"it was not imported within {self.limits.load_timeout_s:g} s, see the log for where it stood"
-        )
+        self._import_over()
 
     def _on_checked(self, event: Checked) -> None:
         if event.number != self._check:
@@ -150,11 +150,39 @@ class Loading(Supervision):
         if self._load_again:
             self._begin_check("LOAD came meanwhile", "")
 
+    # --- an import that does not end -----------------------------------------------------------------------------
+
+    def _limit_import(self, limit_s: float) -> None:
+        self._deadlines["load"] = self._now.mono + limit_s
+
+    def _import_over(self) -> None:
+        for name in ("load", "given up"):
+            self._deadlines.pop(name, None)
+
+    def _import_overdue(self) -> None:
+        if self._check:
+            self._actions.append(GiveUpCheck(number=self._check))
+        else:
+            self._tell(GiveUp())
+        self._deadlines["given up"] = self._now.mono + self.limits.stop_timeout_s
+
+    def _import_stuck(self) -> None:
+        """It cannot even be interrupted: it is in C code, or the interrupt is swallowed."""
+        reason = f"{self.node}: its import takes too long and cannot be interrupted; the log has where it stood"
+        if self._check:
+            self._end_check()
+            self._refuse_code(reason)
+        elif self._v.worker is Worker.INIT:
+            self._on_load_failed(LoadFailed(reason=reason))
+        else:
+            self._kill(reason)
+
     # --- a new worker reads the code anyway ------------------------------------------------------------------------
 
     def _spawn(self, after_kill: Going | None = None) -> None:
         self._forget_load()
         super()._spawn(after_kill)
+        self._limit_import(self.limits.start_timeout_s)
 
     def _forget_load(self) -> None:
         """What is under way does not count any more: it never ended, so what was loaded last is in force."""
@@ -166,11 +194,13 @@ class Loading(Supervision):
             self._set(load_status=LoadStatus.DONE)
 
     def _on_loaded(self, report: Loaded) -> None:
+        self._import_over()
         super()._on_loaded(report)
         if self._v.load_status is LoadStatus.DONE:
             self._load_once_more()
 
     def _on_load_failed(self, report: LoadFailed) -> None:
+        self._import_over()
         super()._on_load_failed(report)
         if self._life.load_failed and self._load_again:
             self._load_again = False
@@ -180,6 +210,8 @@ class Loading(Supervision):
         """The worker ends before it has exchanged its code: as if the node had been stopped already."""
         if self._checked is not None:
             self._adopt_stopped(*self._checked)
+        if not self._check:
+            self._import_over()
         super()._stop(text, by)
 
     def _died(self, reason: str, *, final: bool) -> None:
@@ -188,13 +220,19 @@ class Loading(Supervision):
 
     # --- the exchange ----------------------------------------------------------------------------------------------
 
+    def _on_reloading(self, _report: Reloading) -> None:
+        if self._v.load_status is LoadStatus.SET:
+            self._limit_import(self.limits.load_timeout_s)
+
     def _on_reload_failed(self, report: ReloadFailed) -> None:
+        self._import_over()
         if self._v.load_status is LoadStatus.SET:
             self._refuse_code(report.reason)
 
     def _on_reloaded(self, report: Reloaded) -> None:
         if self._v.load_status is not LoadStatus.SET:
             return
+        self._import_over()
         facts = report.facts
         try:
             graph = Graph.build(facts.states, facts.edges)
@@ -247,4 +285,4 @@ class Loading(Supervision):
     def _left_behind(self, left: tuple[str, ...]) -> str:
         return f"; left behind by the old code, until the worker ends: {', '.join(left)}" if left else ""
 
-    _DEADLINES = {**Supervision._DEADLINES, "load": _check_overdue}
+    _DEADLINES = {**Supervision._DEADLINES, "load": _import_overdue, "given up": _import_stuck}

@@ -18,6 +18,7 @@ class Limits:
     restart_delay_s: float = 0.5
     connect_alarm_s: float = 10.0
     load_timeout_s: float = 60.0
+    start_timeout_s: float = 300.0  #: as many nodes start at once, and their imports share the processor
     cycle_s: float = 1 / 16
 
 

@@ -15,7 +15,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 
-from guardian.core.events import CheckBegan, Checked, Loaded, LoadFailed, Report
+from guardian.core.events import CheckBegan, Checked, GiveUp, Loaded, LoadFailed, Report
 from guardian.host.spawner import Event, Exited, Failed
 from guardian.host.worker import WorkerHandle
 
@@ -75,6 +75,11 @@ class Checks:
         """Start a check as soon as it has its turn."""
         self._asked = number
         self._turns.take(lambda: self._enter(number))
+
+    def give_up(self, number: int) -> None:
+        """It takes too long, and is to say where it is."""
+        if process := self._processes.get(self._key(number)):
+            process.send(GiveUp())
 
     def end(self, number: int) -> None:
         """Nobody waits for that check any more. One that has not answered says where it stands before it is killed."""

@@ -22,6 +22,7 @@ from guardian.core.events import (
     Check,
     Elapsed,
     EndCheck,
+    GiveUpCheck,
     Gone,
     Heard,
     Input,
@@ -260,6 +261,8 @@ class Node:
                     self._worker.kill()
             case Check():
                 self._checks.begin(action.number)
+            case GiveUpCheck():
+                self._checks.give_up(action.number)
             case EndCheck():
                 self._checks.end(action.number)
 

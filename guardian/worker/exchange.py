@@ -98,8 +98,9 @@ class Code:
                     object.__setattr__(instance, "__class__", before)
                 what = f"the living instance of {state} cannot get its new class: {describe(error)}"
                 raise SystemLoadError(f"{self._order.node}: {what}", user_traceback(error)) from None
+            # What the module appends to it, it appends at every load. Anything may be in it.
+            sys.path = [p for at, p in enumerate(sys.path) if p not in sys.path[:at]]
         self._channels.use_prefix(fresh.facts.prefix)
-        sys.path[:] = dict.fromkeys(sys.path)  # what the module appends to it, it appends at every load
         return fresh, converted
 
 
@@ -119,7 +120,7 @@ def _all_or_nothing() -> Iterator[None]:
         for name in vars(builtins).keys() - names.keys():
             del vars(builtins)[name]
         vars(builtins).update(names)
-        sys.path[:] = path
+        sys.path = path
         linecache.cache.clear()
         linecache.cache.update(lines)
         raise

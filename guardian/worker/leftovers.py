@@ -3,7 +3,8 @@
 They stay until the worker ends, and they are the usual reason why a device is busy after a LOAD; so they are named. A
 thread counts if it is executing a function of a module that was exchanged, or will call one (`threading.Timer`). A file
 counts if it was open before and is still open after everything unused has been collected, unless the living instance
-holds it. Nothing here changes anything.
+holds it. Nothing here changes anything, and nothing here raises: the new code runs already, and the host waits to hear
+of it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from types import FrameType, FunctionType
 from typing import Any
 
 from guardian.worker import source
+from guardian.worker.faults import describe
 
 #: Things that are named; a system that leaves more needs a new worker, not a longer list.
 MOST_NAMED = 8
@@ -29,9 +31,16 @@ Files = frozenset[tuple[int, int]]
 
 
 def open_files() -> Files:
-    """The open files and devices of this process. Neither sockets nor pipes: libca has those, too."""
+    """The open files and devices of this process. Neither sockets nor pipes: libca has those, too.
+
+    None where this takes a descriptor more than there are.
+    """
     found = set()
-    for fd in map(int, os.listdir("/proc/self/fd")):
+    try:
+        listed = os.listdir("/proc/self/fd")
+    except OSError:
+        return frozenset()
+    for fd in map(int, listed):
         try:
             what = os.fstat(fd)
         except OSError:
@@ -49,15 +58,18 @@ def left_behind(instance: object, before: Files) -> tuple[str, ...]:
     ----------
     instance : the living instance; what it holds it keeps. before : the files that were open at the old code's time.
     """
-    gc.collect()
-    phrases = [*_threads(), *_files(open_files() & before - _held(instance))]
+    try:
+        gc.collect()
+        phrases = [*_threads(), *_files(open_files() & before - _held(instance))]
+    except BaseException as error:  # what is looked at is user code, and so are signal handlers
+        return (f"what cannot be told ({describe(error)})",)
     more = len(phrases) - MOST_NAMED
     return (*phrases[:MOST_NAMED], *([f"and {more} more"] if more > 0 else []))
 
 
 def _held(instance: object) -> Files:
     held = set()
-    for value in list(getattr(instance, "__dict__", {}).values()):
+    for value in list(object.__getattribute__(instance, "__dict__").values()) if instance is not None else ():
         try:
             fd = value.fileno()
             held.add((fd, os.fstat(fd).st_ino))

@@ -36,6 +36,7 @@ from guardian.core.events import (
     Reload,
     Reloaded,
     ReloadFailed,
+    Reloading,
     Report,
     Resume,
     Returned,
@@ -323,21 +324,21 @@ class Loop:
         self._due = self._clock()
 
     def _on_reload(self, _command: Reload) -> None:
-        """R11: commands are obeyed between two methods, so this is the moment. Only Stop interrupts it."""
+        """R11: commands are obeyed between two methods, so this is the moment. Only Stop and GiveUp interrupt it."""
+        self._send(Reloading())
         stay, files = self._stay, open_files()
         state, instance = (stay.state, stay.instance) if stay is not None else ("", None)
         self._context("load")
         try:
             system, converted = self._interrupter.call(lambda: self._exchange(state, instance))
-        except Interrupted:
-            return  # Stop is the next command
         except SystemLoadError as error:
             if error.details:
                 self._say("ERROR", error.details)
             self._send(ReloadFailed(reason=str(error)))
             return
-        except BaseException as error:  # a signal handler of user code
-            self._send(ReloadFailed(reason=describe(error)))
+        except BaseException as error:  # a signal handler of user code, or an interrupt
+            if not self._inbox.ends_call(0):
+                self._send(ReloadFailed(reason=describe(error)))
             return
         finally:
             self._after_call()

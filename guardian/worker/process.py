@@ -24,7 +24,7 @@ from typing import Any, NoReturn, get_args
 
 from guardian.access.channels import Channels
 from guardian.core import events
-from guardian.core.events import Command, Leave, Loaded, LoadFailed, Report, Stop
+from guardian.core.events import Command, GiveUp, Leave, Loaded, LoadFailed, Report, Stop
 from guardian.errors import Interrupted, LinkError, SystemLoadError
 from guardian.worker import link, logs, namespace
 from guardian.worker.beat import BeatWriter
@@ -108,6 +108,9 @@ class Downlink(threading.Thread):
             command = link.decode(line)[1]
             if not isinstance(command, _COMMANDS):
                 raise LinkError(f"link: {type(command).__name__} is no command to a worker; please report it")
+            if isinstance(command, GiveUp):
+                self._hunted = self._interrupter.shoot(0) or self._hunted
+                continue
             self._inbox.put(command)
             if isinstance(command, Stop):
                 self._hunted = self._interrupter.shoot() or self._hunted

@@ -21,7 +21,12 @@ from guardian.enums import INIT_STATE, NONE_STATE
 from guardian.errors import GraphError, SystemLoadError
 from guardian.state import GuardState, GuardStateDecorator
 from guardian.worker.faults import plain_str, shown
-from guardian.worker.syntax import Sources
+from guardian.worker.syntax import Sources, is_a
+
+#: Faults that are told; a generated list of edges can have thousands.
+MOST_TOLD = 50
+#: Larger numbers are no indices and no weights, and do not fit on the link.
+_LARGEST = 2**53
 
 
 class _BuiltInInit(GuardState):
@@ -42,7 +47,7 @@ def read(
     Raises
     ------
     SystemLoadError
-        With every fault that was found.
+        With every fault that was found, or the first fifty.
     """
     states, infos, faults = _read_states(module)
     edges = _read_edges(module, faults)
@@ -55,9 +60,9 @@ def read(
     if faults:
         sources = Sources((str(file), *usercode))
         classes = {info.name: sources.place_of_class(states[info.name], info.source) for info in infos}
-        raise SystemLoadError(
-            f"{node}: " + "; ".join(_placed(fault, infos, classes, edges, sources) for fault in faults)
-        )
+        told = [_placed(fault, infos, classes, edges, sources) for fault in faults[:MOST_TOLD]]
+        more = [f"and {len(faults) - MOST_TOLD} more"] if len(faults) > MOST_TOLD else []
+        raise SystemLoadError(f"{node}: " + "; ".join(told + more))
     names = {s.name for s in numbered}
     warnings: list[str] = []
     facts = SystemFacts(
@@ -78,10 +83,13 @@ def read(
 def _read_states(module: ModuleType) -> tuple[dict[str, type[GuardState]], list[StateInfo], list[str]]:
     """The classes, what is known of them, and what is wrong with that."""
     states: dict[str, type[GuardState]] = {}
+    seen: set[int] = set()  # not the classes: their == and hash may be user code
     for name, value in list(vars(module).items()):
-        is_state = isinstance(value, type) and issubclass(value, GuardState) and value is not GuardState
-        if is_state and not name.startswith("_") and name == name.upper() and value not in states.values():
+        is_state = is_a(value, type) and issubclass(value, GuardState) and value is not GuardState
+        named = is_state and isinstance(name, str) and not name.startswith("_") and name == name.upper()
+        if named and id(value) not in seen:
             states[name] = value
+            seen.add(id(value))
     if INIT_STATE not in states and states:
         states = {INIT_STATE: _BuiltInInit, **states}
     faults: list[str] = []
@@ -113,13 +121,17 @@ def _goto(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A bool, int, float or str of Python itself where `value` is one of any kind, numpy's included."""
+    """A bool, int, float or str of Python itself where `value` is one of any kind, numpy's included.
+
+    A number that is too large for anything comes back as the text of it, which nothing takes for a number.
+    """
     if isinstance(value, str):
         return plain_str(value)
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return int(value)
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        return float(value)
+        number: Any = value
+        if not isinstance(value, float) and abs(number) > _LARGEST:
+            return shown(value)
+        return int(number) if isinstance(value, numbers.Integral) else float(number)
     return bool(value) if type(value).__name__ in ("bool_", "bool") else value
 
 

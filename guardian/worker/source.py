@@ -34,12 +34,14 @@ from importlib.machinery import (
 )
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
 
 from guardian.worker.faults import PYTHONS, is_ours
 
 TAB = 8
 _SHOWN = 80
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+_NAMES: Any = vars(ModuleType)["__dict__"]
 _paths: tuple[str, ...] = ()
 
 _INDENTATION = re.compile(r"[ \t\f]*")
@@ -97,8 +99,16 @@ def modules() -> dict[str, ModuleType]:
     return {
         name: module
         for name, module in list(sys.modules.items())
-        if isinstance(module, ModuleType) and name != "__main__" and _is_users(module)
+        if issubclass(type(module), ModuleType) and name != "__main__" and _is_users(module)
     }
+
+
+def file_of(module: object) -> str | None:
+    """The file of a module. No code of the module is run: lazy ones import things, and fail, when they are asked."""
+    if not issubclass(type(module), ModuleType):
+        return None
+    loader, file = _loader(module), _names(module).get("__file__")
+    return loader.path if loader is not None else file if isinstance(file, str) else None
 
 
 def warnings() -> tuple[str, ...]:
@@ -107,8 +117,8 @@ def warnings() -> tuple[str, ...]:
     return tuple(dict.fromkeys(loader.warning for loader in loaders if loader is not None and loader.warning))
 
 
-def _loader(module: ModuleType) -> SourceLoader | None:
-    loader = getattr(vars(module).get("__spec__"), "loader", None)
+def _loader(module: object) -> SourceLoader | None:
+    loader = getattr(_names(module).get("__spec__"), "loader", None)
     return loader if isinstance(loader, SourceLoader) else None
 
 
@@ -116,8 +126,21 @@ def _is_users(module: ModuleType) -> bool:
     """Whether it was imported here, or by whatever other importer from below the search paths."""
     if _loader(module) is not None:
         return True
-    file, folders = vars(module).get("__file__"), vars(module).get("__path__")
-    return any(is_user_path(str(p)) for p in ([file] if isinstance(file, str) else folders or ()))
+    file = file_of(module)
+    return any(map(is_user_path, _folders(module) if file is None else [file]))
+
+
+def _folders(module: ModuleType) -> list[str]:
+    try:
+        return [str(folder) for folder in _names(module).get("__path__") or ()]
+    except Exception:  # that of a namespace package looks for its parent in sys.modules, which may be gone
+        return []
+
+
+def _names(module: object) -> dict[str, Any]:
+    """What is in a module, whatever its class says."""
+    found: dict[str, Any] = _NAMES.__get__(module)
+    return found
 
 
 class SourceLoader(SourceFileLoader):
@@ -197,6 +220,9 @@ def _decode(data: bytes, path: str) -> str:
 def _compile(text: str, path: str) -> CodeType:
     try:
         return compile(text, path, "exec", dont_inherit=True)
+    except (MemoryError, RecursionError) as error:
+        message = f"too much for Python's compiler ({type(error).__name__}); take its longest expression apart"
+        raise SyntaxError(message, (path, 1, None, None)) from None
     except SyntaxError as error:
         construct = _python2(error)
         if construct is None:

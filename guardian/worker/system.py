@@ -18,7 +18,7 @@ from types import ModuleType
 
 from guardian.core.graph import SystemFacts
 from guardian.core.interface import RESERVED_PREFIX
-from guardian.errors import SystemLoadError
+from guardian.errors import Interrupted, SystemLoadError
 from guardian.state import GuardState
 from guardian.worker import field, source
 from guardian.worker.faults import describe, user_traceback
@@ -86,7 +86,7 @@ def find(node: str, paths: Sequence[str]) -> Path:
 
 def prepare(paths: Sequence[str]) -> None:
     """From now on this process finds what lies in these folders, and reads it as user code."""
-    sys.path[:] = [*paths, *(p for p in sys.path if p not in paths)]
+    sys.path = [*paths, *(p for p in sys.path if p not in paths)]  # a list again, if user code made it something else
     source.install(paths)
     field.provide_ezca()
 
@@ -107,8 +107,7 @@ def load(node: str, paths: Sequence[str], indices: Mapping[str, int] | None = No
     prepare(paths)
     before = set(sys.modules)
     try:
-        module = importlib.import_module(node)
-        _check_origin(module, node, file)
+        module = _import(node, file, paths)
         usercode = _usercode(set(sys.modules) - before, paths, file)
         states, facts = read(module, node, file, usercode, indices or {})
         facts = replace(facts, warnings=(*source.warnings(), *facts.warnings))
@@ -116,17 +115,29 @@ def load(node: str, paths: Sequence[str], indices: Mapping[str, int] | None = No
     except SystemLoadError:
         raise
     except BaseException as error:
+        raise SystemLoadError(f"{node}: {describe(error)}", user_traceback(error)) from None
+
+
+def _import(node: str, file: Path, paths: Sequence[str]) -> ModuleType:
+    alone = "leave its entry in sys.modules alone"
+    try:
+        module = importlib.import_module(node)
+    except BaseException as error:
         what = describe(error) + field.how_to_get(error, paths)
+        if isinstance(error, Interrupted):
+            what = what.replace("Interrupted", "its import takes too long and was interrupted", 1)
+        elif what == f"KeyError: {node!r}":  # Python's own, after the last line
+            what = f"{file.name} has taken itself out of sys.modules; {alone}"
         raise SystemLoadError(f"{node}: {what}", user_traceback(error)) from None
-
-
-def _check_origin(module: ModuleType, node: str, file: Path) -> None:
-    found = getattr(module, "__file__", None)
-    if found is None or not os.path.samefile(found, file):
+    if not issubclass(type(module), ModuleType):
+        raise SystemLoadError(f"{node}: {file.name} has put a {type(module).__name__} in its own place; {alone}")
+    found = source.file_of(module)
+    if found is None or not os.path.exists(found) or not os.path.samefile(found, file):
         other = found or "a built-in one or a folder"
         raise SystemLoadError(f"{node}: Python takes {other} for this module, not {file}. Rename one of them")
+    return module
 
 
 def _usercode(fresh: set[str], paths: Sequence[str], main: Path) -> tuple[str, ...]:
-    files = {str(f) for name in fresh if (f := getattr(sys.modules.get(name), "__file__", None))}
+    files = {file for name in fresh if (file := source.file_of(sys.modules.get(name)))}
     return tuple(sorted(f for f in files if f != str(main) and any(f.startswith(p + os.sep) for p in paths)))

@@ -46,6 +46,7 @@ from guardian.core.events import (
     Reload,
     Reloaded,
     ReloadFailed,
+    Reloading,
     Report,
     Requested,
     Resume,
@@ -150,6 +151,7 @@ class FakeWorker:
             case Stop():
                 self.stopped = True
             case Reload():
+                self.out.append(Reloading())
                 if (report := self.reads()) is not None:
                     self.out.append(report)
             case _:
@@ -212,6 +214,7 @@ class Node:
     steps : every step since the node was made.
     fed : every input with its time, to be replayed.
     facts : what the file on disk holds. broken : why it does not load, "" if it does. left : what old code leaves.
+    exchanges : whether an exchange comes to its end.
     checking : the check that nobody has answered yet, 0 for none; begun and answered at once unless ``autobegin``,
         ``autocheck`` are off.
     stubborn : methods do not end when interrupted. undead : a killed worker is not reaped until `reap`.
@@ -239,6 +242,7 @@ class Node:
         self.autoload, self.stubborn, self.undead = autoload, False, False
         self.broken, self.checking, self.autobegin, self.autocheck = "", 0, True, True
         self.left: tuple[str, ...] = ()
+        self.exchanges = True
         self._todo: list[Input] = []
         if begin:
             self.feed(Begin())
@@ -335,6 +339,8 @@ class Node:
         return LoadFailed(reason=self.broken) if self.broken else Loaded(facts=self.facts)
 
     def _exchanged(self) -> Report | None:
+        if not self.exchanges:
+            return None
         return ReloadFailed(reason=self.broken) if self.broken else Reloaded(facts=self.facts, left=self.left)
 
     def _checked(self) -> Checked:

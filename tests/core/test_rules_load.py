@@ -15,6 +15,9 @@ from guardian.core.events import (
     Checked,
     EndCheck,
     Enter,
+    GiveUp,
+    GiveUpCheck,
+    Kill,
     LoadAsked,
     Loaded,
     Reload,
@@ -162,9 +165,75 @@ def test_R11_a_check_that_does_not_end_is_ended() -> None:
     node.load()
     node.advance(node.engine.limits.load_timeout_s - 1)
     assert node.view.load_status is LoadStatus.INPROGRESS
-    node.advance(2)
-    assert node.view.load_status is LoadStatus.ERROR and "60 s" in node.view.message
+    node.advance(1)
+    assert node.did(GiveUpCheck) and node.view.load_status is LoadStatus.INPROGRESS
+    node.advance(1)  # it cannot be interrupted
+    assert node.view.load_status is LoadStatus.ERROR and "takes too long" in node.view.message
     assert node.did(EndCheck) and not node.checking
+
+
+def test_R11_an_exchange_that_does_not_end_is_interrupted_and_the_old_code_runs_on() -> None:
+    node = aligned()
+    node.exchanges = False
+    node.load()
+    assert node.view.load_status is LoadStatus.SET
+    node.advance(node.engine.limits.load_timeout_s)
+    assert node.told(GiveUp) and node.view.load_status is LoadStatus.SET
+    node.hears(ReloadFailed(reason="SUS: its import takes too long and was interrupted (SUS.py:3)"))
+    assert node.view.load_status is LoadStatus.ERROR and "SUS.py:3" in node.view.message
+    node.advance(1000)
+    assert not node.did(Kill) and node.view.worker is Worker.RUN and node.view.kills == 0
+
+
+def test_R11_the_time_of_an_exchange_counts_from_the_end_of_the_method_before_it() -> None:
+    node = aligned()
+    node.exchanges = False
+    node.runs()
+    node.load()
+    node.advance(1000)
+    assert node.view.load_status is LoadStatus.SET and not node.told(GiveUp)
+    node.returns(True)
+    node.advance(node.engine.limits.load_timeout_s)
+    assert node.told(GiveUp)
+
+
+def test_R11_an_exchange_that_cannot_even_be_interrupted_is_killed_and_a_new_worker_reads_the_code() -> None:
+    node = aligned()
+    node.exchanges = False
+    node.load()
+    node.facts = NEW
+    node.advance(node.engine.limits.load_timeout_s)
+    node.advance(node.engine.limits.stop_timeout_s)
+    assert node.did(Kill) and "takes too long" in node.text()
+    node.advance(node.engine.limits.restart_delay_s)
+    assert node.view.load_status is LoadStatus.DONE and "DAMPED" in node.view.graph  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("heeds", [True, False])
+def test_R1_an_import_that_does_not_end_when_a_worker_starts_is_told_and_LOAD_tries_again(heeds: bool) -> None:
+    node = Node(OLD, autoload=False)
+    node.advance(node.engine.limits.start_timeout_s - 1)
+    assert node.view.load_status is LoadStatus.INPROGRESS and not node.told(GiveUp)
+    node.advance(1)
+    assert node.told(GiveUp)
+    if heeds:
+        node.load_fails("SUS: its import takes too long and was interrupted (SUS.py:3)")
+    else:
+        node.advance(node.engine.limits.stop_timeout_s)
+    assert node.view.load_status is LoadStatus.ERROR and "takes too long" in node.view.message
+    node.autoload = True
+    node.load()
+    assert node.view.load_status is LoadStatus.DONE and node.view.worker is Worker.RUN
+
+
+@pytest.mark.parametrize("op", [Op.STOP, Op.PAUSE])
+def test_R10_who_stops_a_node_whose_code_is_being_exchanged_hears_of_no_overdue_import(op: Op) -> None:
+    node = aligned()
+    node.exchanges = False
+    node.load()
+    node.op(op)
+    node.advance(1000)
+    assert bool(node.told(GiveUp)) == (op is Op.PAUSE)
 
 
 def test_R11_the_time_of_a_check_counts_from_its_turn() -> None:

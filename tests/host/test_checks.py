@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from guardian.core.events import Checked, LoadFailed
+from guardian.core.events import Checked, GiveUp, GiveUpCheck, LoadFailed
 from guardian.enums import LoadStatus, Worker
 from guardian.host import node as node_file
 from guardian.host.checks import MOST_AT_ONCE
@@ -57,6 +57,16 @@ async def test_R11_a_check_that_dies_is_an_answer(home: House) -> None:
     view = await home.reached(node, lambda v: v.load_status is LoadStatus.ERROR)
     assert "killed by SIGSEGV" in view.message and "old code runs on" in view.message and view.worker is Worker.RUN
     assert home.spawner.alive() == ["SUS#1"]
+
+
+async def test_R11_a_check_that_takes_too_long_is_told_to_give_up(home: House) -> None:
+    node, check = await checking(home)
+    node._do(GiveUpCheck(number=1))
+    await home.until(lambda: check.commands(GiveUp), "the word to the check")
+    node._do(GiveUpCheck(number=99))  # one that is over
+    node.feed(Checked(number=1, report=LoadFailed(reason="it was in SUS.py:3")))
+    view = await home.reached(node, lambda v: v.load_status is LoadStatus.ERROR)
+    assert "SUS.py:3" in view.message
 
 
 async def test_R11_a_check_that_cannot_be_started_is_an_answer(home: House) -> None:

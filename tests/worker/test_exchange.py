@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from guardian.core.events import Judge, Raised, Reload, Reloaded, ReloadFailed, Returned, Stop
+from guardian.core.events import GiveUp, Judge, Raised, Reload, Reloaded, ReloadFailed, Reloading, Returned, Stop
 from guardian.enums import OnComplete
 from guardian.host.spawner import Exited
 from tests.worker.conftest import Start
@@ -259,6 +259,22 @@ def test_R20_numbers_given_automatically_stay_with_their_names(run: Start, tmp_p
     worker.stop()
 
 
+def test_R11_a_search_path_that_is_no_list_and_holds_what_it_likes_stops_no_load(run: Start, tmp_path: Path) -> None:
+    text = "import sys\nsys.path = (*sys.path, [], None)\n" + UP
+    worker = run(text.format(mark="old"))
+    worker.enter("UP")
+    for mark in ("second", "third"):
+        write(tmp_path, text.format(mark=mark))
+        exchanged(worker)
+        worker.says(mark)
+    write(tmp_path, "import sys\nsys.path = None\n1/0\n")
+    assert "ZeroDivisionError: division by zero (SUS.py:3)" in refused(worker)
+    write(tmp_path, UP.format(mark="fourth"))
+    exchanged(worker)
+    worker.says("fourth")
+    worker.stop()
+
+
 def test_R11_reactive_and_prefix_are_those_of_the_new_code(run: Start, tmp_path: Path) -> None:
     text = HEAD + "{}\nlog('at import: %s', ezca.full_name('X'))\nclass UP(GuardState):\n    def run(self):\n"
     text += "        log('prefix %s', ezca.prefix)\n"
@@ -278,6 +294,60 @@ def test_R11_STOP_ends_an_import_that_takes_long(run: Start, tmp_path: Path) -> 
     write(tmp_path, "import time\nlog('it hangs')\ntime.sleep(1000)\n")
     worker.tell(Reload())
     worker.says("it hangs")
+    worker.stop()
+
+
+ENDLESS = {
+    "sleeps": "time.sleep(10_000)\n",
+    "loops": "while True: pass\n",
+    "swallows": "while not os.path.exists(SITE):\n    try:\n        time.sleep(0.05)\n    except BaseException: pass\n",
+    "waits for a lock": "lock = threading.Lock(); lock.acquire()\nlock.acquire()\n",
+}
+
+
+@pytest.mark.parametrize("how", ENDLESS)
+def test_R11_an_import_that_is_given_up_says_where_it_was_and_the_old_code_runs_on(
+    run: Start, tmp_path: Path, how: str
+) -> None:
+    worker = run(UP.format(mark="old"), site=str(tmp_path / "gate"))
+    worker.enter("UP")
+    worker.says("old")
+    write(tmp_path, HEAD + "log('it begins')\n" + ENDLESS[how])
+    worker.tell(Reload())
+    worker.says("it begins")
+    worker.tell(GiveUp())
+    if how == "swallows":
+        worker.listen(0.5)
+        assert not worker.of(ReloadFailed) and worker.of(Reloading)
+        (tmp_path / "gate").touch()
+        assert "the module defines no states" in worker.hear(ReloadFailed).reason
+    else:
+        reason = worker.hear(ReloadFailed).reason
+        assert reason.startswith("SUS: its import takes too long and was interrupted (SUS.py:")
+    told = len(worker.log)
+    worker.until(lambda: any("old" in line for line in worker.log[told + 1 :]), "the old code to go on")
+    write(tmp_path, UP.format(mark="mended"))
+    exchanged(worker)
+    worker.says("mended")
+    worker.stop()
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_R11_a_first_import_that_is_given_up_says_where_it_was(start: Start, tmp_path: Path, check: bool) -> None:
+    worker = start("from helper import *\n", more={"helper": "import time\nlog('in'); time.sleep(1000)\n"}, check=check)
+    worker.says("in")
+    worker.tell(GiveUp())
+    assert worker.load_failed() == "SUS: its import takes too long and was interrupted (helper.py:2)"
+    worker.says('helper.py", line 2')
+
+
+def test_R11_to_give_up_what_is_over_does_no_harm(run: Start) -> None:
+    worker = run(UP.format(mark="it runs"))
+    worker.enter("UP")
+    worker.tell(GiveUp())
+    worker.says("it runs")
+    worker.tell(GiveUp())
+    exchanged(worker)
     worker.stop()
 
 
@@ -329,6 +399,44 @@ def test_R11_threads_and_files_that_stay_behind_are_named(run: Start, tmp_path: 
         "thread 'timer'",
     ]
     assert len(exchanged(worker).left) == 4  # they are still there
+    worker.stop()
+
+
+RUDE = (
+    HEAD
+    + """
+import resource
+class UP(GuardState):
+    def __getattribute__(self, name):
+        if name == '__dict__':
+            raise ValueError('not yours')
+        return super().__getattribute__(name)
+    def run(self):
+        log('there')
+"""
+)
+
+
+def test_R11_an_instance_that_does_not_let_itself_be_looked_at_is_exchanged_all_the_same(
+    run: Start, tmp_path: Path
+) -> None:
+    worker = run(RUDE)
+    worker.enter("UP")
+    worker.says("there")
+    write(tmp_path, RUDE.replace("there", "here"))
+    assert exchanged(worker).left == ()
+    worker.says("here")
+    worker.stop()
+
+
+def test_R11_a_worker_that_has_no_descriptor_left_says_so_and_lives_on(run: Start, tmp_path: Path) -> None:
+    text = RUDE.replace("log('there')", "resource.setrlimit(resource.RLIMIT_NOFILE, (10, 10))\n        log('there')")
+    worker = run(text.replace("class UP", "KEPT = [open(os.devnull) for _ in range(20)]\nclass UP"))
+    worker.enter("UP")
+    worker.says("there")
+    assert "Too many open files" in refused(worker)
+    told = len(worker.log)
+    worker.until(lambda: any("there" in line for line in worker.log[told + 1 :]), "the old code to go on")
     worker.stop()
 
 

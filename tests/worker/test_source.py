@@ -115,6 +115,16 @@ def test_packages_folders_and_added_paths_below_a_search_path_are_the_users(fold
     assert set(source.modules()) == {"package", "package.inner", "plain", "plain.module", "added"}
 
 
+def test_a_folder_whose_parent_is_gone_from_sys_modules_stops_nobody(folder: Path) -> None:
+    (folder / "outer" / "inner").mkdir(parents=True)
+    (folder / "outer" / "module.py").write_text("")
+    importlib.import_module("outer.inner")
+    importlib.import_module("outer.module")
+    outer = sys.modules.pop("outer")
+    assert "outer.module" in source.modules()
+    sys.modules["outer"] = outer
+
+
 def test_what_is_installed_and_what_is_ours_is_never_the_users(tmp_path: Path) -> None:
     installed = tmp_path / "env" / "lib" / "site-packages" / "numerics"
     try:
@@ -260,6 +270,8 @@ def test_other_errors_keep_the_words_of_python(folder: Path, line: str) -> None:
         (b"\xef\xbb\xbf# coding: latin-1\n", "encoding problem: utf-8; correct the coding"),
         (b"x = 1\n\x00\x00", "a NUL byte: the file is damaged, or no text"),
         (b"(" * 300 + b")" * 300, "too many nested parentheses"),
+        (b"x = " + b"-" * 100_000 + b"1", "too much for Python's compiler (MemoryError); take its longest expression"),
+        (b"x = 1" + b"+1" * 100_000, "too much for Python's compiler (RecursionError); take its longest expression"),
     ],
 )
 def test_what_is_no_text_is_said_with_the_cure(folder: Path, data: bytes, words: str) -> None:

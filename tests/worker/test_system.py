@@ -370,6 +370,64 @@ def test_a_folder_or_a_loaded_module_of_that_name_is_not_taken_for_it(system: Lo
     assert "Rename one of them" in str(refusal(system, "class UP(GuardState): pass\n"))
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("sys.modules[__name__] = None", "SUS.py has put a NoneType in its own place; leave its entry"),
+        ("del sys.modules[__name__]", "SUS.py has taken itself out of sys.modules; leave its entry"),
+        ("raise KeyError('SUS')", "KeyError: 'SUS' (SUS.py:4)"),
+        ("raise errors.SystemLoadError('a\\nb')", "SystemLoadError: a (SUS.py:4)"),
+        ("edges = [('UP', 'INIT', 10**400)]", "edge UP -> INIT has weight '1000"),
+        ("edges = [('UP', 'INIT', fractions.Fraction(10**400))]", "edge UP -> INIT has weight 'Fraction(1000"),
+        ("class A(GuardState): index = 10**5000", "state A (SUS.py:4): index = '<int that cannot be shown"),
+        ("class A(GuardState): goto = 2**70", "state A (SUS.py:4): goto = '1180591620717411303424'"),
+        ("edges = [('UP', str(i)) for i in range(20_000)]", "edge UP -> 49 names 49, which is no state of this"),
+    ],
+    ids=lambda text: text[:25],
+)
+def test_what_nobody_would_write_is_told_in_one_line_as_well(system: Load, line: str, words: str) -> None:
+    said = str(
+        refusal(system, f"import fractions, sys; from guardian import errors\nclass UP(GuardState): pass\n{line}\n")
+    )
+    assert said.startswith(f"SUS: {words}") or f"; {words}" in said
+    assert "\n" not in said and len(said) < 10_000
+    assert ("range" in line) == said.endswith("; and 19950 more")
+
+
+def test_odd_things_beside_the_states_are_no_fault(system: Load) -> None:
+    """Proxies, lazy modules and metaclasses of the user are asked for nothing."""
+    loaded = system(
+        """\
+        import sys, types
+        from guardian import GuardState
+        class Proxy:
+            @property
+            def __class__(self):
+                raise RuntimeError('working outside of a request')
+        THING = sys.modules['lazy one'] = Proxy()
+        class Lazy(types.ModuleType):
+            @property
+            def __dict__(self):
+                raise RuntimeError('not now')
+            def __getattr__(self, name):
+                raise RuntimeError('not now')
+        sys.modules['lazy two'] = Lazy('lazy')
+        class Meta(type):
+            def __eq__(self, other):
+                raise ValueError('do not compare')
+            def __hash__(self):
+                raise ValueError('do not count')
+        class UP(GuardState, metaclass=Meta): pass
+        class DOWN(GuardState, metaclass=Meta): pass
+        ALIAS = DOWN
+        globals()[1] = UP
+        __file__ = 'elsewhere.py'
+        """
+    )
+    assert [s.name for s in loaded.facts.states] == ["INIT", "UP", "DOWN"]
+    assert loaded.facts.module.endswith("/SUS.py") and loaded.facts.usercode == ()
+
+
 # --- sentences ----------------------------------------------------------------------------------------------------
 
 
