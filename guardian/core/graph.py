@@ -29,6 +29,9 @@ NAME_BYTES = 39
 INDEX_RANGE = range(-(2**31), 2**31)
 #: How many state names a sentence lists before it says "and n more".
 LISTED = 6
+#: What a host takes from one node; it plans the paths while all the other nodes wait. This is well below a second.
+MOST_STATES = 10_000
+MOST_EDGES = 100_000
 
 Cost = int | Fraction
 
@@ -119,11 +122,12 @@ class Graph:
         ------
         GraphError
             Listing every fault: no states, bad names, double or reserved indices, edges that name no state,
-            weights that are not positive.
+            weights that are not positive; or just that there are too many of them.
         """
         listed = list(states)
         declared = list(edges)
-        faults = [*_state_faults(listed), *_edge_faults(declared, {s.name for s in listed})]
+        faults = [*_size_faults(listed, declared)]
+        faults = faults or [*_state_faults(listed), *_edge_faults(declared, {s.name for s in listed})]
         if faults:
             raise GraphError(faults)
         ordered = {s.name: s for s in sorted(listed, key=_index_of)}
@@ -280,6 +284,14 @@ def _list(names: Sequence[str]) -> str:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _size_faults(states: Sequence[StateInfo], edges: Sequence[Edge]) -> Iterable[str]:
+    if len(states) > MOST_STATES:
+        yield f"{len(states)} states are too many, {MOST_STATES} can be; does a loop make them?"
+    every = len(edges) + len(states) * sum(s.goto is not None for s in states)
+    if every > MOST_EDGES:
+        yield f"edges and goto states make {every} ways, {MOST_EDGES} can be; give goto to fewer states"
 
 
 def _state_faults(states: Sequence[StateInfo]) -> Iterable[str]:

@@ -15,6 +15,7 @@ import linecache
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import MemberDescriptorType
 
 from guardian.access.channels import Channels
 from guardian.errors import Interrupted, SystemLoadError
@@ -131,7 +132,12 @@ def _convert(instance: GuardState | None, new: type[GuardState]) -> GuardState |
     try:
         object.__setattr__(instance, "__class__", new)
     except TypeError:
-        other = new.__new__(new)
-        vars(other).update(vars(instance))
+        other, state = new.__new__(new), object.__getstate__(instance)
+        data, slots = state if isinstance(state, tuple) else (state, {})
+        for name, value in {**(data or {}), **slots}.items():
+            if isinstance(getattr(new, name, None), MemberDescriptorType):
+                object.__setattr__(other, name, value)
+            else:
+                vars(other)[name] = value
         return other
     return instance

@@ -227,7 +227,7 @@ def _compile(text: str, path: str) -> CodeType:
         construct = _python2(error)
         if construct is None:
             raise
-        line = (error.text or "").strip()[:_SHOWN]
+        line = " ".join((error.text or "").split())[:_SHOWN]  # a statement may go over several lines
         message = f"this is Python 2 ({construct}): {line} -- re-write the line, or the file with 2to3"
         raise SyntaxError(message, (error.filename, error.lineno, error.offset, error.text)) from None
 

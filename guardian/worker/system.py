@@ -78,6 +78,8 @@ def find(node: str, paths: Sequence[str]) -> Path:
         path = Path(folder) / f"{node}.py"
         if path.is_file():
             return path
+    if odd := [f"{folder}/{node}.py" for folder in paths if os.path.lexists(f"{folder}/{node}.py")]:
+        raise SystemLoadError(f"{node}: {odd[0]} is no file; is it a folder, or a link to what is gone?")
     looked = ", ".join(paths) or "nowhere, no path is set"
     raise SystemLoadError(
         f"{node}: no {node}.py found; looked in {looked}. Set GUARD_MODULE_PATH or --path to the folder that has it"

@@ -287,3 +287,19 @@ def test_R16_the_sentence_is_found_in_one_walk_whatever_the_size_of_the_graph() 
     before = time.process_time()
     assert "S0 reaches S1, S2, S3, S4, S5, S6 and 993 more" in graph.why_no_path("S0", "S1000")
     assert time.process_time() - before < 2
+
+
+@pytest.mark.parametrize(
+    ("states", "gotos", "words"),
+    [(1000, 1000, "make 1000000 ways, 100000 can be; give goto to fewer"), (10_001, 0, "10001 states are too many")],
+)
+def test_a_graph_that_would_stop_the_host_of_all_nodes_is_refused(states: int, gotos: int, words: str) -> None:
+    infos = [StateInfo(name=f"S{i}", index=i, goto=1 if i < gotos else None, source="X.py:1") for i in range(states)]
+    with pytest.raises(GraphError, match=words):
+        Graph.build(infos, [])
+
+
+def test_a_graph_of_five_thousand_states_is_taken() -> None:
+    infos = [StateInfo(name=f"S{i}", index=i, goto=1 if i < 10 else None, source="X.py:1") for i in range(5000)]
+    graph = Graph.build(infos, [Edge(start=f"S{i}", end=f"S{i + 1}") for i in range(4999)])
+    assert graph.step("S0", "S9") == "S9" and graph.step("S10", "S4999") == "S11"

@@ -232,6 +232,20 @@ def test_R11_a_class_of_another_layout_takes_the_data_over(run: Start, tmp_path:
     worker.stop()
 
 
+def test_R11_what_an_instance_holds_in_slots_stays_when_they_change(run: Start, tmp_path: Path) -> None:
+    text = UP.replace("self.count", "self.kept").replace("class UP(GuardState):", "class UP(GuardState):\n    {slots}")
+    worker = run(text.format(mark="old", slots="__slots__ = ('kept',)"))
+    worker.enter("UP")
+    last = int(worker.says("old").split()[-1])
+    for mark, slots in (("more", "__slots__ = ('kept', 'more')"), ("none", ""), ("again", "__slots__ = ('kept',)")):
+        write(tmp_path, text.format(mark=mark, slots=slots))
+        exchanged(worker)
+        now = int(worker.says(mark).split()[-1])
+        assert now > last
+        last = now
+    worker.stop()
+
+
 def test_R11_the_state_that_went_is_not_run_any_more(run: Start, tmp_path: Path) -> None:
     worker = run(UP.format(mark="old"))
     worker.enter("UP")

@@ -252,6 +252,11 @@ def test_python_2_is_named_with_line_and_cure(folder: Path, line: str, construct
     assert 'SUS.py", line 3' in error.details and f'OLD.py", line {number}' in error.details
 
 
+def test_python_2_over_several_lines_is_told_in_one(folder: Path) -> None:
+    said = str(refusal(folder, "x = 1\nprint 'a', \\\n    x\n"))
+    assert said.startswith("SUS: SyntaxError: this is Python 2 (a print statement): print 'a',") and "\n" not in said
+
+
 @pytest.mark.parametrize("line", ["x = (1, 'a <> b'", "x = 'a' `", "x = ('raise E, text'", "import os, ", "x = 1.5m"])
 def test_other_errors_keep_the_words_of_python(folder: Path, line: str) -> None:
     said = str(refusal(folder, line + "\n"))

@@ -64,6 +64,13 @@ def test_find_takes_the_first_and_says_where_it_looked(tmp_path: Path) -> None:
     (tmp_path / "b" / "SUS.py").write_text("")
     paths = [str(tmp_path / "a"), str(tmp_path / "b")]
     assert find("SUS", paths) == tmp_path / "b" / "SUS.py"
+    (tmp_path / "b" / "SUS.py").unlink()
+    with pytest.raises(SystemLoadError, match=r"a/SUS.py is no file; is it a folder, or a link to what is gone\?"):
+        find("SUS", paths)
+    (tmp_path / "a" / "SUS.py").rmdir()
+    (tmp_path / "a" / "SUS.py").symlink_to("/nowhere")
+    with pytest.raises(SystemLoadError, match=r"a/SUS.py is no file"):
+        find("SUS", paths)
     with pytest.raises(SystemLoadError, match=f"no ISC.py found; looked in {re.escape(', '.join(paths))}"):
         find("ISC", paths)
     with pytest.raises(SystemLoadError, match=r"nowhere, no path is set. Set GUARD_MODULE_PATH or --path"):
@@ -381,6 +388,7 @@ def test_a_folder_or_a_loaded_module_of_that_name_is_not_taken_for_it(system: Lo
         ("edges = [('UP', 'INIT', fractions.Fraction(10**400))]", "edge UP -> INIT has weight 'Fraction(1000"),
         ("class A(GuardState): index = 10**5000", "state A (SUS.py:4): index = '<int that cannot be shown"),
         ("class A(GuardState): goto = 2**70", "state A (SUS.py:4): goto = '1180591620717411303424'"),
+        ("edges = [('INIT', 'UP')] * 100_001", "edges and goto states make 100001 ways, 100000 can be; give goto"),
         ("edges = [('UP', str(i)) for i in range(20_000)]", "edge UP -> 49 names 49, which is no state of this"),
     ],
     ids=lambda text: text[:25],
