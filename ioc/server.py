@@ -131,25 +131,29 @@ class Server:
             self._names.forget(name)
 
     async def elsewhere(self, nodes: Sequence[str]) -> Mapping[str, Sequence[Elsewhere]]:
-        """Where on the network these nodes are shown or claimed; here, too, if it is found."""
-        names = {self._name(node, row_name): node for node in nodes for row_name in (STATE, HOST)}
+        """Where on the network these nodes are shown or claimed; here, too, if it is found.
+
+        A server that answers for one of them is asked for all of them, over TCP: one that is busy, as when it starts
+        hundreds of nodes, may not answer all searches in time.
+        """
+        names = {node: (self._name(node, STATE), self._name(node, HOST)) for node in nodes}
+        every = [name for both in names.values() for name in both]
         found: defaultdict[str, list[Elsewhere]] = defaultdict(list)
-        answers = await ask.search(list(names))
+        answers = await ask.search(every)
         for trouble in answers.troubles:
             self._tell(f"not everybody on the network could be asked who runs a node: {trouble}")
 
-        async def visit(server: ask.Address, its_names: set[str]) -> None:
-            where = f"{server[0]}:{server[1]}"
-            there = list(dict.fromkeys(names[name] for name in its_names))
+        async def visit(server: ask.Address, promised: set[str]) -> None:
+            where, values, trouble = f"{server[0]}:{server[1]}", dict[str, str | None](), None
             try:
-                values = await ask.read(server, [self._name(node, row) for node in there for row in (STATE, HOST)])
+                await ask.read(server, every, values)
             except (OSError, ProtocolError) as error:
-                self._tell(f"{where} answers to {min(its_names)}, and not when asked who it is: {error!r}")
-                return
-            for node in there:
-                state, host = self._name(node, STATE), self._name(node, HOST)
-                if state in values or host in values:  # else it has just gone
-                    found[node].append(Elsewhere(where, values.get(host)))
+                trouble = error
+            for node, (state, host) in names.items():
+                if (says := values.get(host)) is not None or (trouble is None and (state in values or host in values)):
+                    found[node].append(Elsewhere(where, says))
+                elif trouble is not None and (owed := promised & {state, host}):
+                    self._tell(f"{where} answers to {min(owed)}, and not when asked who it is: {trouble!r}")
 
         await asyncio.gather(*(visit(*one) for one in answers.servers.items()))
         return found

@@ -17,10 +17,10 @@ which either has found it too, and steps back; or has not, and runs: then it ste
 
 **Never none**, as long as somebody is left who decides: the oldest claim steps back only for a host that runs, or will.
 
-All that holds while hosts can reach each other. A network that was down when they started, or was cut in two, heals:
-so every host asks again :data:`FIRST_LOOK_S` after its start and then every :data:`LOOK_S` (:meth:`Claims.lost`), and
-of two hosts that run one node the one with the younger claim takes it down. A stranger's PVs are only told then: nobody
-stops a running node by starting an IOC.
+All that holds while hosts can reach each other. A host that was too busy to answer gets free, a network that was down
+when they started, or was cut in two, heals: so every host asks again, :data:`FIRST_LOOK_S` after its start and then
+ever more rarely, down to once in :data:`LOOK_S` (:meth:`Claims.lost`), and of two hosts that run one node the one with
+the younger claim takes it down. A stranger's PVs are only told then: nobody stops a running node by starting an IOC.
 
 Cost: 0.3 s at the start, for one node or for three hundred; then some datagrams a minute.
 """
@@ -41,8 +41,7 @@ from guardian.host.face import Elsewhere, Face, Update
 from guardian.host.locks import Locks
 from guardian.host.site import Site
 
-FIRST_LOOK_S = 10.0
-LOOK_S = 60.0
+FIRST_LOOK_S, LOOK_S = 1.0, 60.0
 #: A younger claim that neither comes true nor goes in this time is left alone: we step back.
 PATIENCE_S = 10.0
 _HOST = BY_NAME["HOST"]

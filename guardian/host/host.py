@@ -307,8 +307,10 @@ class Host:
 
     async def _look(self) -> None:
         """Does an older host run one of our nodes, which we could not see when we started?"""
-        await asyncio.sleep(claims.FIRST_LOOK_S)
+        pause_s = claims.FIRST_LOOK_S
         while True:
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, claims.LOOK_S)
             lost = await self._claims.lost(tuple(self._nodes)) if self._nodes else {}
             for name, why in lost.items():
                 self._sink.line(name, why, level="ERROR")
@@ -318,7 +320,6 @@ class Host:
                     self._sink.line(name, str(error), level="ERROR")
                 if not self._nodes:
                     self._on_ousted(why)
-            await asyncio.sleep(claims.LOOK_S)
 
     def _warn(self, sentence: str) -> None:
         self._sink.line(NAME, sentence, level="WARNING")

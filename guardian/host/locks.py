@@ -1,7 +1,7 @@
 """One host a node on this machine: a lock file for each node, in a folder that all users share.
 
 The lock is the kernel's (flock): it goes with the process that has it, also by kill -9, so nothing stale is ever met.
-The file stays, and says who has it, or had it last.
+The file says who has it. It is removed with the lock, and may also stay: that means nothing.
 
 * **One folder for all.** Which one does not depend on the user or the environment, else two hosts would not meet: it is
   in ``/run/lock`` where all may write there (Debian), else in ``/tmp``. ``GUARD_LOCK_DIR`` names another one, for hosts
@@ -98,6 +98,9 @@ class Locks:
     def give(self, name: str) -> None:
         """Give a lock back, if it is ours."""
         if (fd := self._held.pop(name, None)) is not None:
+            with contextlib.suppress(OSError):  # the file of another user
+                if _is(self.path(name), fd):
+                    self.path(name).unlink()
             os.close(fd)
 
     def close(self) -> None:

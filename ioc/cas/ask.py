@@ -7,8 +7,8 @@ on each interface that has a broadcast address too, or on loopback if none has.
 Why not libca, or caproto's client: they search for ever, with threads, caches and circuits that stay. What is asked
 here is the opposite, "is nobody there?", and the answer to that is silence. So everything has an end:
 :func:`search` takes :data:`SEARCH_S` whatever happens, in which it asks :data:`ROUNDS` times, as datagrams get lost;
-:func:`read` takes at most :data:`READ_S`, for all names of a server. Nothing that the network does is an error of a
-search: who answers garbage has not answered.
+:func:`read` gives up a server that says nothing for :data:`READ_S`, or has not said all after :data:`MOST_READ_S`.
+Nothing that the network does is an error of a search: who answers garbage has not answered.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Address = tuple[str, int]
 
 ROUNDS = 3
 SEARCH_S = 0.3
-READ_S = 2.0
+READ_S, MOST_READ_S = 2.0, 8.0
 #: Servers that are taken notice of. Nobody has so many; who makes them up shall not keep us busy.
 MOST_SERVERS = 100
 _DATAGRAM_BYTES = 1400
@@ -183,8 +183,13 @@ class _Search(asyncio.DatagramProtocol):
             return None
 
 
-async def read(server: Address, names: Sequence[str]) -> dict[str, str | None]:
-    """Which of these names a server really has: a text (a CHAR array) with its value, anything else with None.
+async def read(server: Address, names: Sequence[str], values: dict[str, str | None]) -> None:
+    """Ask a server which of these names it really has.
+
+    Parameters
+    ----------
+    values : takes what it answers: a text (a CHAR array) with its value, anything else with None. Names that are not in
+        it in the end are not there. After an error it has what was answered before; None may be a text to come.
 
     Raises
     ------
@@ -193,47 +198,47 @@ async def read(server: Address, names: Sequence[str]) -> dict[str, str | None]:
     ProtocolError
         It does not speak Channel Access.
     """
-    async with asyncio.timeout(READ_S):
-        reader, writer = await asyncio.open_connection(*server)
+    async with asyncio.timeout(MOST_READ_S):
+        async with asyncio.timeout(READ_S):
+            reader, writer = await asyncio.open_connection(*server)
         try:
             writer.write(_HELLO + _who_we_are())
             for cid, name in enumerate(names):
                 writer.write(wire.message(wire.CREATE_CHAN, 0, 0, cid, wire.MINOR_VERSION, name.encode() + b"\0"))
-            return await _values(reader, writer, names)
+            parser, waiting = wire.Parser(_LONGEST_ANSWER), dict(enumerate(names))
+            while waiting:
+                async with asyncio.timeout(READ_S):
+                    data = await reader.read(2**16)
+                if not data:
+                    raise ConnectionResetError("it closed the connection")
+                for message in parser.feed(data):
+                    if request := _heard(message, waiting, values):
+                        writer.write(request)
         finally:
             writer.transport.abort()
 
 
-async def _values(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, names: Sequence[str]
-) -> dict[str, str | None]:
-    parser, values = wire.Parser(_LONGEST_ANSWER), dict[str, str | None]()
-    waiting = dict(enumerate(names))
-    while waiting:
-        data = await reader.read(2**16)
-        if not data:
-            raise ConnectionResetError("it closed the connection")
-        for message in parser.feed(data):
-            number = message.two if message.command == wire.READ_NOTIFY else message.one
-            name = waiting.get(number)
-            if name is None:
-                continue
-            match message.command:
-                case wire.CREATE_CHAN:
-                    values[name] = None
-                    if message.data_type == _CHAR:
-                        writer.write(wire.message(wire.READ_NOTIFY, _CHAR, 0, message.two, number))
-                    else:
-                        del waiting[number]
-                case wire.READ_NOTIFY:
-                    values[name] = message.payload.partition(b"\0")[0].decode(errors="replace")
-                    del waiting[number]
-                case wire.SERVER_DISCONN:
-                    values.pop(name, None)
-                    del waiting[number]
-                case wire.CREATE_CH_FAIL | wire.ERROR:
-                    del waiting[number]
-    return values
+def _heard(message: wire.Message, waiting: dict[int, str], values: dict[str, str | None]) -> bytes:
+    """Take an answer; returns what is to be asked next."""
+    number = message.two if message.command == wire.READ_NOTIFY else message.one
+    name = waiting.get(number)
+    if name is None:
+        return b""
+    match message.command:
+        case wire.CREATE_CHAN:
+            values[name] = None
+            if message.data_type == _CHAR:
+                return wire.message(wire.READ_NOTIFY, _CHAR, 0, message.two, number)
+        case wire.READ_NOTIFY:
+            values[name] = message.payload.partition(b"\0")[0].decode(errors="replace")
+        case wire.SERVER_DISCONN:
+            values.pop(name, None)
+        case wire.CREATE_CH_FAIL | wire.ERROR:
+            pass
+        case _:
+            return b""
+    del waiting[number]
+    return b""
 
 
 def _who_we_are() -> bytes:

@@ -146,6 +146,21 @@ def test_three_hundred_nodes_are_asked_for_as_quickly_as_one(two: tuple[Served, 
     assert found == {name: [Elsewhere(where, f"claim of {name}")] for name in names}
 
 
+def test_a_server_that_answers_for_one_node_is_asked_for_all(
+    two: tuple[Served, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Datagrams get lost, and a host that starts three hundred nodes may not answer for all of them in time."""
+    one, other = two
+    for name in "ABC":
+        shows(other, name, f"runs {name}")
+    heard = ask._Search._hear
+    monkeypatch.setattr(
+        ask._Search, "_hear", lambda self, message, sender: None if message.two else heard(self, message, sender)
+    )
+    where = f"{HERE}:{other.port}"
+    assert elsewhere(one, "A", "B", "C", "D") == {name: [Elsewhere(where, f"runs {name}")] for name in "ABC"}
+
+
 def test_nodes_that_come_and_go_while_they_are_read_confuse_nobody(two: tuple[Served, Served]) -> None:
     one, other = two
     seen: list[dict[str, list[Elsewhere]]] = []

@@ -40,7 +40,7 @@ class Guardhost:
         self.folder = folder
         self.ifo = random_prefix().rstrip(":") if ifo is None else ifo
         self.port = free_port()
-        self.env = {**ca_env(self.port), **(env or {})}
+        self.env = {**ca_env(self.port), "GUARD_LOCK_DIR": str(folder / "locks"), **(env or {})}
         self.nodes = list(modules) if nodes is None else nodes
         self.options = options
         for name, source in modules.items():

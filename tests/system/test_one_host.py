@@ -120,16 +120,12 @@ def test_who_starts_a_host_twice_hears_of_its_nodes_and_changes_nothing(machines
     """Not that the port is taken, or the control socket: all of it is, and the node is what matters."""
     both = machines()
     host = both.up("A", "SUS")
-    # The host that runs goes on writing its stamp, and the safe copy of what it has just written.
-    kept = [path for path in host.state_dir.iterdir() if not path.name.startswith(".alive") and path.suffix != ".safe"]
-    before = {path: path.stat().st_mtime_ns for path in kept}
-    files = sorted(path.name for path in host.state_dir.iterdir())
+    files = eventually(lambda: len(all_ := sorted(host.state_dir.rglob("*"))) > 4 and all_, 60, "SUS.json and its copy")
     with Child(host.argv, env=host.env, cwd=host.folder) as again:
         assert again.wait(60) == 2
         assert refused(again, "SUS").startswith("SUS is not started: another host on this machine runs it, process ")
         assert again.output.count("\n") == 1, again.report()
-    assert sorted(path.name for path in host.state_dir.iterdir()) == files
-    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert sorted(host.state_dir.rglob("*")) == files
     assert both.drivers == ["A"] and host.get("SUS", "STATUS") == "DONE"
 
 
@@ -350,6 +346,7 @@ def test_who_answers_a_search_and_not_who_it_is_keeps_no_node_from_running(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_three_hundred_nodes_are_asked_for_in_one_go(machines: Callable[..., Machines]) -> None:
     """What it costs is in bench/nodes.py. Here: all of one host are refused by the other one, at once."""
     both = machines()
@@ -358,7 +355,7 @@ def test_three_hundred_nodes_are_asked_for_in_one_go(machines: Callable[..., Mac
         for name in names:
             host.write(name, DRIVES.format(file=str(both.driven)))
     first = both.child("A", *names)
-    first.wait_for(r"300 nodes on Channel Access port \d+", 120)
+    eventually(lambda: both.drivers == ["A"] * 300, 120, "all nodes of the first host", 0.2)
     second = both.child("B", *names)
     assert second.wait(120) == 2, second.report()
     lines = second.output.splitlines()

@@ -15,7 +15,7 @@ import caproto as ca
 import pytest
 
 from ioc.cas import ask, wire
-from ioc.cas.ask import Answers, read, search
+from ioc.cas.ask import Address, Answers, search
 from tests.ioc.cas.raw import Serving
 from tests.support import Child, SoftIoc, ca_env, eventually, eventually_async, free_port
 
@@ -23,6 +23,12 @@ pytestmark = pytest.mark.ca
 
 HERE = "127.0.0.1"
 VARIABLES = ("ADDR_LIST", "AUTO_ADDR_LIST", "SERVER_PORT", "NAME_SERVERS")
+
+
+async def read(server: Address, names: list[str]) -> dict[str, str | None]:
+    values: dict[str, str | None] = {}
+    await ask.read(server, names, values)
+    return values
 
 
 @pytest.fixture(autouse=True)
@@ -249,6 +255,36 @@ async def test_who_does_not_answer_is_not_waited_for_long(words: tuple[bytes, ..
     async with served(*words, close=False) as port:
         with pytest.raises(TimeoutError):
             await read((HERE, port), ["A"])
+
+
+async def test_what_was_said_before_somebody_went_silent_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask, "READ_S", 0.3)
+    words = [wire.message(wire.CREATE_CHAN, 4, 10, cid, 100 + cid) for cid in range(2)]
+    words.append(wire.message(wire.READ_NOTIFY, 4, 3, 1, 0, b"yes"))
+    async with served(*words, close=False) as port:
+        values: dict[str, str | None] = {}
+        with pytest.raises(TimeoutError):
+            await ask.read((HERE, port), ["A", "B", "C"], values)
+    assert values == {"A": "yes", "B": None}
+
+
+async def test_who_says_a_little_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask, "MOST_READ_S", 0.5)
+
+    ended = asyncio.Event()
+
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(wire.message(wire.ECHO))
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        ended.set()
+
+    async with await asyncio.start_server(drip, HERE, 0) as server:
+        with pytest.raises(TimeoutError):
+            await read((HERE, server.sockets[0].getsockname()[1]), ["A"])
+        await asyncio.wait_for(ended.wait(), 30)
 
 
 async def test_who_closes_or_speaks_something_else_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
