@@ -20,7 +20,7 @@ from types import MemberDescriptorType
 from guardian.access.channels import Channels
 from guardian.errors import Interrupted, SystemLoadError
 from guardian.state import GuardState
-from guardian.worker import source, system
+from guardian.worker import namespace, source, system
 from guardian.worker.faults import describe, user_traceback
 from guardian.worker.link import Load
 from guardian.worker.system import System
@@ -90,6 +90,7 @@ class Code:
                     "read anew; OP=STOP, then OP=EXEC, starts a worker that reads it"
                 )
             _forget()
+            namespace.renew()
             fresh = self._import()
             try:
                 lives_on = instance is not None and state in fresh.states

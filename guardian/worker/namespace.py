@@ -11,9 +11,17 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+_names: dict[str, Any] = {}
+
 
 def inject(*, node: str, ifo: str, site: str, ezca: Any, log: Callable[..., None], notify: Callable[..., None]) -> None:
     """Give user code its names: ezca, log, notify, SYSTEM, IFO, SITE; IFO and SITE in the environment as well."""
-    vars(builtins).update(ezca=ezca, log=log, notify=notify, SYSTEM=node, IFO=ifo, SITE=site)
+    _names.update(ezca=ezca, log=log, notify=notify, SYSTEM=node, IFO=ifo, SITE=site)
+    renew()
     os.environ["IFO"] = ifo
     os.environ["SITE"] = site
+
+
+def renew() -> None:
+    """What earlier code has done to these names does not reach the code that is imported next."""
+    vars(builtins).update(_names)

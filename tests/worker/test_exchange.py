@@ -289,6 +289,21 @@ def test_R11_a_search_path_that_is_no_list_and_holds_what_it_likes_stops_no_load
     worker.stop()
 
 
+def test_R11_names_in_builtins_that_the_old_code_has_spoilt_are_those_of_the_design_again(
+    run: Start, tmp_path: Path
+) -> None:
+    worker = run(UP.format(mark="old"))
+    worker.enter("UP")
+    spoils = "import builtins\nbuiltins.log = None\ndel builtins.ezca\n"
+    write(tmp_path, UP.format(mark="bad").replace("log('bad %s', self.count)", "print('bad')") + spoils)
+    exchanged(worker)
+    worker.says("bad")
+    write(tmp_path, UP.format(mark="mended of %s' % ezca.prefix + '"))
+    exchanged(worker)
+    worker.says("mended of X1:")
+    worker.stop()
+
+
 def test_R11_reactive_and_prefix_are_those_of_the_new_code(run: Start, tmp_path: Path) -> None:
     text = HEAD + "{}\nlog('at import: %s', ezca.full_name('X'))\nclass UP(GuardState):\n    def run(self):\n"
     text += "        log('prefix %s', ezca.prefix)\n"
