@@ -110,7 +110,9 @@ def test_R11_fifty_loads_leave_nothing_behind(host: Guardhost) -> None:
                 eventually(lambda: len(process.children(recursive=True)) <= 3, 30, "the checks to be gone")
                 worker = host.workers()["SUS"]
                 used.append((process.num_fds(), worker.num_fds(), worker.memory_info().rss))
-        assert used[0][:2] == used[1][:2], used
+        # Now and then the host asks the network who else runs its nodes, and has a socket more.
+        eventually(lambda: process.num_fds() <= used[0][0], 30, f"the host to have its descriptors back: {used}")
+        assert used[0][1] == used[1][1], used
         assert used[1][2] - used[0][2] < 3_000_000, used
         assert host.get("SUS", "OK") == "True" and host.get("SUS", "WORKER") == "RUN"
 
