@@ -327,10 +327,16 @@ def test_R11_STOP_ends_an_import_that_takes_long(run: Start, tmp_path: Path) -> 
 
 
 ENDLESS = {
-    "sleeps": "time.sleep(10_000)\n",
-    "loops": "while True: pass\n",
-    "swallows": "while not os.path.exists(SITE):\n    try:\n        time.sleep(0.05)\n    except BaseException: pass\n",
-    "waits for a lock": "lock = threading.Lock(); lock.acquire()\nlock.acquire()\n",
+    "sleeps": "log('it begins'); time.sleep(10_000)\n",
+    "loops": "log('it begins')\nwhile True: pass\n",
+    "swallows": """
+over = False
+while not over:
+    try:
+        log('it begins'); over = os.path.exists(SITE); time.sleep(1)
+    except BaseException: pass
+""",
+    "waits for a lock": "lock = threading.Lock(); lock.acquire()\nlog('it begins'); lock.acquire()\n",
 }
 
 
@@ -341,7 +347,7 @@ def test_R11_an_import_that_is_given_up_says_where_it_was_and_the_old_code_runs_
     worker = run(UP.format(mark="old"), site=str(tmp_path / "gate"))
     worker.enter("UP")
     worker.says("old")
-    write(tmp_path, HEAD + "log('it begins')\n" + ENDLESS[how])
+    write(tmp_path, HEAD + ENDLESS[how])
     worker.tell(Reload())
     worker.says("it begins")
     worker.tell(GiveUp())
@@ -349,7 +355,7 @@ def test_R11_an_import_that_is_given_up_says_where_it_was_and_the_old_code_runs_
         worker.listen(0.5)
         assert not worker.of(ReloadFailed) and worker.of(Reloading)
         (tmp_path / "gate").touch()
-        assert "the module defines no states" in worker.hear(ReloadFailed).reason
+        worker.hear(ReloadFailed)
     else:
         reason = worker.hear(ReloadFailed).reason
         assert reason.startswith("SUS: its import takes too long and was interrupted (SUS.py:")
