@@ -5,10 +5,10 @@ EPICS_CA_SERVER_PORT, EPICS_CA_NAME_SERVERS) and by libca's rule: unless EPICS_C
 on each interface that has a broadcast address too, or on loopback if none has.
 
 Why not libca, or caproto's client: they search for ever, with threads, caches and circuits that stay. What is asked
-here is the opposite, "is nobody there?", and the answer to that is silence. So everything has an end:
-:func:`search` takes :data:`SEARCH_S` whatever happens, in which it asks :data:`ROUNDS` times, as datagrams get lost;
-:func:`read` gives up a server that says nothing for :data:`READ_S`, or has not said all after :data:`MOST_READ_S`.
-Nothing that the network does is an error of a search: who answers garbage has not answered.
+here is the opposite, "is nobody there?", and the answer to that is silence. So everything has an end: :func:`search`
+after :data:`SEARCH_S`, in which it asks :data:`ROUNDS` times, as datagrams get lost; :func:`read` with a server that
+says nothing for :data:`READ_S`, or has not said all after :data:`MOST_READ_S`. Nothing that the network does is an
+error of a search: who answers garbage has not answered.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SEARCH_S = 0.3
 READ_S, MOST_READ_S = 2.0, 8.0
 #: Servers that are taken notice of. Nobody has so many; who makes them up shall not keep us busy.
 MOST_SERVERS = 100
-_DATAGRAM_BYTES = 1400
+_DATAGRAMS, _DATAGRAM_BYTES = 500, 1400
 _LONGEST_ANSWER = 2**16
 _DONT_REPLY = 5
 _FROM_SENDER = 0xFFFFFFFF
@@ -60,7 +60,7 @@ async def search(names: Sequence[str]) -> Answers:
     return search.answers
 
 
-class _Search(asyncio.DatagramProtocol):
+class _Search:
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
         self._requests = [
@@ -74,29 +74,30 @@ class _Search(asyncio.DatagramProtocol):
     # -- asking --------------------------------------------------------------------------------------------------------
 
     async def by_datagram(self) -> None:
-        try:
-            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
             sock.bind(("", 0))
-            transport, _ = await self._loop.create_datagram_endpoint(lambda: self, sock=sock)
-        except OSError as error:
-            self._trouble(f"there is no socket for it: {error.strerror}")
-            return
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for address in self._addresses():
-                    tasks.create_task(self._rounds(transport, address))
-        finally:
-            transport.close()
+            self._loop.add_reader(sock, self._listen, sock)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    for address in self._addresses():
+                        tasks.create_task(self._rounds(sock, address))
+            finally:
+                self._loop.remove_reader(sock)
+            self._listen(sock)  # what has come while this process had no turn
 
-    async def _rounds(self, transport: asyncio.DatagramTransport, address: Address) -> None:
+    async def _rounds(self, sock: socket.socket, address: Address) -> None:
         """Ask there, evenly until the time is over."""
         to = await self._with_number(address)
         if to is None:
             return
         for left in range(ROUNDS, 0, -1):
-            for datagram in self._datagrams():
-                transport.sendto(datagram, to)
+            try:
+                for datagram in self._datagrams():
+                    sock.sendto(datagram, to)
+            except OSError as error:
+                self._trouble(f"a datagram to {to[0]}:{to[1]} could not be sent: {error.strerror}")
             await asyncio.sleep(max(0.0, self._until - self._loop.time()) / left)
 
     def _datagrams(self) -> Iterator[bytes]:
@@ -129,13 +130,15 @@ class _Search(asyncio.DatagramProtocol):
 
     # -- hearing -------------------------------------------------------------------------------------------------------
 
-    def datagram_received(self, data: bytes, addr: Address) -> None:
-        with contextlib.suppress(wire.ProtocolError):
-            for message in wire.Parser(_LONGEST_ANSWER).feed(data):
-                self._hear(message, addr[0])
-
-    def error_received(self, exc: Exception) -> None:
-        self._trouble(f"a datagram could not be sent: {exc}")
+    def _listen(self, sock: socket.socket) -> None:
+        for _ in range(_DATAGRAMS):  # who sends for ever does not keep us
+            try:
+                data, sender = sock.recvfrom(_LONGEST_ANSWER)
+            except OSError:  # no more, or an earlier question found nobody
+                return
+            with contextlib.suppress(wire.ProtocolError):
+                for message in wire.Parser(_LONGEST_ANSWER).feed(data):
+                    self._hear(message, sender[0])
 
     def _hear(self, message: wire.Message, sender: str) -> None:
         """In an answer the port stands in the place of the type."""
