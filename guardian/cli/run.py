@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from guardian.cli.options import add_module_options
 from guardian.cli.output import FAILED, OK, WRONG_CALL, complain, tell
 from guardian.core.interface import pv_name
 from guardian.enums import LoadStatus
@@ -37,10 +38,7 @@ MOST_REMEMBERED = 100
 
 def add_host_options(parser: argparse.ArgumentParser, *, ifo: str = "$IFO") -> None:
     """The options that every command which runs a host has; `ifo` says what counts without --ifo."""
-    parser.add_argument("--ifo", type=_ifo, help=f"first part of every PV name (default: {ifo})")
-    parser.add_argument(
-        "--path", action="append", default=[], metavar="DIR", help="folder with modules; may be repeated"
-    )
+    add_module_options(parser, without=ifo)
     parser.add_argument(
         "--port", type=_port, help="Channel Access port; 0: any free one (default: 5064, or a free one)"
     )
@@ -53,12 +51,6 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > MAX_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is no port, use 0 to {MAX_PORT}")
     return int(text)
-
-
-def _ifo(text: str) -> str:
-    if why := why_not_ifo(text):
-        raise argparse.ArgumentTypeError(why)
-    return text
 
 
 def ifo_of(options: argparse.Namespace) -> str:

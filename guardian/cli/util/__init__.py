@@ -11,9 +11,9 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from guardian.cli.options import add_module_options
 from guardian.cli.output import complain
 from guardian.core.graph import Graph
-from guardian.host.site import why_not_ifo
 from guardian.worker.examine import Examined, examine
 from guardian.worker.system import search_paths
 
@@ -27,22 +27,11 @@ def add_order(
     """Define the order ``guardutil NAME NODE``, with the options that say where NODE is; `run` gives the exit code."""
     order: argparse.ArgumentParser = orders.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     order.add_argument("node", metavar="NODE", help="name of the system module: NODE.py")
-    order.add_argument(
-        "--path", action="append", default=[], metavar="DIR", help="folder with modules; may be repeated"
-    )
-    order.add_argument(
-        "--ifo", type=_ifo, default=os.environ.get("IFO", ""), help="first part of every PV name (default: $IFO)"
-    )
+    add_module_options(order, without="$IFO", ifo=os.environ.get("IFO", ""))
     if as_json:
         order.add_argument("--json", action="store_true", help="print facts as JSON")
     order.set_defaults(run=run)
     return order
-
-
-def _ifo(text: str) -> str:
-    if why := why_not_ifo(text):
-        raise argparse.ArgumentTypeError(why)
-    return text
 
 
 def paths_of(options: argparse.Namespace) -> tuple[str, ...]:
