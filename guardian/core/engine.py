@@ -322,10 +322,7 @@ class Engine(Loading):
             return
         going, self._stay.leaving = self._stay.leaving, None
         self._deadlines.pop("leave", None)
-        if self._v.op is Op.EXEC:
-            self._enter(going)
-        else:
-            self._stay.due = going
+        self._enter_at_exec(going)
 
     def _on_notifications(self, report: Notifications) -> None:
         if report.texts != self._v.notifications:

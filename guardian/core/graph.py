@@ -268,6 +268,11 @@ def assign_indices(states: Sequence[StateInfo], remembered: Mapping[str, int] | 
     return tuple(numbered)
 
 
+def automatic_indices(states: Iterable[StateInfo]) -> dict[str, int]:
+    """R20: the numbers that were given automatically, below -1; they are kept for their names for good."""
+    return {s.name: s.index for s in states if s.index is not None and s.index < -1}
+
+
 def _index_of(state: StateInfo) -> int:
     assert state.index is not None, state.name
     return state.index

@@ -245,11 +245,7 @@ class Loading(Supervision):
             self._set(state=INIT_STATE, status=Status.INIT)
             self._set(target=self._plan())
             self._step("load", text)
-            going = Going(to=INIT_STATE, via=None, why=f"the new code has no {lost}, where the node was")
-            if self._v.op is Op.EXEC:
-                self._enter(going)
-            else:
-                self._stay.due = going
+            self._enter_at_exec(Going(to=INIT_STATE, via=None, why=f"the new code has no {lost}, where the node was"))
         elif self._v.error is ErrorKind.ERROR:  # R12
             self._set(target=self._plan())
             self._step("load", text)

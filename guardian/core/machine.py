@@ -226,6 +226,13 @@ class Machine:
         else:
             self._enter(going)
 
+    def _enter_at_exec(self, going: Going) -> None:
+        """Enter a state now, or when OP is EXEC again (R10)."""
+        if self._v.op is Op.EXEC:
+            self._enter(going)
+        else:
+            self._stay.due = going
+
     def _enter(self, going: Going) -> None:
         """Enter a state now, or put it off where the node changes state too fast (R22)."""
         wait_s = self._pace.hold_s(self._now.mono)

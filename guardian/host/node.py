@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from guardian.core import commands
@@ -34,6 +35,7 @@ from guardian.core.events import (
     Step,
     Tell,
 )
+from guardian.core.graph import automatic_indices
 from guardian.core.interface import Vitals
 from guardian.core.view import View
 from guardian.enums import LoadStatus, Worker
@@ -106,7 +108,7 @@ class Node:
         )
         self._publisher = Publisher()
         self._worker: WorkerHandle | None = None
-        self._checks = Checks(name, around.turns, self._start_check, self.feed)
+        self._checks = Checks(name, around.turns, partial(self._process, check=True), self.feed)
         self._no_processes = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[tuple[Callable[[View], bool], asyncio.Future[View]]] = []
@@ -273,9 +275,6 @@ class Node:
             reason = f"not started: {error.strerror}; look at `ulimit -n`"
             self._loop.call_soon(self.feed, Gone(gen=gen, reason=reason))
 
-    def _start_check(self, key: str, number: int, report: Callable[[int, Report], None]) -> WorkerHandle:
-        return self._process(key, number, report, check=True)
-
     def _process(
         self, key: str, gen: int, report: Callable[[int, Report], None], *, check: bool = False
     ) -> WorkerHandle:
@@ -338,7 +337,8 @@ class Node:
         elif step.kind == "mode":
             after = replace(after, mode_at=stamp)
         elif step.kind == "load":
-            after = replace(after, indices={**before.indices, **_automatic(step.view)})
+            states = step.view.graph.states.values() if step.view.graph is not None else ()
+            after = replace(after, indices={**before.indices, **automatic_indices(states)})
         if step.view.event_id >= before.event_id:
             after = replace(after, event_id=step.view.event_id + EVENT_BLOCK)
         if after != before:
@@ -367,12 +367,6 @@ class Node:
             elif condition(self.view):
                 self._waiters.remove(waiter)
                 future.set_result(self.view)
-
-
-def _automatic(view: View) -> dict[str, int]:
-    """R20: numbers that were given automatically (those below -1) are kept for their names for good."""
-    states = view.graph.states.values() if view.graph is not None else ()
-    return {s.name: s.index for s in states if s.index is not None and s.index < -1}
 
 
 def _level(step: Step) -> str:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from types import MemberDescriptorType
 
 from guardian.access.channels import Channels
+from guardian.core.graph import automatic_indices
 from guardian.errors import Interrupted, SystemLoadError
 from guardian.state import GuardState
 from guardian.worker import namespace, source, system
@@ -65,7 +66,7 @@ class Code:
             if self._stopped():  # whatever the module made of the interrupt, it is no fault of it
                 raise Interrupted from None
             raise
-        self._indices |= {s.name: s.index for s in loaded.facts.states if s.index is not None and s.index < -1}
+        self._indices |= automatic_indices(loaded.facts.states)
         return loaded
 
     def exchange(self, state: str, instance: GuardState | None) -> tuple[System, GuardState | None]:
