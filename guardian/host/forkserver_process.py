@@ -11,18 +11,15 @@ import asyncio
 import fcntl
 import os
 import secrets
-import site
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
-import guardian
-from guardian.worker.descendants import MARK, kill_family, make_mark
+from guardian.worker.descendants import environment, kill_family
 
 T = TypeVar("T")
 
@@ -85,7 +82,7 @@ async def launch(preload: Sequence[str], env: Mapping[str, str]) -> ForkserverPr
                     command,
                     stdin=subprocess.DEVNULL,
                     pass_fds=(end,),
-                    env=_environment(env, token),
+                    env=environment(token, env),
                     start_new_session=True,  # Ctrl-C in the terminal is the host's to handle
                 )
             )
@@ -97,16 +94,6 @@ async def launch(preload: Sequence[str], env: Mapping[str, str]) -> ForkserverPr
     finally:
         theirs.close()
     return ForkserverProcess(process=process, socket=ours, token=token)
-
-
-def _environment(more: Mapping[str, str], token: str) -> dict[str, str]:
-    env = {**os.environ, **more, MARK: make_mark(token, 0)}
-    # -P keeps the directory we happen to be in, with its epics.py or random.py, out of the way; so where this package
-    # is not installed, say where it is.
-    home = str(Path(guardian.__file__).resolve().parent.parent)
-    if home not in site.getsitepackages():
-        env["PYTHONPATH"] = os.pathsep.join(filter(None, (env.get("PYTHONPATH"), home)))
-    return env
 
 
 async def _in_thread(call: Callable[[], T]) -> T:

@@ -20,10 +20,14 @@ from __future__ import annotations
 import os
 import select
 import signal
+import site
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
+
+import guardian
 
 #: The environment variable that carries a worker's mark.
 MARK = "GUARDIAN_WORKER"
@@ -38,6 +42,19 @@ class Process:
     session: int
     start_ticks: int
     dead: bool  #: a zombie: nothing runs any more, only its exit status waits for its parent
+
+
+def environment(token: str, more: Mapping[str, str]) -> dict[str, str]:
+    """Of a Python of ours that is started with -P, which marks all that comes of it.
+
+    -P keeps the directory we happen to be in, with its epics.py or random.py, out of the way; so where this package is
+    not installed, it is said where it is.
+    """
+    env = {**os.environ, **more, MARK: make_mark(token, 0)}
+    home = str(Path(guardian.__file__).resolve().parent.parent)
+    if home not in site.getsitepackages():
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, (env.get("PYTHONPATH"), home)))
+    return env
 
 
 def make_mark(token: str, serial: int) -> str:

@@ -20,26 +20,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import select
 import signal
-import site as python_site
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
-import guardian
 from guardian.core.advice import SourceFacts
 from guardian.core.graph import SystemFacts
 from guardian.errors import InternalError, SystemLoadError
-from guardian.worker.descendants import MARK, kill_family, look, make_mark
-from guardian.worker.faults import is_ours, where_in_dump
+from guardian.worker.descendants import environment, kill_family, look
+from guardian.worker.faults import frames_in_dump, where_in_dump
 from guardian.worker.newborn import EXIT_UNLINKED
 from guardian.worker.preload import ONE_THREAD
 
@@ -55,7 +51,6 @@ EXIT_RUINED = 88
 #: The first word of the process, before it touches user code.
 READY = b"ready\n"
 _CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL}
-_FRAME = re.compile(r'^  File "(.+)", line (\d+) in (.*)$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +124,7 @@ def _run(order: bytes, timeout_s: float) -> tuple[bytes, int | None]:
             stdout=output.theirs,
             stderr=output.theirs,
             pass_fds=(answers.theirs,),
-            env=_environment(token),
+            env=environment(token, ONE_THREAD),
             start_new_session=True,
         )
         born, ears = look(process.pid), _Ears(process.pid, answers, output)
@@ -206,19 +201,9 @@ class _Ears:
                 part = part[os.write(2, part) :]
 
 
-def _environment(token: str) -> dict[str, str]:
-    env = {**os.environ, **ONE_THREAD, MARK: make_mark(token, 0)}
-    # As for the forkserver: -P keeps the present folder out of the way; where we are not installed, say where we are.
-    home = str(Path(guardian.__file__).resolve().parent.parent)
-    if home not in python_site.getsitepackages():
-        env["PYTHONPATH"] = os.pathsep.join(filter(None, (env.get("PYTHONPATH"), home)))
-    return env
-
-
 def _died(node: str, trace: str, code: int | None, timeout_s: float) -> SystemLoadError:
     """How the process ended instead of giving an answer, and where; `trace` is what faulthandler wrote."""
-    frames = _FRAME.findall(trace.rpartition("(most recent call first):")[2])  # the main thread comes last
-    theirs = [(file, line, name) for file, line, name in frames if not (is_ours(file) or file[0] == "<")]
+    theirs = [frame for frame in frames_in_dump(trace) if frame[0][0] != "<"]
     at = f" ({place})" if (place := where_in_dump(trace)) else ""
     if code is None:
         what = f"its import is not over after {timeout_s:g} s{at}; what waits or loops belongs in a state"

@@ -20,7 +20,7 @@ _IMPORTLIB = str(Path(importlib.__file__).parent)
 #: Folders of Python itself and of what is installed.
 PYTHONS = tuple({p + os.sep for k in ("stdlib", "platstdlib", "purelib", "platlib") if (p := sysconfig.get_path(k))})
 #: A line of what faulthandler writes.
-_FRAME = re.compile(r'^  File "(.+)", line (\d+) in ', re.MULTILINE)
+_FRAME = re.compile(r'^  File "(.+)", line (\d+) in (.*)$', re.MULTILINE)
 
 
 def describe(error: BaseException) -> str:
@@ -73,20 +73,30 @@ def shown(value: object) -> str:
 def _where(error: BaseException) -> str:
     """The innermost line of user code in a traceback."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not is_ours(f.filename)]
-    user = [f for f in frames if not f.filename.startswith(PYTHONS)] or frames
+    user = [f for f in frames if is_users(f.filename)] or frames
     return f"{Path(user[-1].filename).name}:{user[-1].lineno}" if user else ""
+
+
+def frames_in_dump(dump: str) -> list[tuple[str, str, str]]:
+    """File, line and function of the main thread's frames, innermost first, in what faulthandler wrote; not of ours."""
+    frames = _FRAME.findall(dump.rpartition("(most recent call first):")[2])  # the main thread comes last
+    return [frame for frame in frames if not is_ours(frame[0])]
 
 
 def where_in_dump(dump: str) -> str:
     """The innermost line of user code of the main thread, in what faulthandler wrote: "SUS.py:31", or ""."""
-    frames = _FRAME.findall(dump.rpartition("(most recent call first):")[2])  # the main thread comes last
-    user = [(file, line) for file, line in frames if not is_ours(file) and not file.startswith(PYTHONS)]
+    user = [(file, line) for file, line, _ in frames_in_dump(dump) if is_users(file)]
     return f"{Path(user[0][0]).name}:{user[0][1]}" if user else ""
 
 
 def is_ours(filename: str) -> bool:
     """Whether a frame of that file belongs to this package or to the import system."""
     return filename.startswith((_OURS + os.sep, _IMPORTLIB + os.sep, "<frozen"))
+
+
+def is_users(filename: str) -> bool:
+    """Whether it belongs to neither this package nor to Python, nor to what is installed."""
+    return not is_ours(filename) and not filename.startswith(PYTHONS)
 
 
 def user_traceback(error: BaseException) -> str:

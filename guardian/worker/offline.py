@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from guardian.access import channels
 from guardian.access.channels import Channels
 from guardian.core.advice import ImportRead
-from guardian.worker.faults import PYTHONS, is_ours
+from guardian.worker.faults import is_ours, is_users
 
 #: How the methods of an ezca begin that ask and change nothing.
 _QUESTIONS = ("get", "is_", "read")
@@ -89,7 +89,7 @@ def _line_of_user_code() -> str:
         file = frame.f_code.co_filename
         if not is_ours(file):
             here = f"{Path(file).name}:{frame.f_lineno}"
-            if not file.startswith(PYTHONS):
+            if is_users(file):
                 return here
             others = others or here
         frame = frame.f_back  # type: ignore[assignment]

@@ -36,7 +36,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from guardian.worker.faults import PYTHONS, is_ours
+from guardian.worker.faults import is_users
 
 TAB = 8
 _SHOWN = 80
@@ -88,8 +88,7 @@ def is_user_path(path: str) -> bool:
     path = os.path.abspath(path) + os.sep
     return (
         path.startswith(tuple(p.rstrip(os.sep) + os.sep for p in _paths))
-        and not is_ours(path)
-        and not path.startswith(PYTHONS)
+        and is_users(path)
         and not any(part in path for part in _INSTALLED)
     )
 
@@ -183,10 +182,8 @@ def read(data: bytes, path: str) -> Source:
         return Source(code=_compile(text, path), text=text, warning="")
     except TabError as error:
         where = f"{Path(path).name}:{error.lineno}"
-    code = _compile(_untab(text), path)  # first, so that what is taken apart next is known to be sound
-    kept = _inside_texts(_untab(text))
     return Source(
-        code=_compile(_untab(text, kept), path) if kept else code,
+        code=_compile(without_tabs(text, path), path),
         text=text,
         warning=f"{where} mixes tabs and spaces; read with tab stops of {TAB}, as Python 2 did; re-indent the file",
     )
@@ -243,6 +240,19 @@ def _python2(error: SyntaxError) -> str | None:
 
 
 # --- tabs ---------------------------------------------------------------------------------------------------------
+
+
+def without_tabs(text: str, path: str) -> str:
+    """A text that mixes tabs and spaces, indented as Python 2 read it.
+
+    Raises
+    ------
+    SyntaxError
+        As :func:`read`.
+    """
+    untabbed = _untab(text)
+    _compile(untabbed, path)  # first, so that what is taken apart next is known to be sound
+    return _untab(text, _inside_texts(untabbed))
 
 
 def _untab(text: str, kept: frozenset[int] = frozenset()) -> str:

@@ -16,6 +16,7 @@ from types import FunctionType
 from typing import Any
 
 from guardian.worker.faults import plain_str
+from guardian.worker.source import without_tabs
 
 #: Stands for every name.
 ANY = "*"
@@ -62,7 +63,7 @@ class Tree:
         """None: there is no such file, or nothing in it that can be read."""
         try:
             with tokenize.open(file) as source:
-                tree = cls(root=_parse(source.read()))
+                tree = cls(root=_parse(source.read(), file))
             for node in ast.walk(tree.root):
                 tree._note(node)
             return tree
@@ -136,11 +137,11 @@ def _text(node: ast.AST) -> str:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
-def _parse(text: str) -> ast.Module:
+def _parse(text: str, file: str) -> ast.Module:
     try:
         return ast.parse(text)
     except TabError:
-        return ast.parse(text.expandtabs(8))
+        return ast.parse(without_tabs(text, file))
 
 
 def _names_states(statement: ast.stmt) -> bool:
