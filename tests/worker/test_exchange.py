@@ -41,6 +41,12 @@ def refused(worker: Worker) -> str:
     return word.reason
 
 
+def goes_on(worker: Worker, words: str) -> None:
+    """The old code says these words from now on."""
+    told = len(worker.log)
+    worker.until(lambda: any(words in line for line in worker.log[told + 1 :]), "the old code to go on")
+
+
 UP = (
     HEAD
     + """
@@ -182,8 +188,7 @@ def test_R11_bad_code_leaves_modules_and_builtins_as_they_were(run: Start, tmp_p
     write(tmp_path, text)
     assert reason in refused(worker)
     worker.until(lambda: len(worker.log) > 3, "the log")
-    told = len(worker.log)
-    worker.until(lambda: any("old code at" in line for line in worker.log[told + 1 :]), "the old code to go on")
+    goes_on(worker, "old code at")
     assert not any("changed" in line for line in worker.log), worker.story()
     worker.enter("FAILS")  # its traceback shows the lines that run, not those that are in the file now
     worker.says("raise ValueError('a line of the old code')")
@@ -214,8 +219,7 @@ def test_R11_an_instance_that_cannot_get_its_new_class_is_refused_whole(run: Sta
     )
     write(tmp_path, stubborn)
     assert "instance of UP" in refused(worker)
-    told = len(worker.log)
-    worker.until(lambda: any("old of X1:OLD-" in line for line in worker.log[told + 1 :]), "the old code to go on")
+    goes_on(worker, "old of X1:OLD-")
     worker.stop()
 
 
@@ -359,8 +363,7 @@ def test_R11_an_import_that_is_given_up_says_where_it_was_and_the_old_code_runs_
     else:
         reason = worker.hear(ReloadFailed).reason
         assert reason.startswith("SUS: its import takes too long and was interrupted (SUS.py:")
-    told = len(worker.log)
-    worker.until(lambda: any("old" in line for line in worker.log[told + 1 :]), "the old code to go on")
+    goes_on(worker, "old")
     write(tmp_path, UP.format(mark="mended"))
     exchanged(worker)
     worker.says("mended")
@@ -470,8 +473,7 @@ def test_R11_a_worker_that_has_no_descriptor_left_says_so_and_lives_on(run: Star
     worker.enter("UP")
     worker.says("there")
     assert "Too many open files" in refused(worker)
-    told = len(worker.log)
-    worker.until(lambda: any("there" in line for line in worker.log[told + 1 :]), "the old code to go on")
+    goes_on(worker, "there")
     worker.stop()
 
 
