@@ -84,6 +84,11 @@ class Host:
     def __len__(self) -> int:
         return len(self._nodes)
 
+    @property
+    def port(self) -> int:
+        """Where its nodes are shown."""
+        return self._face.port
+
     async def start(self) -> None:
         """Open the files and start the process that makes workers. Nodes are added afterwards.
 
