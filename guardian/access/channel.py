@@ -24,6 +24,8 @@ import ctypes
 import itertools
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from guardian.access import wire
@@ -36,7 +38,11 @@ from guardian.errors import EzcaConnectError, EzcaError
 _SEARCH_AGAIN_S = (0.5, 30.0)
 
 
-class _Reply:
+def _no_news() -> None:
+    pass
+
+
+class Reply:
     """A request under way; the callback fills it in, `done` last."""
 
     __slots__ = ("circuit", "count", "data", "done", "is_put", "order", "status")
@@ -54,6 +60,10 @@ class _Reply:
 class Channel:
     """One channel and its monitor. Making it touches nothing; :meth:`open` does.
 
+    Parameters
+    ----------
+    news : called after each change of the value or the connection, in a thread of libca: it may set a flag, no more.
+
     Attributes
     ----------
     name : full name on the network.
@@ -61,10 +71,11 @@ class Channel:
     waited : whether somebody has once waited for the connection, with success or in vain.
     """
 
-    def __init__(self, library: Library, name: str) -> None:
+    def __init__(self, library: Library, name: str, news: Callable[[], None] = _no_news) -> None:
         self.name = name
         self.connected = False
         self.waited = False
+        self._news = news
         self._library = library
         self._call = library.call
         # libca writes both handles itself, so an exception between the call and the next line loses none of them.
@@ -75,7 +86,7 @@ class Channel:
         self._setup = threading.Lock()
         self._bells = Bells()
         self._arrivals = itertools.count(1)
-        self._replies: dict[int, _Reply] = {}
+        self._replies: dict[int, Reply] = {}
         self._numbers = itertools.count(1)
         self._lost_at = time.monotonic()
         self._search_at = self._lost_at + _SEARCH_AGAIN_S[0]
@@ -100,6 +111,7 @@ class Channel:
             self._lost_at = time.monotonic()
             self._search_at = self._lost_at + _SEARCH_AGAIN_S[0]
         self._bells.ring()
+        self._news()
 
     def _event(self, args: Any) -> None:
         order = next(self._arrivals)
@@ -116,6 +128,8 @@ class Channel:
                 reply.data, reply.count, reply.order, reply.status = data, args.count, order, args.status
                 reply.done = True
         self._bells.ring()
+        if args.user is None:
+            self._news()
 
     @staticmethod
     def _size(form: int, count: int) -> int:
@@ -144,16 +158,17 @@ class Channel:
         self.waited = True
         return connected
 
-    def search_again(self) -> None:
+    def search_again(self, longest_s: float = _SEARCH_AGAIN_S[1]) -> None:
         """Search for a channel that is not connected as if it were new, which finds it within a tenth of a second.
 
         Call it as often as you like: it happens half a second after the loss, and then each time the channel has been
-        away for a quarter longer, so that a name that will never exist costs the network next to nothing.
+        away for a quarter longer, at least every `longest_s` seconds, so that a name that will never exist costs the
+        network next to nothing.
         """
         now = time.monotonic()
         if self.connected or now < self._search_at:
             return
-        shortest_s, longest_s = _SEARCH_AGAIN_S
+        shortest_s = _SEARCH_AGAIN_S[0]
         self._search_at = now + min(max((now - self._lost_at) / 4, shortest_s), longest_s)
         self.close()
         self.open()
@@ -204,6 +219,19 @@ class Channel:
                 raise self._no_value()
         return wire.decode(sample or self._fetch(deadline), shape.is_array)
 
+    @property
+    def wait_for_news(self) -> Callable[[Callable[[], bool], float], bool]:
+        """``wait_for_news(ready, deadline)``: True as soon as ``ready()`` is, asked after each change."""
+        return self._bells.wait
+
+    def peek(self) -> Sample | None:
+        """The newest value that has come, without waiting for one; the first call starts the monitor."""
+        if not self.connected:
+            return None
+        with suppress(EzcaConnectError):  # lost between the lines
+            self.shape()
+        return self._latest if self.connected else None
+
     def text(self, deadline: float) -> str:
         """The present value as text: the label of an enum, a long string, a number with its precision."""
         return wire.as_text(self.value(deadline), self._shape, self.facts(deadline))
@@ -249,14 +277,7 @@ class Channel:
         EzcaConnectError
             The circuit was lost meanwhile; whether the server took the value is not known.
         """
-        if not self.connected:
-            raise self._lost()
-        if not self._call.ca_write_access(self._channel):
-            raise EzcaError(
-                f"{self.name}: this process has no write access. "
-                "The server's access security decides by user and host: ask for the right, or write as somebody else."
-            )
-        self._library.attach()
+        self._may_write()
         self._unsure, self._written = True, None
         number, reply = self._new_request(is_put=True)
         arguments = (payload.kind, payload.count, self._channel, payload.raw)
@@ -283,6 +304,38 @@ class Channel:
                 "Its log should say why; check the value against the limits of the channel."
             )
         self._written = payload
+
+    def send(self, payload: Payload) -> Reply:
+        """Write, and do not wait: :meth:`said` tells what the server said.
+
+        Raises
+        ------
+        EzcaError, EzcaConnectError
+            As :meth:`put`, for what is known at once.
+        """
+        self._may_write()
+        number, reply = self._new_request(is_put=True)
+        arguments = (payload.kind, payload.count, self._channel, payload.raw)
+        status = self._call.ca_array_put_callback(*arguments, self._on_event, number)
+        if status != NORMAL:
+            self._replies.pop(number, None)
+            raise self._lost()
+        self._call.ca_flush_io()
+        return reply
+
+    def said(self, reply: Reply) -> bool | None:
+        """Whether the server took what was sent; None: it has not said so, or never will."""
+        return reply.status == NORMAL if reply.done else None
+
+    def _may_write(self) -> None:
+        if not self.connected:
+            raise self._lost()
+        if not self._call.ca_write_access(self._channel):
+            raise EzcaError(
+                f"{self.name}: this process has no write access. "
+                "The server's access security decides by user and host: ask for the right, or write as somebody else."
+            )
+        self._library.attach()
 
     def close(self) -> None:
         """Clear the channel and its monitor. Returns when no callback of it is running any more."""
@@ -319,7 +372,7 @@ class Channel:
             raise
         return sample
 
-    def _ask(self, form: int, count: int, deadline: float) -> _Reply:
+    def _ask(self, form: int, count: int, deadline: float) -> Reply:
         if not self.connected:
             raise self._lost()
         self._library.attach()
@@ -334,12 +387,12 @@ class Channel:
             raise EzcaError(f"{self.name}: the server gave no value ({self._library.message(answer)}).")
         return reply
 
-    def _new_request(self, *, is_put: bool) -> tuple[int, _Reply]:
-        number, reply = next(self._numbers), _Reply(is_put, self._connections)
+    def _new_request(self, *, is_put: bool) -> tuple[int, Reply]:
+        number, reply = next(self._numbers), Reply(is_put, self._connections)
         self._replies[number] = reply
         return number, reply
 
-    def _answer(self, number: int, reply: _Reply, status: int, deadline: float) -> int | None:
+    def _answer(self, number: int, reply: Reply, status: int, deadline: float) -> int | None:
         """Status of the answer to a request that was sent with `status`; None if there is none by `deadline`."""
         if status == NORMAL:
             self._bells.wait(lambda: reply.done or self._is_gone(reply), deadline)
@@ -352,7 +405,7 @@ class Channel:
             raise self._lost()
         return status or None
 
-    def _is_gone(self, reply: _Reply) -> bool:
+    def _is_gone(self, reply: Reply) -> bool:
         return not self.connected or self._connections != reply.circuit
 
     def _lost(self) -> EzcaConnectError:

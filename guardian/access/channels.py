@@ -61,6 +61,7 @@ class Channels:
         self._failure: Exception | None = None
         self._bells = Bells()
         self._channels: dict[str, Channel] = {}
+        self._apart: list[Channel] = []
         self._registering = threading.Lock()
         self._closed = False
 
@@ -184,12 +185,30 @@ class Channels:
             channel.search_again()
         return tuple(channel.name for channel in found)
 
+    def apart(self, full: str, news: Callable[[], None]) -> Channel:
+        """A channel of our own, which user code did not ask for: it is neither counted nor waited for here.
+
+        Parameters
+        ----------
+        full : its name on the network.
+        news : called in a thread of libca when its value or its connection has changed, see :class:`Channel`.
+        """
+        library = self._started(full)
+        with self._registering:
+            if self._closed:
+                raise EzcaError(f"{full}: these channels are closed.")
+            channel = Channel(library, full, news)
+            self._apart.append(channel)
+        return channel
+
     def close(self) -> None:
         """Give all channels back. The object cannot be used any more."""
         self._closed = True
         atexit.unregister(self.close)
         while self._channels:
             self._channels.popitem()[1].close()
+        while self._apart:
+            self._apart.pop().close()
 
     def _connected(self, name: str, timeout_s: float | None) -> tuple[Channel, float]:
         """The connected channel, and the deadline of the operation. The first use of a name waits for it."""
@@ -211,17 +230,22 @@ class Channels:
         return channel, deadline
 
     def _register(self, full: str) -> Channel:
+        library = self._started(full)
+        with self._registering:
+            if self._closed:
+                raise EzcaError(f"{full}: these channels are closed.")
+            # Known here before libca knows it: an interrupt cannot lose a channel that libca calls into.
+            return self._channels.setdefault(full, Channel(library, full))
+
+    def _started(self, full: str) -> Library:
         if self._library is None and not self._closed:
             # In a thread of its own, because an interrupt must not leave the library half initialised.
             _thread.start_new_thread(self._start_library, ())
             self._bells.wait(lambda: bool(self._library or self._failure), time.monotonic() + _START_TIMEOUT_S)
-        if self._library is None and not self._closed:
-            raise EzcaError(f"{full}: Channel Access does not start ({self._failure or 'it takes too long'}).")
-        with self._registering:
-            if self._closed or self._library is None:
-                raise EzcaError(f"{full}: these channels are closed.")
-            # Known here before libca knows it: an interrupt cannot lose a channel that libca calls into.
-            return self._channels.setdefault(full, Channel(self._library, full))
+        if self._library is None:
+            why = "is closed" if self._closed else f"does not start ({self._failure or 'it takes too long'})"
+            raise EzcaError(f"{full}: Channel Access {why}.")
+        return self._library
 
     def _start_library(self) -> None:
         with self._registering:

@@ -5,7 +5,9 @@ Parsing happens here, at the edge, once: inside, a REQUEST is the name of a stat
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from difflib import get_close_matches
 from enum import IntEnum
 from typing import Any, TypeVar
@@ -17,6 +19,8 @@ from guardian.enums import NONE_INDEX, NONE_STATE, Mode, Op
 from guardian.errors import RefusedError
 
 E = TypeVar("E", bound=IntEnum)
+#: An id is made by whoever asks, and shown in SUMMARY with every step.
+COMMAND_ID_BYTES = 200
 
 
 def parse(name: str, value: Any, by: str, view: View) -> Input | None:
@@ -60,7 +64,7 @@ def _manager(value: Any, by: str, _view: View) -> Input:
     return SetManager(manager=name, by=by)
 
 
-def _request(value: Any, by: str, view: View) -> Input:
+def _request(value: Any, by: str, view: View) -> Requested:
     name = str(value).strip()
     if name == NONE_STATE:
         return Requested(state=NONE_STATE, by=by)
@@ -75,6 +79,21 @@ def _request(value: Any, by: str, view: View) -> Input:
         more = f" and {len(menu) - LISTED} more" if len(menu) > LISTED else ""
         raise RefusedError(f"no such state{hint} The menu is {', '.join(menu[:LISTED])}{more}")
     return Requested(state=name, by=by)
+
+
+def _request_cmd(value: Any, by: str, view: View) -> Input:
+    """How managers and consoles ask, so that the person and the manager behind a write are known."""
+    try:
+        asked = json.loads(value) if isinstance(value, str) else None
+    except (ValueError, RecursionError):
+        asked = None
+    if not isinstance(asked, dict) or not isinstance(asked.get("state"), str):
+        raise RefusedError(f'{str(value)[:80]!r} is no {{"state": "NAME", "by": "who", "id": "unique"}}')
+    who, cmd = asked.get("by", ""), asked.get("id", "")
+    if not isinstance(who, str) or not isinstance(cmd, str) or len(cmd.encode(errors="replace")) > COMMAND_ID_BYTES:
+        raise RefusedError(f"'by' and 'id' are texts, and an id has at most {COMMAND_ID_BYTES} bytes")
+    request = _request(asked["state"], f"{who}, {by}" if who else by, view)
+    return replace(request, cmd=cmd)
 
 
 def _request_n(value: Any, by: str, view: View) -> Input:
@@ -117,6 +136,7 @@ _PARSERS: dict[str, Callable[[Any, str, View], Input | None]] = {
     "MANAGER": _manager,
     "REQUEST": _request,
     "REQUEST_N": _request_n,
+    "REQUEST_CMD": _request_cmd,
     "REENTER": _reenter,
     "LOAD": _load,
 }

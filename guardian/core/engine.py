@@ -44,6 +44,7 @@ from guardian.core.events import (
     SetManager,
     SetMode,
     SetOp,
+    Subnodes,
 )
 from guardian.core.graph import LISTED
 from guardian.core.loading import Loading
@@ -90,6 +91,7 @@ class Engine(Loading):
             manager=v.manager,
             request=v.request if self._request_known else None,
             request_by=v.request_by,
+            request_cmd=v.request_cmd,
             request_id=v.request_id,
             event_id=v.event_id,
         )
@@ -153,7 +155,7 @@ class Engine(Loading):
         stuck = v.stalled or v.held or v.error is ErrorKind.ERROR
         same = event.state == v.request
         self._request_known = True
-        self._set(request=event.state, request_id=v.request_id + 1, request_by=event.by)
+        self._set(request=event.state, request_id=v.request_id + 1, request_by=event.by, request_cmd=event.cmd)
         text = f"REQUEST {event.state} by {event.by}"
         if v.mode is Mode.MANUAL:  # R9
             self._set(held=False)
@@ -330,6 +332,12 @@ class Engine(Loading):
             text = "; ".join(report.texts)
             self._step("notify", f"notify: {text}" if text else "notifications cleared")
 
+    def _on_subnodes(self, report: Subnodes) -> None:
+        if report.subnodes != self._v.subnodes:
+            self._set(subnodes=report.subnodes)
+            bad = [one.node for one in report.subnodes if not one.ok]
+            self._step("subnodes", f"not OK: {', '.join(bad)}" if bad else "all subnodes are OK")
+
     _INPUTS: dict[type, Callable[[Engine, Any], None]] = {
         SetOp: _on_op,
         SetMode: _on_mode,
@@ -357,4 +365,5 @@ class Engine(Loading):
         Connected: _on_connected,
         Left: _on_left,
         Notifications: _on_notifications,
+        Subnodes: _on_subnodes,
     }

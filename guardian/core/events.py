@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from guardian.core.graph import SystemFacts
-from guardian.core.view import View
+from guardian.core.peer import BondFacts
+from guardian.core.view import Subnode, View
 from guardian.enums import Call, ErrorKind, Mode, OnComplete, Op, Status
 
 
@@ -52,10 +53,14 @@ class SetManager:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requested:
-    """A REQUEST write. The name has been checked: a state of the graph, or NONE."""
+    """A REQUEST write. The name has been checked: a state of the graph, or NONE.
+
+    ``cmd``: the id of the REQUEST_CMD it came by, "" for a write of the plain PV.
+    """
 
     state: str
     by: str
+    cmd: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +197,20 @@ class Channels:
     total: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subnodes:
+    """The nodes that user code manages or watches, all of them, as they are now."""
+
+    subnodes: tuple[Subnode, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bonds:
+    """What user code has asked of other nodes, all of it: to be given to the next worker (R21)."""
+
+    bonds: tuple[BondFacts, ...]
+
+
 Report = (
     Loaded
     | LoadFailed
@@ -205,6 +224,8 @@ Report = (
     | Left
     | Notifications
     | Channels
+    | Subnodes
+    | Bonds
 )
 
 

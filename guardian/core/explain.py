@@ -13,12 +13,16 @@ from datetime import UTC, datetime
 from guardian.core.view import View
 from guardian.enums import ALIVE, FOLLOWS_GRAPH, NONE_STATE, ErrorKind, LoadStatus, Mode, Op, Severity, Status, Worker
 
+#: Subordinates whose reasons are told.
+OTHERS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Term:
     """One condition of OK. ``since``: which of ``View.since`` dates its failing. ``active``: ACTIVE needs it too.
 
-    ``ok`` False: ACTIVE alone needs it; an empty sentence is none.
+    ``ok`` False: ACTIVE alone needs it; an empty sentence is none. ``others``: it may fail because another node is not
+    as it should be.
     """
 
     holds: Callable[[View], bool]
@@ -26,6 +30,7 @@ class Term:
     since: str
     active: bool = False
     ok: bool = True
+    others: bool = False
 
 
 def _by(who: str) -> str:
@@ -105,7 +110,7 @@ TERMS = (
         "mode",
         active=True,
     ),
-    Term(lambda v: not v.stalled, _stalled, "stalled"),
+    Term(lambda v: not v.stalled, _stalled, "stalled", others=True),
     Term(
         lambda v: v.nominal is not None,
         lambda v: "the module names no nominal state, so it is never OK; to change that, add nominal = '...'",
@@ -116,8 +121,14 @@ TERMS = (
         lambda v: v.state == v.nominal,
         lambda v: f"on the way: in {v.state}, next {v.target}, request {v.request}",
         "state",
+        others=True,
     ),
-    Term(lambda v: v.status is Status.DONE, lambda v: f"{v.state} is not complete yet ({v.status.name})", "status"),
+    Term(
+        lambda v: v.status is Status.DONE,
+        lambda v: f"{v.state} is not complete yet ({v.status.name})",
+        "status",
+        others=True,
+    ),
 )
 
 
@@ -132,11 +143,23 @@ def is_active(view: View) -> bool:
 
 
 def why_not_ok(view: View) -> str:
-    """The reason a node is not OK, "" if it is: "STALLED in TRIPPED after a jump, ... (since 12:03:05Z)"."""
+    """The reason a node is not OK, "" if it is: "STALLED in TRIPPED after a jump, ... (since 12:03:05Z)".
+
+    That of a manager goes on with those of its subordinates, and theirs with those of theirs.
+    """
     for term in TERMS:
         if not term.holds(view) and (sentence := term.sentence(view)):
-            return f"{sentence} (since {clock(view.since.get(term.since, view.stamp))})"
+            because = _because(view) if term.others else ""
+            return f"{sentence} (since {clock(view.since.get(term.since, view.stamp))}){because}"
     return ""
+
+
+def _because(view: View) -> str:
+    """What is wrong with the nodes that this one manages, else with those it watches."""
+    bad = [one for one in view.subnodes if not one.ok and one.mine] or [one for one in view.subnodes if not one.ok]
+    told = "; ".join(f"{one.node}: {one.why}" for one in bad[:OTHERS])
+    more = f"; and {len(bad) - OTHERS} more" if len(bad) > OTHERS else ""
+    return f"; because {told}{more}" if bad else ""
 
 
 def severity(view: View) -> Severity:

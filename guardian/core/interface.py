@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
@@ -51,6 +51,11 @@ MAX_STATES = 1000
 TEXT_BYTES = 2000
 JSON_BYTES = 262_144
 SUMMARY_BYTES = 8_000
+SUBNODES_BYTES = 65_536
+#: Of WHY in SUMMARY: what a manager shows of its subordinates.
+WHY_BYTES = 300
+#: Bytes of a REQUEST_CMD.
+COMMAND_BYTES = 1000
 #: Lost channels that SUMMARY names; CONNECT_S has as many as fit.
 SUMMARY_CHANNELS = 20
 
@@ -143,7 +148,9 @@ def summary(view: View) -> dict[str, Any]:
         "request": view.request,
         "request_id": view.request_id,
         "by": view.request_by,
+        "cmd": view.request_cmd,
         "state": view.state,
+        "since": round(view.state_time, 3),
         "target": view.target,
         "status": view.status.name,
         "stalled": view.stalled,
@@ -151,10 +158,14 @@ def summary(view: View) -> dict[str, Any]:
         "mode": view.mode.name,
         "manager": view.manager,
         "worker": view.worker.name,
+        "load": view.load_status.name,
+        "states": len(view.graph.states) if view.graph is not None else 0,
+        "nominal": view.nominal or "",
         "error": view.error.name,
         "connect": list(view.connect[:SUMMARY_CHANNELS]),
         "notification": bool(view.notifications),
         "ok": explain.is_ok(view),
+        "why": clip(explain.why_not_ok(view), WHY_BYTES),
     }
 
 
@@ -214,6 +225,12 @@ def _user_message(line: int) -> Callable[[View], str]:
 
 def _lost(v: View) -> str:
     return ", ".join(v.connect) or ("a channel that gave no name" if v.error is ErrorKind.CONNECT else "")
+
+
+def _subnodes(v: View) -> str:
+    """With all the reasons if they fit; a manager of hundreds that are all in trouble tells which are."""
+    told = _json([asdict(one) for one in v.subnodes])
+    return told if len(told.encode()) <= SUBNODES_BYTES else _json([asdict(one) | {"why": ""} for one in v.subnodes])
 
 
 def _names(names: Any) -> list[str]:
@@ -293,6 +310,15 @@ ROWS: tuple[Row, ...] = (
         text="index of REQUEST, -1 for NONE",
         value=lambda v: v.index(v.request),
         writable=True,
+    ),
+    Row(
+        name="REQUEST_CMD",
+        kind=Kind.LONG,
+        size=COMMAND_BYTES,
+        text="JSON {state, by, id}: how programs ask",
+        value=lambda v: "{}" if not v.request_cmd else _json({"state": v.request, "id": v.request_cmd}),
+        writable=True,
+        archive=Archive.NO,
     ),
     Row(name="REQUEST_ID", kind=Kind.INT, text="number of accepted REQUEST writes", value=lambda v: v.request_id),
     Row(
@@ -426,6 +452,21 @@ ROWS: tuple[Row, ...] = (
             archive=Archive.NO,
         )
         for line in range(5)
+    ),
+    Row(
+        name="SUBNODES",
+        kind=Kind.LONG,
+        size=SUBNODES_BYTES,
+        text="JSON: nodes it manages or watches",
+        value=_subnodes,
+        archive=Archive.NO,
+    ),
+    Row(name="SUBNODES_TOTAL", kind=Kind.INT, text="nodes it manages or watches", value=lambda v: len(v.subnodes)),
+    Row(
+        name="SUBNODES_NOT_OK",
+        kind=Kind.INT,
+        text="of these, how many are not OK",
+        value=lambda v: sum(not one.ok for one in v.subnodes),
     ),
     Row(
         name="GRDMSG",

@@ -81,6 +81,7 @@ class Machine:
             request=start.request or NONE_STATE,
             request_id=start.request_id,
             request_by=start.request_by,
+            request_cmd=start.request_cmd,
         )
         self._published: View | None = None
         self._request_known = start.request is not None

@@ -33,6 +33,7 @@ class Start:
     manager: str = ""
     request: str | None = None
     request_by: str = ""
+    request_cmd: str = ""
     request_id: int = 0
     event_id: int = 0
 

@@ -34,7 +34,14 @@ class Supervision(Machine):
         gen = self._life.spawn()
         self._notes.pop("error", None)
         self._connected()
-        self._set(worker=Worker.INIT, load_status=LoadStatus.INPROGRESS, failed=False, known=True, notifications=())
+        self._set(
+            worker=Worker.INIT,
+            load_status=LoadStatus.INPROGRESS,
+            failed=False,
+            known=True,
+            notifications=(),
+            subnodes=(),
+        )
         if after_kill is None:
             self._set(state=INIT_STATE, status=Status.INIT, held=False)
             self._set(target=self._plan(), state_time=self._now.epoch)
@@ -92,7 +99,7 @@ class Supervision(Machine):
         wish = self._v.request if self._request_known else facts.request or NONE_STATE
         self._request_known = True
         gone = wish != NONE_STATE and wish not in graph
-        self._set(request=NONE_STATE if gone else wish)
+        self._set(request=NONE_STATE if gone else wish, request_cmd="" if gone else self._v.request_cmd)
         if self._stay.manual is not None and self._stay.manual not in graph:
             self._stay.manual = None
         return f"; REQUEST {wish} is no state any more, taken as {NONE_STATE}" if gone else ""

@@ -14,6 +14,22 @@ from guardian.enums import INIT_STATE, NONE_STATE, ErrorKind, LoadStatus, Mode, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Subnode:
+    """A node that this one manages or watches, as this one sees it.
+
+    Parameters
+    ----------
+    there : whether it answers. mine : whether this node manages it. why : what is wrong with it, "" if it is OK.
+    """
+
+    node: str
+    there: bool = False
+    ok: bool = False
+    mine: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """One consistent moment of a node. Times are epoch seconds of events, never elapsed seconds.
 
@@ -23,11 +39,13 @@ class View:
     graph : None until the system has been loaded once.
     status : of the present state; ``known``: whether STATE, TARGET and STATUS still speak of something that lives.
     held : a jump holds the node where it is (R6).
+    request_cmd : id of the REQUEST_CMD that made the present request, "" for a write of the plain PV.
     message : GRDMSG, what the guardian itself has to say. reason : of it, why the node is as it is; a refused write is
         worth a message, but no reason.
     connect : names of the channels that user code waits for; ``overdue`` after they were lost for 10 s.
     load_error : why the code did not load the last time that it was tried.
     failed : the worker died too often and is not restarted (R12).
+    subnodes : the nodes that user code manages or watches.
     since : for each condition of WHY, the epoch second it began.
     """
 
@@ -41,6 +59,7 @@ class View:
     request: str = NONE_STATE
     request_id: int = 0
     request_by: str = ""
+    request_cmd: str = ""
     nominal: str | None = None
     graph: Graph | None = None
     state: str = INIT_STATE
@@ -61,6 +80,7 @@ class View:
     load_time: float = 0.0
     load_error: str = ""
     kills: int = 0
+    subnodes: tuple[Subnode, ...] = ()
     since: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @property

@@ -255,6 +255,7 @@ class Host:
             ifo=self.site.ifo,
             site=self.site.site,
             paths=self.site.paths,
+            pv=self.site.pv,
             limits=self.site.limits,
             turns=self._turns,
         )

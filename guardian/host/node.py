@@ -19,6 +19,7 @@ from guardian.core.engine import Engine, Limits, Start
 from guardian.core.events import (
     Action,
     Begin,
+    Bonds,
     Channels,
     Check,
     Elapsed,
@@ -54,7 +55,7 @@ from guardian.worker.link import Load
 #: Event ids are saved this far ahead, so that they never fall, and need not be saved with every event.
 EVENT_BLOCK = 1000
 #: Kinds of steps that are shown on PVs only: they can come sixteen times a second.
-_QUIET = frozenset({"status"})
+_QUIET = frozenset({"status", "subnodes"})
 _LEVELS = {"error": "ERROR", "refused": "WARNING", "notify": "WARNING", "connect": "WARNING"}
 #: How long a node that leaves waits for its worker's end, in seconds.
 END_S = 30.0
@@ -72,6 +73,7 @@ class Surroundings:
     ifo: str
     site: str
     paths: tuple[str, ...]
+    pv: str
     limits: Limits
     turns: Turns
 
@@ -101,6 +103,7 @@ class Node:
                 manager=settings.manager,
                 request=settings.request,
                 request_by=settings.request_by,
+                request_cmd=settings.request_cmd,
                 request_id=settings.request_id,
                 event_id=settings.event_id,
             ),
@@ -296,6 +299,8 @@ class Node:
                 site=around.site,
                 paths=around.paths,
                 indices=dict(self._settings.indices),
+                pv=around.pv,
+                bonds=self._settings.bonds,
                 check=check,
             )
         )
@@ -304,6 +309,10 @@ class Node:
     def _heard(self, gen: int, report: Report) -> None:
         if isinstance(report, Channels):
             self._pv_total = report.total
+            return
+        if isinstance(report, Bonds):
+            if self._worker is not None and self._worker.gen == gen:
+                self._keep(replace(self._settings, bonds=report.bonds))
             return
         self.feed(Heard(gen=gen, report=report))
 
@@ -327,6 +336,7 @@ class Node:
             manager=start.manager,
             request=start.request,
             request_by=start.request_by,
+            request_cmd=start.request_cmd,
             request_id=start.request_id,
         )
         stamp = step.view.stamp
@@ -341,9 +351,12 @@ class Node:
             after = replace(after, indices={**before.indices, **automatic_indices(states)})
         if step.view.event_id >= before.event_id:
             after = replace(after, event_id=step.view.event_id + EVENT_BLOCK)
-        if after != before:
-            self._settings = after
-            self._around.store.save(self.name, after)
+        self._keep(after)
+
+    def _keep(self, settings: Settings) -> None:
+        if settings != self._settings:
+            self._settings = settings
+            self._around.store.save(self.name, settings)
 
     # --- time --------------------------------------------------------------------------------------------------
 

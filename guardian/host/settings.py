@@ -14,9 +14,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
+from guardian.core.peer import BondFacts
 from guardian.enums import NONE_STATE, Mode, Op
 from guardian.host.files import utc
 
@@ -33,9 +34,11 @@ class Settings:
     request : name of a state, "NONE", or None for "what the module says".
     request_by, op_by, mode_by : who set it; "" if nobody did, or if it is not known.
     request_at, op_at, mode_at : epoch seconds; 0 if not known.
+    request_cmd : id of the REQUEST_CMD that set it; "" if it was set another way.
     request_id : counts accepted requests, never falls.
     event_id : no event with a higher id has been published. A host may save it in blocks ahead of use, so that it
         need not be saved at every event and still never falls after a crash.
+    bonds : what its code has asked of other nodes, as the worker tells it.
     indices : index of each state that was numbered automatically. Names that are gone stay in it (R20).
     saved_at : epoch seconds of the save; filled by the store.
     alive_at : epoch seconds when a host is last known to have run this node; filled by the store.
@@ -47,12 +50,14 @@ class Settings:
     request: str | None = None
     request_by: str = ""
     request_at: float = 0.0
+    request_cmd: str = ""
     op_by: str = ""
     op_at: float = 0.0
     mode_by: str = ""
     mode_at: float = 0.0
     request_id: int = 0
     event_id: int = 0
+    bonds: tuple[BondFacts, ...] = ()
     indices: Mapping[str, int] = field(default_factory=dict)
     saved_at: float = 0.0
     alive_at: float = 0.0
@@ -77,6 +82,7 @@ def encode(saved: Saved) -> bytes:
     for item in fields(Settings):
         value = getattr(saved.settings, item.name)
         values[item.name] = value.name if isinstance(value, (Op, Mode)) else value
+    values["bonds"] = [asdict(bond) for bond in saved.settings.bonds]
     del values["alive_at"]  # told by the stamps of the host, not by this file
     values["indices"] = dict(values["indices"])
     values["session"] = saved.session
@@ -140,6 +146,16 @@ def _indices(value: Any) -> dict[str, int]:
     return {name: _count(index) for name, index in value.items()}
 
 
+def _bonds(value: Any) -> tuple[BondFacts, ...]:
+    if type(value) is not list:
+        raise TypeError
+    kinds = {"key": str, "state": str, "cmd": str, "managed": bool}
+    read = [{name: one[name] for name in kinds} for one in value]
+    if any(type(one[name]) is not kind for one in read for name, kind in kinds.items()):
+        raise TypeError
+    return tuple(BondFacts(**one) for one in read)
+
+
 _READ: dict[str, Any] = {
     "op": lambda value: Op[_text(value)],
     "mode": lambda value: Mode[_text(value)],
@@ -147,12 +163,14 @@ _READ: dict[str, Any] = {
     "request": lambda value: None if value is None else _text(value),
     "request_by": _text,
     "request_at": _time,
+    "request_cmd": _text,
     "op_by": _text,
     "op_at": _time,
     "mode_by": _text,
     "mode_at": _time,
     "request_id": _count,
     "event_id": _count,
+    "bonds": _bonds,
     "indices": _indices,
     "saved_at": _time,
     "session": _session,
@@ -212,7 +230,7 @@ def resume(
     if policy == "request":
         return plain, f"{starts}, as the site file says (on_start = request); stored was {was}"
     if policy == "hold":
-        held = replace(settings, request=NONE_STATE, request_by="", request_at=0.0)
+        held = replace(settings, request=NONE_STATE, request_by="", request_at=0.0, request_cmd="")
         return held, f"starts with REQUEST NONE, as the site file says (on_start = hold); stored was {was}"
 
     alive = settings.alive_at if alive_at is None else alive_at

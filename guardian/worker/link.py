@@ -15,6 +15,8 @@ from typing import Any, get_args
 import msgspec
 
 from guardian.core.events import Command, Report
+from guardian.core.interface import PV_TEMPLATE
+from guardian.core.peer import BondFacts
 from guardian.errors import LinkError
 
 #: A line longer than this is damage, not a message.
@@ -30,6 +32,8 @@ class Load:
     node : name of the node and of its module. ifo, site : as user code sees them.
     paths : directories that are searched, in order.
     indices : automatic state indices given before, to be kept (R20).
+    pv : template of the names of other nodes' PVs.
+    bonds : what the last worker had asked of other nodes (R21).
     check : only say whether it loads, and end; nothing is run, nothing is written to channels (R11).
     """
 
@@ -38,6 +42,8 @@ class Load:
     site: str = ""
     paths: tuple[str, ...] = ()
     indices: dict[str, int] = field(default_factory=dict)
+    pv: str = PV_TEMPLATE
+    bonds: tuple[BondFacts, ...] = ()
     check: bool = False
 
 

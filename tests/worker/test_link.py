@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from guardian.core import events
 from guardian.core.graph import Edge, StateInfo, SystemFacts
+from guardian.core.peer import BondFacts
+from guardian.core.view import Subnode
 from guardian.enums import Call, ErrorKind, OnComplete
 from guardian.errors import LinkError
 from guardian.worker import link
@@ -38,6 +40,8 @@ facts = st.builds(
     usercode=texts,
     warnings=texts,
 )
+subnode = st.builds(Subnode, node=text, there=st.booleans(), ok=st.booleans(), mine=st.booleans(), why=text)
+bonds = st.lists(st.builds(BondFacts, key=text, state=text, cmd=text, managed=st.booleans()), max_size=3).map(tuple)
 on_complete, call, kind = st.sampled_from(OnComplete), st.sampled_from(Call), st.sampled_from(ErrorKind)
 #: How to make each message: nothing is inferred, so that a new one is noticed here.
 MESSAGES: dict[type, st.SearchStrategy[Any]] = {
@@ -47,6 +51,8 @@ MESSAGES: dict[type, st.SearchStrategy[Any]] = {
         ifo=text,
         paths=texts,
         indices=st.dictionaries(text, number, max_size=3),
+        pv=text,
+        bonds=bonds,
         check=st.booleans(),
     ),
     events.Enter: st.builds(events.Enter, entry=number, state=text, on_complete=on_complete),
@@ -70,6 +76,8 @@ MESSAGES: dict[type, st.SearchStrategy[Any]] = {
     events.Left: st.builds(events.Left, entry=number),
     events.Notifications: st.builds(events.Notifications, entry=number, texts=texts),
     events.Channels: st.builds(events.Channels, total=number),
+    events.Subnodes: st.builds(events.Subnodes, subnodes=st.lists(subnode, max_size=3).map(tuple)),
+    events.Bonds: st.builds(events.Bonds, bonds=bonds),
 }
 message = st.one_of(*MESSAGES.values())
 quick = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])

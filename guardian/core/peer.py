@@ -1,0 +1,212 @@
+"""What one node knows of another that it manages or watches, and what it has asked of it. Pure.
+
+A :class:`Peer` is one consistent moment of the other node, as its SUMMARY tells it. An original Guardian has no
+SUMMARY; its moment is put together from plain PVs (``plain``), and is as consistent as those are.
+
+A :class:`Bond` is what one Node object has asked: the REQUEST and the id it went out with, and whether the node was
+taken. Nothing in a bond is believed by itself. A request *holds* while the peer shows the very id, so "A, then B, then
+A again" are three requests, and what the peer did for the first counts for none of the others. So nothing depends on
+having seen every step of a peer either: what was missed between two moments changes the later one, or did not matter.
+
+Between a write and its echo the written value is the truth (section 7 of the design); no echo in time is a fault.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from guardian.enums import LEAVING, NONE_STATE, ErrorKind, Mode, Op, Status, Worker
+
+#: A peer that shows nothing of a write for so long has not heard it.
+ECHO_S = 2.0
+_LEAVING = frozenset(status.name for status in LEAVING)
+_NO_WORKER = frozenset({Worker.DEAD.name, Worker.STOP.name})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """One moment of another node. Names of enums are texts, since an other version may have more of them.
+
+    Parameters
+    ----------
+    plain : it has no SUMMARY: what it was asked cannot be told from what others asked.
+    cmd : id of the REQUEST_CMD that made its present request. by : who made it.
+    states : how many states it has; 0: its code is not loaded yet, and every request would be refused.
+    why : why it is not OK, in its own words.
+    """
+
+    plain: bool = False
+    id: int = 0
+    request: str = NONE_STATE
+    request_id: int = 0
+    by: str = ""
+    cmd: str = ""
+    state: str = ""
+    target: str = ""
+    status: str = ""
+    stalled: bool = False
+    op: str = Op.EXEC.name
+    mode: str = Mode.AUTO.name
+    manager: str = ""
+    worker: str = Worker.RUN.name
+    states: int = 1
+    nominal: str = ""
+    error: str = ErrorKind.NONE.name
+    connect: tuple[str, ...] = ()
+    notification: bool = False
+    ok: bool = False
+    why: str = ""
+
+
+_KINDS: dict[str, Any] = {name: type(value) for name, value in ((n, getattr(Peer(), n)) for n in Peer.__slots__)}
+
+
+def of_summary(text: str) -> Peer | None:
+    """The moment that a SUMMARY tells; None if it is none. Keys that are missing or odd have their default."""
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(told, dict) or not isinstance(told.get("state"), str):
+        return None
+    known = {name: told[name] for name, kind in _KINDS.items() if type(told.get(name)) is kind}
+    lost = told.get("connect")
+    connect = tuple(name for name in lost if isinstance(name, str)) if isinstance(lost, list) else ()
+    return Peer(**{**known, "plain": False, "connect": connect})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BondFacts:
+    """A bond as it is stored, and handed to the next worker. ``key``: the peer, and which Node object of it."""
+
+    key: str
+    state: str = ""
+    cmd: str = ""
+    managed: bool = False
+
+
+@dataclass(slots=True)
+class Bond:
+    """What one Node object has asked of its peer. Times are monotonic seconds.
+
+    Parameters
+    ----------
+    state, cmd : the last request and its id; "" for none. asked_at : when it was written, None once it was echoed.
+    refused : the peer's server said no to it.
+    managed : the peer was taken, and not released. took_at : when it was written, None once it was echoed.
+    """
+
+    node: str
+    state: str = ""
+    cmd: str = ""
+    asked_at: float | None = None
+    refused: bool = False
+    managed: bool = False
+    took_at: float | None = None
+
+    def facts(self, key: str) -> BondFacts:
+        return BondFacts(key=key, state=self.state, cmd=self.cmd, managed=self.managed)
+
+    def asked(self, state: str, cmd: str, now: float) -> None:
+        """A request is about to be written."""
+        self.state, self.cmd, self.asked_at, self.refused = state, cmd, now, False
+
+    def took(self, now: float) -> None:
+        """MANAGER and MODE are about to be written."""
+        self.managed, self.took_at = True, now
+
+    def released(self) -> None:
+        self.managed, self.took_at = False, None
+
+    def see(self, peer: Peer, me: str) -> None:
+        """Note the echoes in this moment of the peer."""
+        if self.asked_at is not None and self.holds(peer):
+            self.asked_at = None
+        if self.took_at is not None and manages(me, peer):
+            self.took_at = None
+
+    def holds(self, peer: Peer) -> bool:
+        """Whether the last request of this object is still the peer's present one.
+
+        One that was restored holds with a peer that shows its id, and with no other (R21).
+        """
+        return bool(self.state) and peer.request == self.state and (peer.plain or peer.cmd == self.cmd)
+
+    def waits(self, now: float) -> bool:
+        """Whether the last request is under way: written, and neither echoed nor given up."""
+        return self.asked_at is not None and not self.refused and now - self.asked_at < ECHO_S
+
+    def needs_writing(self, state: str, peer: Peer, now: float) -> bool:
+        """Whether asking for `state` is more than saying again what stands (managers say it every cycle)."""
+        if state != self.state:
+            return True
+        if self.asked_at is not None:
+            return not self.waits(now)
+        return peer.stalled or not self.holds(peer)
+
+    def arrived(self, peer: Peer) -> bool:
+        """The peer is where this object asked it to be, and is not leaving."""
+        return self.holds(peer) and peer.state == self.state and peer.status not in _LEAVING
+
+    def completed(self, peer: Peer) -> bool:
+        return self.arrived(peer) and peer.status == Status.DONE.name
+
+    def written(self, peer: Peer, me: str, now: float) -> Peer:
+        """The peer with what was written and is not echoed yet."""
+        if self.asked_at is not None and self.waits(now):
+            peer = replace(peer, request=self.state)
+        if self.took_at is not None and now - self.took_at < ECHO_S:
+            peer = replace(peer, mode=Mode.MANAGED.name, manager=me)
+        return peer
+
+    def faults(self, peer: Peer | None, me: str, now: float) -> list[str]:
+        """What is wrong between this object and its peer, a sentence each."""
+        if peer is None:
+            return [f"{self.node}: not connected; is its host running?"]
+        return [
+            f"{self.node}: {fault}" for fault in (*_life(peer), *self._request(peer, now), *self._rule(peer, me, now))
+        ]
+
+    def _request(self, peer: Peer, now: float) -> list[str]:
+        if not self.state or self.waits(now):
+            return []
+        if self.refused:
+            return [f"refused REQUEST={self.state}; its GRDMSG says why"]
+        if self.asked_at is not None:
+            return [f"no answer to REQUEST={self.state} for {ECHO_S:g} s; is its host hanging?"]
+        if self.holds(peer):
+            return []
+        by = f" by {peer.by}" if peer.by else ""
+        return [f"REQUEST is {peer.request}{by}, {self.state} was asked for"]
+
+    def _rule(self, peer: Peer, me: str, now: float) -> list[str]:
+        if not self.managed or manages(me, peer) or (self.took_at is not None and now - self.took_at < ECHO_S):
+            return []
+        if peer.mode == Mode.MANAGED.name:
+            return [f"MANAGER is {peer.manager or 'empty'}, not {me} any more"]
+        return [f"MODE is {peer.mode}, not MANAGED any more"]
+
+
+def of_facts(node: str, facts: BondFacts) -> Bond:
+    """The bond that was stored."""
+    return Bond(node=node, state=facts.state, cmd=facts.cmd, managed=facts.managed)
+
+
+def manages(me: str, peer: Peer) -> bool:
+    """Whether `me` is the manager of the peer."""
+    return peer.mode == Mode.MANAGED.name and peer.manager == me
+
+
+def _life(peer: Peer) -> list[str]:
+    """What is wrong with the peer itself."""
+    if peer.op != Op.EXEC.name:
+        return [f"OP is {peer.op}, not EXEC"]
+    if peer.worker in _NO_WORKER:
+        return ["its worker is dead" if peer.worker == Worker.DEAD.name else "it has no worker"]
+    if peer.error == ErrorKind.CONNECT.name:
+        return [f"waits for {', '.join(peer.connect) or 'a channel'}"]
+    if peer.error != ErrorKind.NONE.name:
+        return [f"ERROR in {peer.state}"]
+    return []
