@@ -13,7 +13,19 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from guardian._version import __version__
-from guardian.cli.ctrl import COMMAND, WrongCall, add_shared_options, doctor, listing, local, orders, request, say, status, tree
+from guardian.cli.ctrl import (
+    COMMAND,
+    WrongCall,
+    add_shared_options,
+    doctor,
+    listing,
+    local,
+    orders,
+    request,
+    say,
+    status,
+    tree,
+)
 from guardian.cli.output import FAILED, WRONG_CALL, open_streams
 from guardian.errors import ExpectedError
 

@@ -50,7 +50,9 @@ def written(directory: Path) -> dict[str, str]:
             with contextlib.suppress(OSError):
                 fd = _plain(os.open(path, os.O_RDONLY | _FLAGS), path)
                 try:
-                    found[unquote(path.name.removesuffix(".lock"))] = os.pread(fd, _MOST_BYTES, 0).decode(errors="replace")
+                    found[unquote(path.name.removesuffix(".lock"))] = os.pread(fd, _MOST_BYTES, 0).decode(
+                        errors="replace"
+                    )
                 finally:
                     os.close(fd)
     return found

@@ -53,8 +53,7 @@ def add_shared_options(parser: argparse.ArgumentParser, *, default: Any = None) 
     parser.add_argument(
         "--pv", type=_template, metavar="TEMPLATE", default=default, help="how PVs are named (default: the site's)"
     )
-    as_json = {"default": default} if default is argparse.SUPPRESS else {}
-    parser.add_argument("--json", action="store_true", help="print facts as JSON", **as_json)
+    parser.add_argument("--json", action="store_true", default=default or False, help="print facts as JSON")
 
 
 def add_nodes(order: argparse.ArgumentParser, *, text: str, least_one: bool = True) -> None:

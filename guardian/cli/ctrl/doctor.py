@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from guardian.cli.ctrl import Orders, add_order
 from guardian.cli.ctrl.environment import address_list, export_line, in_force, oddities, server_port
@@ -86,8 +85,8 @@ async def examine(pv: str, names: Names) -> Findings:
         found.ports[port] = who
         if len(who) > 1:
             found.warnings.append(
-                f"{len(who)} processes share UDP port {port} on this machine, {'; '.join(who)}: a search that is sent to "
-                "this machine alone reaches only one of them. Give each a port of its own (--port)"
+                f"{len(who)} processes share UDP port {port} on this machine, {'; '.join(who)}: a search that is sent "
+                "to this machine alone reaches only one of them. Give each a port of its own (--port)"
             )
     if len(found.servers) > 1 and pv != names.hosts:
         found.warnings.append(
@@ -206,5 +205,3 @@ def _ifo(pv: str) -> str:
     """By the usual template."""
     head, there, _ = pv.partition(":GRD-")
     return head if there else ""
-
-

@@ -74,7 +74,9 @@ def _flags(said: Facts, listers: Sequence[str], facts: Mapping[str, Facts]) -> I
     if listers and not manager:
         yield Flag(kind="UNMANAGED", text=f"{' and '.join(listers)} lists it, and its MODE is {said.mode}")
     if len(listers) > 1:
-        yield Flag(kind="CONTESTED", text=f"{' and '.join(listers)} list it" + (f", {manager} has it" if manager else ""))
+        yield Flag(
+            kind="CONTESTED", text=f"{' and '.join(listers)} list it" + (f", {manager} has it" if manager else "")
+        )
     elif listers and manager and manager not in listers:
         yield Flag(kind="CONTESTED", text=f"{listers[0]} lists it, and {manager} has it")
     if manager and manager not in listers and (manager not in facts or not facts[manager].there):

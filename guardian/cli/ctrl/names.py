@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 from dataclasses import dataclass
+from pathlib import Path
 
 from guardian.cli.ctrl import WrongCall
 from guardian.core.interface import HOST_NODE, NODES, PV_TEMPLATE, pv_name

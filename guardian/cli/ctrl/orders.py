@@ -94,7 +94,9 @@ def _each(options: argparse.Namespace, row: str, value: str, shown: str, wait_s:
         elif not options.json:
             print(text)
     if options.json:
-        print(json.dumps([{**{k: v for k, v in said.items() if k != "code"}, "ok": said["code"] == OK} for said in told]))
+        print(
+            json.dumps([{**{k: v for k, v in said.items() if k != "code"}, "ok": said["code"] == OK} for said in told])
+        )
     return max(told, key=lambda said: _WEIGHT[said["code"]])["code"]  # type: ignore[no-any-return]
 
 

@@ -26,7 +26,11 @@ def add(orders: Orders) -> None:
     """Define the orders."""
     add_nodes(add_order(orders, "status", _status, "show all of a node"), text="name of a node, or a pattern: SUS_*")
     why = add_order(
-        orders, "why", _why, "say why nodes are not OK", about="Without NODE: of all nodes that are found, those not OK."
+        orders,
+        "why",
+        _why,
+        "say why nodes are not OK",
+        about="Without NODE: of all nodes that are found, those not OK.",
     )
     add_nodes(why, text="name of a node, or a pattern: SUS_*", least_one=False)
 
