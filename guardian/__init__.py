@@ -13,7 +13,8 @@ from guardian._version import __version__
 
 if TYPE_CHECKING:
     from guardian.access.channels import Channels
-    from guardian.access.manager import Node, NodeManager
+    from guardian.access.manager import NodeManager
+    from guardian.access.node import Node
     from guardian.state import GuardState, GuardStateDecorator
     from guardian.state import Log as _Log
 
@@ -26,7 +27,7 @@ __all__ = ["GuardState", "GuardStateDecorator", "Node", "NodeManager", "__versio
 _LAZY = {
     "GuardState": "guardian.state",
     "GuardStateDecorator": "guardian.state",
-    "Node": "guardian.access.manager",
+    "Node": "guardian.access.node",
     "NodeManager": "guardian.access.manager",
 }
 _INJECTED = ("ezca", "log", "notify")

@@ -83,7 +83,7 @@ class Channel:
         self._subscription = ctypes.c_void_p()
         self._on_connection = ConnectionCallback(self._connection)
         self._on_event = EventCallback(self._event)
-        self._setup = threading.Lock()
+        self._setup = threading.RLock()
         self._bells = Bells()
         self._arrivals = itertools.count(1)
         self._replies: dict[int, Reply] = {}
@@ -170,8 +170,10 @@ class Channel:
             return
         shortest_s = _SEARCH_AGAIN_S[0]
         self._search_at = now + min(max((now - self._lost_at) / 4, shortest_s), longest_s)
-        self.close()
-        self.open()
+        with self._setup:  # other threads may be about to use it
+            if not self.connected:
+                self.close()
+                self.open()
 
     def shape(self) -> Shape:
         """Kind and length of the connected channel. Asks anew, and renews the monitor, after each connection."""
@@ -230,7 +232,13 @@ class Channel:
             return None
         with suppress(EzcaConnectError):  # lost between the lines
             self.shape()
-        return self._latest if self.connected else None
+        if not self.connected or self._unsure:
+            return None
+        return self._believed() or self._fetched
+
+    def distrust(self) -> None:
+        """What is kept here may be older than what was done elsewhere: the next :meth:`value` asks the server."""
+        self._unsure = True
 
     def text(self, deadline: float) -> str:
         """The present value as text: the label of an enum, a long string, a number with its precision."""
@@ -313,14 +321,15 @@ class Channel:
         EzcaError, EzcaConnectError
             As :meth:`put`, for what is known at once.
         """
-        self._may_write()
-        number, reply = self._new_request(is_put=True)
-        arguments = (payload.kind, payload.count, self._channel, payload.raw)
-        status = self._call.ca_array_put_callback(*arguments, self._on_event, number)
-        if status != NORMAL:
-            self._replies.pop(number, None)
-            raise self._lost()
-        self._call.ca_flush_io()
+        with self._setup:  # another thread may search for it again
+            self._may_write()
+            number, reply = self._new_request(is_put=True)
+            arguments = (payload.kind, payload.count, self._channel, payload.raw)
+            status = self._call.ca_array_put_callback(*arguments, self._on_event, number)
+            if status != NORMAL:
+                self._replies.pop(number, None)
+                raise self._lost()
+            self._call.ca_flush_io()
         return reply
 
     def said(self, reply: Reply) -> bool | None:

@@ -141,6 +141,14 @@ def decode(data: Sample | Payload, is_array: bool) -> Any:
     return struct.unpack_from(form, data.raw, offset)[0]
 
 
+def sample_text(sample: Sample) -> str:
+    """A value as text without asking for labels: a string, a long string, or a number."""
+    offset = _VALUE_AT[sample.kind]
+    if sample.kind in (Kind.STRING, Kind.CHAR):
+        return text_of(sample.raw[offset : offset + (STRING_SIZE if sample.kind is Kind.STRING else sample.count)])
+    return str(struct.unpack_from(_FORMATS[sample.kind], sample.raw, offset)[0])
+
+
 def decode_facts(kind: Kind, raw: bytes) -> Facts:
     """Labels of an ENUM, precision of a FLOAT or DOUBLE, out of the GR form."""
     if kind is Kind.ENUM:

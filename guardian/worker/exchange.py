@@ -14,7 +14,7 @@ import builtins
 import linecache
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import MemberDescriptorType
 
 from guardian.access.channels import Channels
@@ -26,6 +26,8 @@ from guardian.worker.faults import describe, user_traceback
 from guardian.worker.link import Load
 from guardian.worker.system import System
 
+Importing = Callable[[], AbstractContextManager[None]]
+
 
 class Code:
     """The code of one system.
@@ -33,13 +35,16 @@ class Code:
     Parameters
     ----------
     order : what to load. channels : told the prefix. stopped : whether the worker is to end; it may be interrupted for
-        that, and for nothing else.
+        that, and for nothing else. importing : held while user code is imported.
     """
 
-    def __init__(self, order: Load, channels: Channels, stopped: Callable[[], bool]) -> None:
+    def __init__(
+        self, order: Load, channels: Channels, stopped: Callable[[], bool], importing: Importing = nullcontext
+    ) -> None:
         self._order = order
         self._channels = channels
         self._stopped = stopped
+        self._importing = importing
         self._indices = dict(order.indices)
 
     def load(self) -> System:
@@ -60,7 +65,7 @@ class Code:
         if self._stopped():
             raise Interrupted
         try:
-            with self._channels.without_prefix():
+            with self._channels.without_prefix(), self._importing():
                 loaded = system.load(self._order.node, self._order.paths, self._indices)
         except SystemLoadError:
             if self._stopped():  # whatever the module made of the interrupt, it is no fault of it

@@ -19,16 +19,31 @@ class Inbox:
     def __init__(self) -> None:
         self._commands: deque[Command] = deque()
         self._bell = threading.Event()
+        self._nudged = False
 
     def put(self, command: Command) -> None:
         self._commands.append(command)
         self._bell.set()
 
+    def nudge(self) -> None:
+        """Something that the code watches has changed; from any thread (R18)."""
+        self._nudged = True
+        self._bell.set()
+
+    @property
+    def nudged(self) -> bool:
+        """Whether that was so since :meth:`forget_nudge`."""
+        return self._nudged
+
+    def forget_nudge(self) -> None:
+        """What has changed until now is about to be looked at."""
+        self._nudged = False
+
     def take(self) -> Command | None:
         return self._commands.popleft() if self._commands else None
 
     def wait(self, timeout_s: float | None) -> None:
-        """Until a command comes, at most `timeout_s` seconds."""
+        """Until a command comes or a nudge, at most `timeout_s` seconds."""
         if not self._commands:
             self._bell.wait(timeout_s)
         self._bell.clear()

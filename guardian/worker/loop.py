@@ -6,8 +6,8 @@ the answer to a Judge. Everything it waits for has a deadline or a wake-up, so a
 look-ups a second cost.
 
 Timing (R2, R7, R18): the first run() follows main() at once, the next ones on a grid of one cycle; a Judge calls run()
-immediately, but extra calls keep 10 ms apart, and a system that is not ``reactive`` gets none: its Judge waits for the
-next call of the cycle.
+immediately, and so does a change of a node that the code manages or watches, but extra calls keep 10 ms apart, and a
+system that is not ``reactive`` gets none: its Judge waits for the next call of the cycle.
 
 What user code does cannot end the loop: all it raises is an error of its state (R12), also what its signal handlers
 raise while no method runs. A result that comes after the word to leave is nobody's business any more (R8).
@@ -185,7 +185,8 @@ class Loop:
         if stay is None or self._paused or stay.next_call is None:
             return False
         now = self._clock()
-        if stay.judge and self._reactive:
+        nudged = self._reactive and self._inbox.nudged and not stay.resting
+        if (stay.judge and self._reactive) or nudged:
             if now < self._extra_at + EXTRA_CALL_S:
                 self._due = min(self._due, self._extra_at + EXTRA_CALL_S)
                 return False
@@ -193,10 +194,11 @@ class Loop:
         elif (stay.resting and not stay.judge) or now < self._due:
             return False
         late_s = now - self._due
-        self._due = now + CYCLE_S if stay.judge or late_s >= CYCLE_S else self._due + CYCLE_S
+        self._due = now + CYCLE_S if stay.judge or nudged or late_s >= CYCLE_S else self._due + CYCLE_S
+        self._inbox.forget_nudge()
         self._beat.cycle()
         if stay.lost is not None and not stay.judge:
-            if not self._worth_trying(stay, now):
+            if not self._worth_trying(stay, now, nudged):
                 return False
             if stay.watched:
                 self._send(Connected(entry=stay.entry))
@@ -204,8 +206,8 @@ class Loop:
         self._call(stay, stay.next_call)
         return True
 
-    def _worth_trying(self, stay: Stay, now: float) -> bool:
-        return not self._channels.lost(stay.lost or ()) if stay.watched else now >= stay.retry_at
+    def _worth_trying(self, stay: Stay, now: float, nudged: bool) -> bool:
+        return not self._channels.lost(stay.lost or ()) if stay.watched else nudged or now >= stay.retry_at
 
     # --- one call of user code ---------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
-from guardian.access import channels
+from guardian.access import channels, node
 from guardian.access.channels import Channels
 from guardian.core.advice import ImportRead
 from guardian.worker.faults import is_ours, is_users
@@ -31,6 +31,7 @@ MOST_REMEMBERED = 1000
 def take_over() -> None:
     """From now on whoever makes channels in this process gets such as these; LIGO's own are told to keep still."""
     vars(channels)["Channels"] = Offline
+    node.settle(None)
     os.environ["EZCA_CA"] = "DISABLE"
 
 

@@ -20,9 +20,12 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, NoReturn, get_args
 
+from guardian.access import node
 from guardian.access.channels import Channels
+from guardian.access.subordinates import Subordinates
 from guardian.core import events
 from guardian.core.events import Command, GiveUp, Leave, Loaded, LoadFailed, Report, Stop
 from guardian.errors import Interrupted, LinkError, SystemLoadError
@@ -153,21 +156,37 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
         time.monotonic,
     )
     channels = (ReadOnly if load.check else Channels)(load.ifo, log=writer.log)
+    notify = _Notify(notices, interrupter, writer.log)
     namespace.inject(
         node=load.node,
         ifo=load.ifo,
         site=load.site,
         ezca=channels,
         log=writer.log,
-        notify=_Notify(notices, interrupter, writer.log),
+        notify=notify,
     )
+    nodes = None
+    if not load.check:
+        nodes = Subordinates(
+            load.node,
+            ifo=load.ifo,
+            template=load.pv,
+            channels=channels,
+            bonds=load.bonds,
+            notify=notify,
+            log=writer.log,
+            report=uplink.send,
+            changed=inbox.nudge,
+        )
+    node.settle(nodes)  # code that is only checked speaks to nobody
     Downlink(sock, inbox, interrupter, rest).start()
     os.register_at_fork(after_in_child=sock.close)
     writer.context = "check" if load.check else "load"
     if load.check:
         os.nice(CHECK_NICENESS)
     sys.dont_write_bytecode = True
-    code = Code(load, channels, stopped=lambda: inbox.ends_call(0))
+    importing = nodes.importing if nodes is not None else nullcontext
+    code = Code(load, channels, stopped=lambda: inbox.ends_call(0), importing=importing)
     try:
         loaded = interrupter.call(code.load)
     except SystemLoadError as error:

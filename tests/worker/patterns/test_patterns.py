@@ -125,7 +125,7 @@ PATTERNS = {
     ),
     "MANAGING": Pattern(
         states={"INIT": 0, "UP": None, "MAKES": None},
-        visits={"UP": True, "MAKES": "NodeManager: this version of guardian does not manage other nodes yet"},
+        visits={"UP": True, "MAKES": True},
         says=("the same channels: True",),
     ),
     "EZCAS": Pattern(

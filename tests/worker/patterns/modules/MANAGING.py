@@ -12,7 +12,11 @@ class UP(GuardState):
 
 class MAKES(GuardState):
     def main(self):
-        self.nodes = NodeManager(['SUS_MC1', 'SUS_MC2'])
+        self.nodes = NodeManager(list(map('SUS_MC{}'.format, (1, 2))))
+
+    def run(self):
+        # nobody is there: nothing is known, and nothing is raised
+        return self.nodes['SUS_MC1'] != 'ALIGNED' and not self.nodes.arrived and not self.nodes.get_stalled_nodes()
 
 
 edges = [('INIT', 'UP')]

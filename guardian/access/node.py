@@ -1,0 +1,361 @@
+"""`Node`, by which one node watches and commands another (section 7 of the design).
+
+Reading never raises and never waits: what is not known is None, and ``arrived``, ``done`` and the like are False. A
+write to a node that is not there raises :class:`~guardian.errors.EzcaConnectError`; the node shows it as CONNECT, and
+calls the method again when the other one is back (R13).
+
+``arrived`` speaks of what *this object* asked last, however often the same state was asked for: see
+:mod:`guardian.core.peer`.
+
+Nodes that are named while a module is only looked at (``guardutil``, the check before a LOAD) are not there, and what
+is written to them is written to nobody.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypeVar
+
+from guardian.access.channel import Reply
+from guardian.access.subordinate import CONFIRM_S, Subordinate
+from guardian.access.subordinates import Subordinates
+from guardian.core.peer import Bond, Peer, manages
+from guardian.enums import ErrorKind, Mode, Status
+from guardian.errors import ExpectedError, EzcaConnectError, EzcaError
+from guardian.state import GuardStateDecorator
+
+T = TypeVar("T")
+_There = tuple["Node", Subordinate]
+#: Whose nodes they are; False: the code is only looked at; None: there is no node.
+_home: Subordinates | bool | None = None
+
+
+def settle(home: Subordinates | None) -> None:
+    """From now on the nodes that user code names are those of `home`; None: the code is only looked at."""
+    global _home
+    _home = home or False
+
+
+class Node:
+    """Another node, by its name: ``Node('SUS_MC1')``.
+
+    ``node == 'ALIGNED'`` compares its STATE. Every property is also there in lower case, as ``node.stalled``.
+    """
+
+    def __init__(self, name: str) -> None:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"a node is named by a text, as 'SUS_MC1', not by {name!r}")
+        self._name = str(name)
+        self._home = _home
+        self._reply: Reply | None = None
+        self._bond = Bond(node=self._name)
+        self._node: Subordinate | None = None
+        if isinstance(_home, Subordinates):
+            self._node, self._bond = _home.join(self._name, self)
+
+    def __repr__(self) -> str:
+        peer = self._peer()
+        return f"<{type(self).__name__} {self._name}: {peer.state if peer else 'not connected'}>"
+
+    def __eq__(self, other: object) -> bool:
+        return other == self.STATE if isinstance(other, str) else self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    # --- what it is --------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._name
+
+    def init(self) -> None:
+        """Connect. Done when the object is made; here for code that calls it."""
+
+    def wait_connected(self, timeout: float | None = None) -> bool:
+        """Wait until it is there; False after `timeout` seconds (None: 2)."""
+        if not isinstance(self._home, Subordinates):
+            return False
+        return self._home.wait(lambda: self._peer() is not None, 2.0 if timeout is None else timeout)
+
+    @property
+    def OP(self) -> str | None:
+        """Its OP: 'STOP', 'PAUSE' or 'EXEC'."""
+        return self._of(lambda peer: peer.op)
+
+    @property
+    def MODE(self) -> str | None:
+        """Its MODE: 'AUTO', 'MANAGED' or 'MANUAL'."""
+        return self._of(lambda peer: peer.mode)
+
+    @property
+    def MANAGER(self) -> str | None:
+        """The name of its manager, '' for none."""
+        return self._of(lambda peer: peer.manager)
+
+    @property
+    def managed(self) -> bool:
+        """Whether its MODE is MANAGED."""
+        return Mode.MANAGED.name == self.MODE
+
+    @property
+    def i_manage(self) -> bool:
+        """Whether it is managed by this system: MODE is MANAGED, and MANAGER is this one."""
+        peer = self._seen()
+        return peer is not None and manages(self._me, peer)
+
+    @property
+    def ERROR(self) -> bool | None:
+        """Whether its code does not run: it raised an error, or waits for a channel."""
+        return self._of(lambda peer: peer.error != ErrorKind.NONE.name)
+
+    @property
+    def NOTIFICATION(self) -> bool | None:
+        """Whether it has something to say to its operator."""
+        return self._of(lambda peer: peer.notification)
+
+    @property
+    def OK(self) -> bool | None:
+        """Its OK."""
+        return self._of(lambda peer: peer.ok)
+
+    @property
+    def REQUEST(self) -> str | None:
+        """The state that is wanted of it, whoever asked."""
+        return self._of(lambda peer: peer.request)
+
+    @property
+    def STATE(self) -> str | None:
+        """The state it is in."""
+        return self._of(lambda peer: peer.state)
+
+    @property
+    def TARGET(self) -> str | None:
+        """The next state on its way."""
+        return self._of(lambda peer: peer.target)
+
+    @property
+    def STATUS(self) -> str | None:
+        """Where it stands in its state: 'ENTER', 'MAIN', 'RUN', 'DONE', ..."""
+        return self._of(lambda peer: peer.status)
+
+    @property
+    def STALLED(self) -> bool | None:
+        """Whether it rests away from its REQUEST: STATE == TARGET != REQUEST, as after a jump while managed."""
+        return self._of(lambda peer: peer.stalled)
+
+    @property
+    def done(self) -> bool:
+        """Whether its STATUS is DONE."""
+        return Status.DONE.name == self.STATUS
+
+    @property
+    def arrived(self) -> bool:
+        """Whether it is in the state that this object asked for last, and nobody has asked for anything since."""
+        peer = self._peer()
+        return peer is not None and self._bond.arrived(peer)
+
+    @property
+    def completed(self) -> bool:
+        """Whether it has arrived, and that state is DONE."""
+        peer = self._peer()
+        return peer is not None and self._bond.completed(peer)
+
+    # --- what it is told ---------------------------------------------------------------------------------------
+
+    def set_managed(self) -> None:
+        """Take it: MANAGER is this system, MODE is MANAGED. One that is not there is notified, and not taken."""
+        take([self])
+
+    def release(self) -> None:
+        """Give it back: MODE is AUTO. Only if it is managed by this system."""
+        give_back([self])
+
+    def set_request(self, state: str) -> None:
+        """Ask it for `state`, unless that is what this object asked last, it still stands, and the node is not stalled.
+
+        Raises
+        ------
+        EzcaConnectError
+            The node is not there, or has not loaded its code yet.
+        EzcaError
+            It refuses, as when it has no such state.
+        """
+        if not isinstance(state, str) or not state:
+            raise TypeError(f"{self._name}: a state is named by a text, not by {state!r}")
+        self._ask(str(state), anyway=False)
+
+    def revive(self) -> None:
+        """Ask again for what this object asked last, or, if it never did, for its present REQUEST."""
+        peer = self._peer()
+        self._ask(self._bond.state or (peer.request if peer is not None else ""), anyway=True)
+
+    def _ask(self, state: str, *, anyway: bool) -> None:
+        home = self._writes_to()
+        if home is None or self._node is None:
+            return
+        home.look()
+        peer, now = self._node.ready(state), time.monotonic()
+        self._bond.see(peer, home.me)
+        if not state or not (anyway or self._bond.needs_writing(state, peer, now)):
+            return
+        self._bond.asked(state, home.new_id(), now)
+        home.keep()
+        home.log(f"{self._name} => {state}")
+        self._reply = self._node.request(state, home.me, self._bond.cmd)
+        home.wait(self._is_settled, CONFIRM_S)
+        self._is_settled()
+        if self._bond.refused:
+            raise EzcaError(f"{self._name}: it refuses REQUEST={state}; has it no such state? Its GRDMSG says why.")
+
+    def _is_settled(self) -> bool:
+        """Whether what was written to it is echoed or refused."""
+        self._peer()
+        return self._bond.refused or (self._bond.asked_at is None and self._bond.took_at is None)
+
+    # --- what is wrong with it ---------------------------------------------------------------------------------
+
+    def check_fault(self) -> bool:
+        """Whether anything is wrong between this system and it; each fault is notified.
+
+        It must be there, run its code without error, have the REQUEST that this object asked for last, and be managed
+        by this system if it was taken. That it has a notification itself is notified, and no fault.
+        """
+        if not isinstance(self._home, Subordinates):
+            return False
+        self._home.look()
+        peer = self._peer()
+        faults = self._bond.faults(peer, self._me, time.monotonic())
+        for fault in faults:
+            self._home.notify(fault)
+        if peer is not None and peer.notification:
+            self._home.notify(f"{self._name}: it has a notification, see its USERMSG")
+        return bool(faults)
+
+    def checker(self, fail_return: str | None = None) -> type[GuardStateDecorator]:
+        """A decorator for methods of states: checks for faults first, and jumps to `fail_return` if there are any."""
+        return checker(self.check_fault, fail_return)
+
+    # --- helpers -----------------------------------------------------------------------------------------------
+
+    @property
+    def _me(self) -> str:
+        return self._home.me if isinstance(self._home, Subordinates) else ""
+
+    def _peer(self) -> Peer | None:
+        """What it shows, after what was asked of it was compared with it."""
+        if self._node is None or not isinstance(self._home, Subordinates):
+            return None
+        peer = self._node.peer()
+        if peer is not None:
+            self._bond.see(peer, self._home.me)
+            if self._reply is not None and self._bond.asked_at is not None:
+                self._bond.refused = self._node.refused("REQUEST_CMD", self._reply)
+        return peer
+
+    def _seen(self) -> Peer | None:
+        """What it shows, with what was written and not echoed yet."""
+        if isinstance(self._home, Subordinates):
+            self._home.look()
+        peer = self._peer()
+        return None if peer is None else self._bond.written(peer, self._me, time.monotonic())
+
+    def _of(self, what: Callable[[Peer], T]) -> T | None:
+        peer = self._seen()
+        return None if peer is None else what(peer)
+
+    def _writes_to(self) -> Subordinates | None:
+        """Where writes go; None: nowhere, the code is only looked at."""
+        if self._home is None:
+            raise ExpectedError(
+                f"{self._name}: nodes are commanded by a node, and none runs this code. "
+                "Run it with `guardian NODE`, or try it in `guardian -i NODE`"
+            )
+        return self._home if isinstance(self._home, Subordinates) else None
+
+    op = OP
+    mode = MODE
+    manager = MANAGER
+    error = ERROR
+    notification = NOTIFICATION
+    ok = OK
+    request = REQUEST
+    state = STATE
+    target = TARGET
+    status = STATUS
+    stalled = STALLED
+
+
+def checker(check: Callable[[], bool], fail_return: str | None) -> type[GuardStateDecorator]:
+    """A decorator that calls `check` before a method, and jumps to `fail_return`, if given, where that is true."""
+
+    class Checker(GuardStateDecorator):
+        """Checks other nodes for faults before the method."""
+
+        def pre_exec(self) -> str | None:
+            return fail_return if check() else None
+
+    return Checker
+
+
+def take(nodes: Iterable[Node]) -> None:
+    """Take these nodes: all are written to, and then waited for together."""
+    home, there = _those_there(nodes, "not taken", "MANAGER", "MODE", "REQUEST_CMD")
+    if home is None:
+        return
+    now = time.monotonic()
+    for node, _ in there:
+        node._bond.took(now)
+    home.keep()
+    for node, other in there:
+        if not _manages(home, other):
+            home.log(f"{node.name} is taken")
+            _try(home, node, partial(other.take, home.me), "not taken")
+    home.wait(lambda: all([node._is_settled() for node, _ in there]), CONFIRM_S)
+
+
+def give_back(nodes: Iterable[Node]) -> None:
+    """Give these nodes back, as far as they are ours."""
+    home, there = _those_there(nodes, "not released", "MANAGER", "MODE")
+    if home is None:
+        return
+    for node, _ in there:
+        node._bond.released()
+    home.keep()
+    ours = [(node, other) for node, other in there if _manages(home, other)]
+    for node, other in ours:
+        home.log(f"{node.name} is released")
+        _try(home, node, other.release, "not released")
+    home.wait(lambda: not any([_manages(home, other) for _, other in ours]), CONFIRM_S)
+
+
+def _those_there(nodes: Iterable[Node], failure: str, *rows: str) -> tuple[Subordinates | None, list[_There]]:
+    """Those that can be written to, their channels about to be connected; the others are notified."""
+    named = [(node, node._node) for node in nodes if node._writes_to() is not None]
+    home = next((node._writes_to() for node, _ in named), None)
+    if home is None:
+        return None, []
+    home.look()
+    there: list[_There] = []
+    for node, other in named:
+        if other is None or node._peer() is None:
+            home.notify(f"{node.name}: {failure}: it is not there")
+        else:
+            other.prepare(*rows)
+            there.append((node, other))
+    return home, there
+
+
+def _manages(home: Subordinates, other: Subordinate) -> bool:
+    peer = other.peer()
+    return peer is not None and manages(home.me, peer)
+
+
+def _try(home: Subordinates, node: Node, write: Callable[[], None], failure: str) -> None:
+    try:
+        write()
+    except (EzcaConnectError, EzcaError) as error:  # it went away between two lines
+        home.notify(f"{node.name}: {failure}: {error}")

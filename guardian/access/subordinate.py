@@ -1,0 +1,204 @@
+"""One other node: its present moment over Channel Access, and the writes by which it is commanded.
+
+A node of ours is watched by one PV, SUMMARY, so what is told of it is one consistent moment and costs no network. One
+that has no SUMMARY, an original Guardian, is watched by its plain PVs (``plain.py``). Channels for writing are opened
+when something is first written.
+
+Nothing here waits for long, and nothing is written late: a write to a node that is not there is refused at once.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakSet
+
+from guardian.access import wire
+from guardian.access.channel import Channel, Reply
+from guardian.access.plain import Plain
+from guardian.core.peer import Peer, of_summary
+from guardian.enums import NONE_STATE, Mode
+from guardian.errors import EzcaConnectError
+
+#: How long a write may take to be confirmed before user code goes on; what comes later is noticed later.
+CONFIRM_S = 0.5
+#: How long the channels for writing may take to connect to a node that is there.
+WRITER_S = 2.0
+#: A node that is away is searched for at least so often, known or not.
+SEARCH_S = 1.0
+STRANGER_S = 5.0
+#: Without an answer for so long, a node may be one that has no SUMMARY.
+PROBE_AFTER_S = 0.25
+
+#: ``open(row, news)``: a channel to a row of the node.
+Open = Callable[[str, Callable[[], None]], Channel]
+
+
+class Subordinate:
+    """One other node.
+
+    Parameters
+    ----------
+    open_channel : opens a channel of it. news : called from any thread when it may have changed.
+    """
+
+    def __init__(self, name: str, open_channel: Open, news: Callable[[], None]) -> None:
+        self.name = name
+        self.owners: WeakSet[Any] = WeakSet()  #: the Node objects that speak of it
+        self._open = open_channel
+        self._news = news
+        self._opened_at = time.monotonic()
+        self._summary = open_channel("SUMMARY", news)
+        self._plain: Plain | None = None
+        self._writers: dict[str, Channel] = {}
+        self._sample: wire.Sample | None = None
+        self._peer: Peer | None = None
+        self._known = False
+
+    @property
+    def channel(self) -> str:
+        """The name on the network of the channel it is known by."""
+        return self._summary.name
+
+    def peer(self) -> Peer | None:
+        """The present moment of the node; None while it is not there. Touches no network."""
+        sample = self._summary.peek()
+        if sample is None:
+            return self._plain.peer() if self._plain is not None and not self._summary.connected else None
+        if sample is not self._sample:
+            self._peer = of_summary(wire.sample_text(sample))
+            self._sample = sample
+            self._known = True
+        return self._peer
+
+    def tend(self, now: float) -> bool:
+        """Start monitors, search again, look for an original Guardian; True if it is to be tended again soon."""
+        if self.peer() is not None:
+            return self._tend_writers()
+        self._summary.search_again(SEARCH_S if self._known else STRANGER_S)
+        if not self._known and self._plain is None and now - self._opened_at >= PROBE_AFTER_S:
+            self._plain = Plain(self._open, self._news)
+        if self._plain is not None:
+            self._plain.search_again(SEARCH_S if self._plain.known else STRANGER_S)
+        return True
+
+    def _tend_writers(self) -> bool:
+        lost = [writer for writer in self._writers.values() if not writer.connected]
+        for writer in lost:
+            writer.search_again(SEARCH_S)
+        if self._summary.connected and self._plain is not None:
+            self._plain.close()
+            self._plain = None
+        return bool(lost)
+
+    def close(self) -> None:
+        """Nobody speaks of it any more."""
+        for channel in (self._summary, *self._writers.values()):
+            channel.close()
+        if self._plain is not None:
+            self._plain.close()
+
+    # --- writing -----------------------------------------------------------------------------------------------
+
+    def there(self) -> Peer:
+        """The present moment.
+
+        Raises
+        ------
+        EzcaConnectError
+            It is not there.
+        """
+        peer = self.peer()
+        if peer is None:
+            raise EzcaConnectError(
+                f"{self.name}: the node is not there. Is its host running, and in reach of EPICS_CA_ADDR_LIST?",
+                (self.channel,),
+            )
+        return peer
+
+    def ready(self, state: str) -> Peer:
+        """The present moment of a node that can be asked for `state`.
+
+        Raises
+        ------
+        EzcaConnectError
+            It is not there, or its code is not loaded yet, so that it would refuse every request.
+        """
+        peer = self.there()
+        if not peer.states and state != NONE_STATE:
+            raise EzcaConnectError(
+                f"{self.name}: its code is not loaded, so REQUEST={state} must wait; if that lasts, see its WHY",
+                (self.channel,),
+            )
+        return peer
+
+    def prepare(self, *rows: str) -> None:
+        """Open the channels for writing these rows, without waiting for them. A plain node has no REQUEST_CMD."""
+        peer = self.peer()
+        plain = peer is not None and peer.plain
+        for row in ("REQUEST" if plain and row == "REQUEST_CMD" else row for row in rows):
+            if row not in self._writers:
+                self._writers[row] = self._open(row, self._news)
+
+    def request(self, state: str, by: str, cmd: str) -> Reply | None:
+        """Write a request. None: it is a plain node, and has taken it.
+
+        Raises
+        ------
+        EzcaConnectError, EzcaError
+        """
+        if self.there().plain:
+            with self._plainly() as put:
+                put("REQUEST", state)
+            return None
+        return self._send("REQUEST_CMD", json.dumps({"state": state, "by": by, "id": cmd}))
+
+    def take(self, manager: str) -> None:
+        """R24: MANAGER, then MODE."""
+        self._write(("MANAGER", manager), ("MODE", int(Mode.MANAGED)))
+
+    def release(self) -> None:
+        """R24: MODE=AUTO, then no MANAGER."""
+        self._write(("MODE", int(Mode.AUTO)), ("MANAGER", ""))
+
+    def refused(self, row: str, reply: Reply) -> bool:
+        """Whether the server has said no to what was sent to that row."""
+        return self._writers[row].said(reply) is False
+
+    def _write(self, *values: tuple[str, Any]) -> None:
+        self.prepare(*(row for row, _ in values))
+        if self.there().plain:
+            with self._plainly() as put:
+                for row, value in values:
+                    put(row, value)
+        else:
+            for row, value in values:
+                self._send(row, value)
+
+    def _send(self, row: str, value: Any) -> Reply:
+        writer, deadline = self._writer(row)
+        return writer.send(writer.encode(value, deadline))
+
+    @contextmanager
+    def _plainly(self) -> Iterator[Callable[[str, Any], None]]:
+        """Writes that are waited for, one by one. What a plain node shows after them is not older than they are."""
+
+        def put(row: str, value: Any) -> None:
+            writer, deadline = self._writer(row)
+            writer.put(writer.encode(value, deadline), wait=True, deadline=deadline)
+
+        try:
+            yield put
+        finally:
+            if self._plain is not None:
+                self._plain.refresh(time.monotonic() + WRITER_S)
+
+    def _writer(self, row: str) -> tuple[Channel, float]:
+        self.prepare(row)
+        writer, deadline = self._writers[row], time.monotonic() + WRITER_S
+        if not writer.wait_connected(deadline):
+            raise EzcaConnectError(f"{writer.name}: no server answers, although {self.name} is there.", (writer.name,))
+        return writer, deadline
