@@ -200,9 +200,11 @@ class Subordinates:
 
     def _subnode(self, node: Subordinate) -> Subnode:
         peer = node.peer()
+        taken = any(bond.managed for bond in tuple(self._bonds.values()) if bond.node == node.name)
         if peer is None:
-            return Subnode(node=node.name, why="not connected")
-        return Subnode(node=node.name, there=True, ok=peer.ok, mine=manages(self.me, peer), why=_why(peer))
+            return Subnode(node=node.name, taken=taken, why="not connected")
+        mine = manages(self.me, peer)
+        return Subnode(node=node.name, there=True, ok=peer.ok, mine=mine, taken=taken, why=_why(peer))
 
 
 def _why(peer: Peer) -> str:

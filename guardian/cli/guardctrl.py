@@ -1,7 +1,7 @@
 """``guardctrl``: looks at nodes wherever they run, asks them for states, and tells why nothing answers.
 
-Exit codes are those of `guardian.cli.output`: 1 says that something failed or was refused, 2 a wrong call; who waits for
-nodes (``request --wait``, ``load --wait``) also gets 3, not in time, and 4, stalled.
+Exit codes are those of `guardian.cli.output`: 1 says that something failed or was refused, 2 a wrong call; who waits
+for nodes (``request --wait``, ``load --wait``) also gets 3, not in time, and 4, stalled.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def folder() -> Path:
 
 
 def written(directory: Path) -> dict[str, str]:
-    """What the lock files of a folder say, by the names of their locks. Nothing is locked for it, so nobody is kept out.
+    """What the lock files of a folder say, by the names of their locks. Nothing is locked, so nobody is kept out.
 
     A file may have been left behind by a host that was killed: who wants to know asks that host.
     """

@@ -6,9 +6,9 @@ on each interface that has a broadcast address too, or on loopback if none has.
 
 Why not libca, or caproto's client: they search for ever, with threads, caches and circuits that stay. What is asked
 here is the opposite, "is nobody there?", and the answer to that is silence. So everything has an end: :func:`search`
-after :data:`SEARCH_S`, or as the caller says, in which it asks :data:`ROUNDS` times, as datagrams get lost; :func:`read`
-with a server that says nothing for :data:`READ_S`, or has not said all after :data:`MOST_READ_S`. Nothing that the
-network does is an error of a search: who answers garbage has not answered.
+after :data:`SEARCH_S`, or as the caller says, in which it asks :data:`ROUNDS` times, as datagrams get lost;
+:func:`read` with a server that says nothing for :data:`READ_S`, or has not said all after :data:`MOST_READ_S`. Nothing
+that the network does is an error of a search: who answers garbage has not answered.
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ def _servers(servers: Sequence[Server]) -> Iterator[str]:
 
 def _advice(others: Sequence[str], names: Names) -> Iterator[str]:
     if others:
-        yield "Hosts on this machine run other nodes, that tell who they are at"
+        yield "Hosts on this machine run other nodes; PVs of theirs are"
         yield from (f"  {pv}" for pv in others[:6])
         yield f"Is the prefix right? It is {names} here; see --ifo, $IFO, --pv, --site."
         ifos = sorted({_ifo(pv) for pv in others} - {names.ifo, ""})

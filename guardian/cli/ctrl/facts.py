@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from enum import IntEnum
 from typing import Any
 
-#: What is read of a node without SUMMARY, an original Guardian's.
-PLAIN_ROWS = ("STATUS", "STALLED", "TARGET", "REQUEST", "OP", "MODE", "MANAGER", "ERROR", "OK", "STATE")
+from guardian.core.peer import Peer, of_summary
+from guardian.enums import ErrorKind, Mode, Op, Status
+
+#: What is read of a node without SUMMARY, an original Guardian's. In some versions STATE and REQUEST show an index.
+PLAIN_ROWS = (
+    "STATUS", "STALLED", "TARGET", "TARGET_S", "REQUEST", "REQUEST_S", "OP", "MODE", "MANAGER", "ERROR", "OK", "STATE",
+    "STATE_S",
+)  # fmt: skip
 UNKNOWN = "?"
 _TRUE = frozenset({"True", "TRUE", "true", "1", "Yes", "YES"})
-_ERRORS = {"False": "NONE", "0": "NONE", "True": "ERROR", "1": "ERROR", "Connect": "CONNECT", "3": "CONNECT"}
+_ERRORS = {"False": "NONE", "True": "ERROR", "Connect": "CONNECT"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +30,7 @@ class Facts:
     ours : it has SUMMARY; else what follows is of several moments, and the last fields are unknown.
     error : NONE, ERROR or CONNECT. manager : "" if none.
     request_id : number of the request, None if unknown. cmd : id of the REQUEST_CMD that made it, "" for a plain write.
-    since : epoch seconds when STATE was entered. connect : channels that are lost.
+    connect : channels that are lost.
     """
 
     node: str
@@ -47,8 +53,6 @@ class Facts:
     cmd: str = ""
     connect: tuple[str, ...] = ()
     nominal: str = ""
-    load: str = ""
-    since: float = 0.0
 
     @property
     def there(self) -> bool:
@@ -70,6 +74,9 @@ class Facts:
         return {**asdict(self), "there": self.there}
 
 
+_OF_PEER = frozenset(Facts.__dataclass_fields__) & frozenset(Peer.__dataclass_fields__)
+
+
 def from_summary(node: str, where: str, text: str, why: str) -> Facts:
     """What SUMMARY and WHY say.
 
@@ -78,34 +85,11 @@ def from_summary(node: str, where: str, text: str, why: str) -> Facts:
     ValueError
         It is no SUMMARY.
     """
-    said = json.loads(text)
-    try:
-        return Facts(
-            node=node,
-            where=where,
-            ours=True,
-            state=str(said["state"]),
-            target=str(said["target"]),
-            request=str(said["request"]),
-            status=str(said["status"]),
-            stalled=bool(said["stalled"]),
-            op=str(said["op"]),
-            mode=str(said["mode"]),
-            manager=str(said["manager"]),
-            error=str(said["error"]),
-            ok=bool(said["ok"]),
-            why=why or str(said.get("why", "")),
-            worker=str(said["worker"]),
-            by=str(said["by"]),
-            request_id=int(said["request_id"]),
-            cmd=str(said.get("cmd", "")),
-            connect=tuple(map(str, said["connect"])),
-            nominal=str(said.get("nominal", "")),
-            load=str(said.get("load", "")),
-            since=float(said.get("since", 0.0)),
-        )
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"SUMMARY of {node} lacks {error}") from None
+    said = of_summary(text)
+    if said is None:
+        raise ValueError(f"its SUMMARY is {text[:60]!r}, which is none")
+    known = {name: getattr(said, name) for name in _OF_PEER}
+    return Facts(node=node, where=where, ours=True, **{**known, "why": "" if said.ok else why or said.why})
 
 
 def from_rows(node: str, where: str, rows: Mapping[str, str]) -> Facts:
@@ -113,17 +97,26 @@ def from_rows(node: str, where: str, rows: Mapping[str, str]) -> Facts:
     return Facts(
         node=node,
         where=where,
-        state=rows.get("STATE", UNKNOWN),
-        target=rows.get("TARGET", UNKNOWN),
-        request=rows.get("REQUEST", UNKNOWN),
-        status=rows.get("STATUS", UNKNOWN),
+        state=_first(rows, "STATE_S", "STATE"),
+        target=_first(rows, "TARGET_S", "TARGET"),
+        request=_first(rows, "REQUEST_S", "REQUEST"),
+        status=_name(Status, rows.get("STATUS", UNKNOWN)),
         stalled=rows.get("STALLED", "") in _TRUE,
-        op=rows.get("OP", UNKNOWN),
-        mode=rows.get("MODE", UNKNOWN),
+        op=_name(Op, rows.get("OP", UNKNOWN)),
+        mode=_name(Mode, rows.get("MODE", UNKNOWN)),
         manager=rows.get("MANAGER", ""),
-        error=_ERRORS.get(rows.get("ERROR", ""), UNKNOWN),
+        error=_name(ErrorKind, _ERRORS.get(rows.get("ERROR", ""), rows.get("ERROR", UNKNOWN))),
         ok=rows.get("OK", "") in _TRUE,
     )
+
+
+def _first(rows: Mapping[str, str], *names: str) -> str:
+    return next((text for name in names if (text := rows.get(name, ""))), UNKNOWN)
+
+
+def _name(enum: type[IntEnum], text: str) -> str:
+    """The name of an enum's number; original and successor number them alike."""
+    return {str(int(member)): member.name for member in enum}.get(text, text)
 
 
 def _plain_reason(facts: Facts) -> str:

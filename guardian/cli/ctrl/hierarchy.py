@@ -1,7 +1,8 @@
 """Who manages whom, from what managers and subordinates say of each other, and what is wrong with it. Pure.
 
-Both sides are asked, since each may be mistaken: a manager lists its nodes in SUBNODES, and a node names its manager in
-SUMMARY. Where the two differ somebody believes to steer a node that follows another, or nobody.
+Both sides are asked, since each may be mistaken: a manager says in SUBNODES which nodes it has taken, and a node names
+its manager in SUMMARY. Where the two differ somebody believes to steer a node that follows another, or nobody. Who only
+watches a node makes no claim on it.
 """
 
 from __future__ import annotations
@@ -22,40 +23,41 @@ class Flag:
 
 @dataclass(slots=True, kw_only=True)
 class Place:
-    """A node in the tree. `again`: it stands somewhere else too, with what is below it."""
+    """A node in the tree. `watched`: not managed by what is above it. `again`: what is below it stands elsewhere."""
 
     facts: Facts
     flags: list[Flag]
     below: list[Place] = field(default_factory=list)
+    watched: bool = False
     again: bool = False
 
 
-def grow(facts: Mapping[str, Facts], listed: Mapping[str, Sequence[str]]) -> list[Place]:
+def grow(facts: Mapping[str, Facts], listed: Mapping[str, Mapping[str, bool]]) -> list[Place]:
     """The tree of these nodes.
 
     Parameters
     ----------
-    listed : the nodes that each manager lists. Those that nobody knows have facts too, which say so.
+    listed : the nodes that each node lists, and whether it has taken them. All of them have facts.
     """
-    listers: dict[str, list[str]] = {}
+    takers: dict[str, list[str]] = {node: [] for node in facts}
     for manager, nodes in listed.items():
-        for node in nodes:
-            listers.setdefault(node, []).append(manager)
-    below: dict[str, list[str]] = {node: [] for node in facts}
-    for node, managers in listers.items():
-        for manager in managers:
-            below[manager].append(node)
+        for node, taken in nodes.items():
+            if taken:
+                takers[node].append(manager)
+    below: dict[str, dict[str, bool]] = {node: dict(listed.get(node, {})) for node in facts}
     for node, said in facts.items():
-        if said.managed_by in below and node not in below[said.managed_by]:
-            below[said.managed_by].append(node)
-    flags = {node: list(_flags(said, listers.get(node, []), facts)) for node, said in facts.items()}
+        if said.managed_by in below:
+            below[said.managed_by][node] = True
+    managed = {child for nodes in below.values() for child, taken in nodes.items() if taken}
+    flags = {node: list(_flags(said, takers[node], facts)) for node, said in facts.items()}
     planted: set[str] = set()
 
-    def plant(node: str) -> Place:
-        place = Place(facts=facts[node], flags=flags[node], again=node in planted)
-        if not place.again:
+    def plant(node: str, watched: bool = False) -> Place:
+        again = node in planted or (watched and node in managed)
+        place = Place(facts=facts[node], flags=flags[node], watched=watched, again=again)
+        if not again:
             planted.add(node)
-            place.below = [plant(child) for child in sorted(below[node])]
+            place.below = [plant(child, not taken) for child, taken in sorted(below[node].items())]
         return place
 
     children = {child for nodes in below.values() for child in nodes}
@@ -64,22 +66,21 @@ def grow(facts: Mapping[str, Facts], listed: Mapping[str, Sequence[str]]) -> lis
     return tree
 
 
-def _flags(said: Facts, listers: Sequence[str], facts: Mapping[str, Facts]) -> Iterator[Flag]:
+def _flags(said: Facts, takers: Sequence[str], facts: Mapping[str, Facts]) -> Iterator[Flag]:
     if not said.there:
         yield Flag(kind="MISSING", text="does not answer")
         return
     if said.stalled:
         yield Flag(kind="STALLED", text=f"in {said.state}, request {said.request}")
-    manager = said.managed_by
-    if listers and not manager:
-        yield Flag(kind="UNMANAGED", text=f"{' and '.join(listers)} lists it, and its MODE is {said.mode}")
-    if len(listers) > 1:
-        yield Flag(
-            kind="CONTESTED", text=f"{' and '.join(listers)} list it" + (f", {manager} has it" if manager else "")
-        )
-    elif listers and manager and manager not in listers:
-        yield Flag(kind="CONTESTED", text=f"{listers[0]} lists it, and {manager} has it")
-    if manager and manager not in listers and (manager not in facts or not facts[manager].there):
+    manager, who = said.managed_by, " and ".join(takers)
+    if takers and not manager:
+        yield Flag(kind="UNMANAGED", text=f"{who} took it, and its MODE is {said.mode}")
+    if len(takers) > 1:
+        has = f", {manager} has it" if manager else ""
+        yield Flag(kind="CONTESTED", text=f"{who} took it{has}")
+    elif takers and manager and manager not in takers:
+        yield Flag(kind="CONTESTED", text=f"{who} took it, and {manager} has it")
+    if manager and not (manager in facts and facts[manager].there):
         yield Flag(kind="ORPHANED", text=f"its manager {manager} does not answer")
 
 
@@ -99,9 +100,10 @@ def _branches(place: Place, indent: str) -> Iterator[str]:
 
 def _line(place: Place) -> str:
     said = place.facts
+    notes = ["watched"] * place.watched + ["see there"] * place.again
+    words = [said.node + (f" ({', '.join(notes)})" if notes else "")]
     if place.again:
-        return f"{said.node}  (above)"
-    words = [said.node]
+        return words[0]
     if said.there:
         way = said.state if said.state == said.request else f"{said.state} -> {said.request}"
         words += [f"{way} {said.status}", said.mode, "OK" if said.ok else ""]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -46,11 +47,13 @@ def _or_silent(read: Any, node: str) -> Facts:
 
 
 def nobody(names: Names) -> str:
-    """What to say if no host answers."""
-    return (
-        f"no host answers for {names.hosts}; is one running, is the prefix right (--ifo, $IFO, --site)? "
-        "guardctrl doctor looks closer"
-    )
+    """What to say if no host answers: the line to type, if one runs on this machine."""
+    from guardian.cli.ctrl.doctor import examine
+
+    head = f"no host answers for {names.hosts}"
+    if line := asyncio.run(examine(names.hosts, names)).line:
+        return f"{head}, but one runs on this machine; type: {line}"
+    return f"{head}; is one running, is the prefix right (--ifo, $IFO, --site)? guardctrl doctor looks closer"
 
 
 def warn_of(found: Found, nodes: Sequence[str]) -> None:

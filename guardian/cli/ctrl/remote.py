@@ -104,7 +104,7 @@ class Remote:
         try:
             return from_summary(self.node, where, texts["SUMMARY"], texts.get("WHY", ""))
         except ValueError as error:
-            raise ExpectedError(f"{self.node}: {error}; is it a Guardian of another version?") from None
+            raise ExpectedError(f"{self.node}: {error}; is it of another program?") from None
 
     def _read(self, row: str) -> Reading:
         channel = self.channels[row]

@@ -2,10 +2,10 @@
 
 =========  =====================================================================
 STALLED    it rests away from its request, and waits for its manager
-UNMANAGED  a manager lists it, and it is in MODE AUTO or MANUAL
-CONTESTED  two managers list it, or one lists it and another one has it
+UNMANAGED  a manager took it, and it is in MODE AUTO or MANUAL now
+CONTESTED  two managers took it, or one did and another one has it
 ORPHANED   the manager it follows does not answer
-MISSING    a manager lists it, and it does not answer
+MISSING    it is listed, by a manager or a host, and does not answer
 =========  =====================================================================
 
 Exit code 1: something is flagged.
@@ -68,12 +68,14 @@ def _tree(options: argparse.Namespace) -> int:
     return FAILED if any(map(_flagged, tree)) else OK
 
 
-def _read_all(session: Session, first: Sequence[str], names: Names) -> tuple[dict[str, Facts], dict[str, list[str]]]:
-    """These nodes and all below them, level by level: what each says, and the nodes that each manager lists."""
+def _read_all(
+    session: Session, first: Sequence[str], names: Names
+) -> tuple[dict[str, Facts], dict[str, dict[str, bool]]]:
+    """These nodes and all below them, level by level: what each says, and the nodes that it lists, taken or not."""
     from guardian.cli.ctrl.remote import connect
 
     facts: dict[str, Facts] = {}
-    listed: dict[str, list[str]] = {}
+    listed: dict[str, dict[str, bool]] = {}
     level = list(first)
     while level:
         for remote in connect(session, level, names, (SUBNODES,)):
@@ -86,14 +88,14 @@ def _read_all(session: Session, first: Sequence[str], names: Names) -> tuple[dic
                 continue
             if nodes:
                 listed[remote.node] = nodes
-        level = [node for nodes in listed.values() for node in nodes if node not in facts]
-        level = list(dict.fromkeys(level))
+        below = [node for nodes in listed.values() for node in nodes if node not in facts]
+        level = list(dict.fromkeys(below))
     return facts, listed
 
 
-def _nodes(text: str) -> list[str]:
+def _nodes(text: str) -> dict[str, bool]:
     try:
-        return list(dict.fromkeys(str(one["node"]) for one in json.loads(text or "[]")))
+        return {str(one["node"]): bool(one["taken"]) for one in json.loads(text or "[]")}
     except (ValueError, TypeError, KeyError):
         raise ExpectedError(f"{SUBNODES} says {text[:60]!r}, which is no list of nodes") from None
 
@@ -110,6 +112,7 @@ def _as_dict(place: Place) -> dict[str, Any]:
         "state": said.state,
         "request": said.request,
         "status": said.status,
+        "watched": place.watched,
         "mode": said.mode,
         "manager": said.managed_by,
         "ok": said.ok,
