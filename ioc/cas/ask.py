@@ -50,8 +50,8 @@ class Answers:
     """
 
     servers: dict[Address, set[str]] = field(default_factory=dict)
-    asked: list[Address] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
+    asked: list[Address] = field(default_factory=list, compare=False)
 
 
 async def search(names: Sequence[str], for_s: float = SEARCH_S) -> Answers:
