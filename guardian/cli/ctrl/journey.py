@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from guardian.cli.ctrl.facts import Facts
-from guardian.core.graph import Graph
+from guardian.core.graph import LISTED, Graph
 from guardian.enums import NONE_STATE
 
 
@@ -29,7 +29,7 @@ def why_not_state(facts: Facts, graph: Graph | None, state: str) -> str | None:
     if graph is None or state in graph or state == NONE_STATE:
         return None
     near = get_close_matches(state.upper(), list(graph.states), n=1)
-    menu = ", ".join(graph.menu) or "empty"
+    menu = ", ".join(graph.menu[:LISTED]) + (" and more" if len(graph.menu) > LISTED else "")
     return f"{facts.node} has no state {state!r}; " + (f"did you mean {near[0]}?" if near else f"its menu is {menu}")
 
 

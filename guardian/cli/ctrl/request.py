@@ -144,8 +144,9 @@ def _may_be_node(word: str) -> bool:
 def _graph(remote: Remote) -> Graph | None:
     """None if the node does not say: it is an original Guardian's, or its code is not loaded yet."""
     try:
-        return read_graph(json.loads(remote.text("GRAPH") or "null"))
-    except ValueError:
+        facts = json.loads(remote.text("GRAPH") or "null")
+        return read_graph(facts) if facts and facts["states"] else None
+    except (ValueError, TypeError, KeyError):
         return None
     except ExpectedError as error:
         say(f"warning: {remote.node}: its graph cannot be used: {error}")
@@ -173,11 +174,11 @@ def _ask(
             if options.wait:
                 remote.follow()
             if why := _write(remote, asked):
-                ends[remote.node] = Verdict(code=FAILED, text=f"refused {options.state}: {why}")
+                ends[remote.node] = Verdict(code=FAILED, word="refused", text=f"refused {options.state}: {why}")
             else:
                 waiting.append((remote, asked))
         except ExpectedError as error:
-            ends[remote.node] = Verdict(code=FAILED, text=f"was not asked: {error}")
+            ends[remote.node] = Verdict(code=FAILED, word="failed", text=f"was not asked: {error}")
     if not options.wait:
         _report(ways, ends, options)
         return worst([end.code for end in ends.values()])
@@ -197,12 +198,10 @@ def _report(
     ways: dict[str, Journey], ends: dict[str, Verdict], options: argparse.Namespace, *, took_s: float | None = None
 ) -> None:
     """How it ended; a node without an end is asked, and on its way."""
-    from guardian.cli.ctrl.wait import WORDS
-
     told: list[dict[str, Any]] = []
     for node, way in ways.items():
         end = ends.get(node)
-        result = "shown" if options.dry_run else "requested" if end is None else WORDS[end.code]
+        result = "shown" if options.dry_run else "requested" if end is None else end.word
         text = "" if end is None else end.text
         told.append({"node": node, "state": options.state, "path": way.states, "warnings": way.warnings})
         told[-1] |= {"result": result, "why": text}

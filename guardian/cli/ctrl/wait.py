@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from guardian.cli.ctrl.facts import Facts
+from guardian.cli.ctrl.facts import UNKNOWN, Facts
 from guardian.cli.ctrl.remote import Remote
 from guardian.cli.output import FAILED, OK, STALLED, TIMED_OUT
 from guardian.enums import NONE_STATE
@@ -22,7 +22,8 @@ from guardian.enums import NONE_STATE
 PLAIN_HOLD_S = 0.5
 #: Progress is shown, and the end of the time is seen, so often at least.
 TICK_S = 0.5
-WORDS = {OK: "arrived", FAILED: "failed", TIMED_OUT: "timed out", STALLED: "stalled"}
+#: Of a terminal that does not say how wide it is.
+COLUMNS = 80
 _WORST_FIRST = (FAILED, STALLED, TIMED_OUT, OK)
 
 
@@ -37,10 +38,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """How it ended: an exit code, and the end of a sentence that begins with the node."""
+    """How it ended: an exit code, the end of a sentence that begins with the node, and a word for programs."""
 
     code: int
     text: str
+    word: str
 
 
 def verdict(asked: Asked, facts: Facts) -> Verdict | None:
@@ -51,21 +53,35 @@ def verdict(asked: Asked, facts: Facts) -> Verdict | None:
         return None
     if facts.request != asked.state or (asked.id and facts.cmd != asked.id):
         by = f" by {facts.by}" if facts.by else ""
-        return Verdict(code=FAILED, text=f"was asked for {facts.request}{by} meanwhile")
+        return Verdict(code=FAILED, word="replaced", text=f"was asked for {facts.request}{by} meanwhile")
     if asked.state == NONE_STATE:
-        return Verdict(code=OK, text=f"has no request, it rests in {facts.state}")
+        return Verdict(code=OK, word="arrived", text=f"has no request, it rests in {facts.state}")
     if facts.error == "ERROR":
-        return Verdict(code=FAILED, text=f"does not get there: {facts.reason}")
+        return Verdict(code=FAILED, word="failed", text=f"does not get there: {facts.reason}")
     if facts.state == asked.state and facts.status == "DONE":
-        return Verdict(code=OK, text=f"arrived in {facts.state}")
+        return Verdict(code=OK, word="arrived", text=f"arrived in {facts.state}")
     if facts.stalled:
-        return Verdict(code=STALLED, text=f"stalled: {facts.reason}")
+        return Verdict(code=STALLED, word="stalled", text=f"stalled: {facts.reason}")
     return None
 
 
 def worst(codes: Sequence[int]) -> int:
     """The exit code for all together."""
     return next(code for code in _WORST_FIRST if code in codes or code == OK)
+
+
+def _where(facts: Facts) -> str:
+    """Where a node is that has not arrived, and what keeps it there."""
+    if not facts.there:
+        return "it does not answer"
+    parts = [f"it is in {facts.state}, STATUS {facts.status}"]
+    if facts.target not in (facts.state, UNKNOWN):
+        parts.append(f"next comes {facts.target}")
+    if facts.error == "CONNECT":
+        parts.append(f"it waits for {', '.join(facts.connect) or 'a channel'}")
+    if facts.op in ("STOP", "PAUSE"):
+        parts.append(f"OP is {facts.op}")
+    return ", ".join(parts)
 
 
 class Progress:
@@ -92,9 +108,9 @@ class Progress:
 
 def _columns() -> int:
     try:
-        return max(20, os.get_terminal_size(sys.stderr.fileno()).columns)
+        return os.get_terminal_size(sys.stderr.fileno()).columns or COLUMNS
     except OSError:
-        return 80
+        return COLUMNS
 
 
 class Waiting:
@@ -118,8 +134,8 @@ class Waiting:
             for node, said in facts.items():
                 found = self._judge(node, said)
                 if found is None and over:
-                    late = "does not answer" if not said.there else f"is in {said.state}: {said.reason}"
-                    found = Verdict(code=TIMED_OUT, text=f"has not arrived in {timeout_s:g} s, it {late}")
+                    text = f"has not arrived in {timeout_s:g} s: {_where(said)}"
+                    found = Verdict(code=TIMED_OUT, word="timed out", text=text)
                 if found is not None:
                     ended[node] = found
                     del self._left[node]
