@@ -4,7 +4,7 @@ And what all pages look like: a block of code shows whether it is a file, typed,
 above it, by which the tests know it too (``tests/support/page.py``): one truth, two readers.
 
 ==========================  ===========================================================================
-``guardian-pvs``            every row of ``guardian/core/interface.py``
+``guardian-pvs``            every row of ``guardian/core/interface.py``; ``guardian-pvs:: HOST``: those of the host
 ``guardian-alarms``         which trouble puts an alarm on which PV, found by asking each row
 ``guardian-enum:: E PV``    a class of ``guardian/enums.py``: numbers, what they mean, the labels that PV serves
 ``guardian-json:: PV``      what a PV that holds JSON has in it, by an example
@@ -38,7 +38,7 @@ from guardian import enums
 from guardian.cli.util.new import TEMPLATE
 from guardian.core.events import Step
 from guardian.core.graph import Edge, Graph, StateInfo
-from guardian.core.interface import BY_NAME, Archive, Kind, Row, graph_facts, summary
+from guardian.core.interface import BY_NAME, HOST_NODE, HOST_ROWS, Archive, Kind, Row, graph_facts, summary
 from guardian.core.view import View
 from guardian.enums import ErrorKind, LoadStatus, Severity, Status, Worker
 from guardian.host.claim import Claim
@@ -117,9 +117,12 @@ def _list_table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]], widths: 
 
 
 class Pvs(Generated):
+    optional_arguments = 1
+
     def lines(self) -> Iterator[str]:
         head = ("name", "type", "access", "what it is", "alarm", "archive")
-        yield from _list_table(head, map(self._row, BY_NAME.values()), "16 20 12 32 10 10")
+        rows = HOST_ROWS if self.arguments == [HOST_NODE] else BY_NAME.values()
+        yield from _list_table(head, map(self._row, rows), "16 20 12 32 10 10")
 
     def _row(self, row: Row) -> tuple[str, ...]:
         worst = ", ".join(severity.name for severity in sorted(set(alarms(row).values())))
