@@ -72,6 +72,9 @@ async def test_the_orders(home: House, client: Client) -> None:
         "ok": True,
         "why": "",
     }
+    about = await client.order("about")
+    assert about["nodes"] == ["SUS"] and about["dir"] == str(home.site.state_dir)
+    assert (about["ifo"], about["pv"], about["port"]) == (home.site.ifo, home.site.pv, home.face.port)
     assert (await client.order("stop", "SUS"))["ok"]
     await home.reached(home.host["SUS"], lambda v: v.worker is Worker.STOP)
     (record,) = await home.journal(kind="op")

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, field
 
 from guardian.cli.ctrl import Orders, add_order
 from guardian.cli.ctrl.environment import address_list, export_line, in_force, oddities, server_port
-from guardian.cli.ctrl.find import SEARCH_S
-from guardian.cli.ctrl.machine import claims, listeners, local_addresses
+from guardian.cli.ctrl.find import search_s
+from guardian.cli.ctrl.machine import candidates, claims, listeners, local_addresses
 from guardian.cli.ctrl.names import Names, names_of
 from guardian.cli.output import FAILED, OK
 from guardian.host.claim import parse
@@ -75,7 +75,7 @@ async def examine(pv: str, names: Names) -> Findings:
     """Look for the PV, by the environment and by other ways."""
     from ioc.cas import ask
 
-    answers = await ask.search([pv], SEARCH_S)
+    answers = await ask.search([pv], search_s())
     found = Findings(pv=pv, warnings=[*oddities(), *answers.troubles])
     found.asked = [f"{ip}:{port}" for ip, port in answers.asked]
     found.servers = [await _look(server, pv, names) for server in sorted(answers.servers)]
@@ -101,21 +101,20 @@ async def _look_around(found: Findings, known: set[int], names: Names) -> None:
     from ioc.cas import ask
 
     told = claims()
-    for port in sorted({claim.port for claim in told.values()} - known):
-        for ip in local_addresses(port):
-            server = await _look((ip, port), found.pv, names)
-            if server is not None and server.where:
-                found.hidden.append(server)
-                break
-        else:
-            found.others += sorted(pv for pv, claim in told.items() if claim.port == port and local_addresses(port))
+    ports = sorted(({claim.port for claim in told.values()} | candidates()) - known)
+    looks = {port: [_look((ip, port), found.pv, names) for ip in local_addresses(port)] for port in ports}
+    for port, look in looks.items():
+        servers = [server for server in await asyncio.gather(*look) if server.where]
+        found.hidden += servers[:1]
+        if look and not servers:
+            found.others += sorted(pv for pv, claim in told.items() if claim.port == port)
     if not found.hidden:
         return
     where = [server.where for server in found.hidden]
     before = os.environ.get("EPICS_CA_ADDR_LIST")
     os.environ["EPICS_CA_ADDR_LIST"] = address_list(where)
     try:
-        answers = await ask.search([found.pv], SEARCH_S)
+        answers = await ask.search([found.pv], search_s())
     finally:
         if before is None:
             del os.environ["EPICS_CA_ADDR_LIST"]

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from guardian.cli.ctrl import COMMAND
+from guardian.cli.ctrl import COMMAND, answer_s
 from guardian.cli.ctrl.names import Names
 from guardian.errors import ExpectedError
 
-#: Hosts that are busy answer late, and datagrams get lost: three are sent in this time.
-SEARCH_S = 0.6
+#: Hosts that are busy answer late, and datagrams get lost: three are sent in this part of the time for an answer.
+SEARCH = 0.3
 #: Orders to more nodes than this are asked about first.
 MANY = 5
 _GLOB = frozenset("*?[")
@@ -43,15 +43,20 @@ class Found:
 
 
 def find(names: Names) -> Found:
-    """Ask the network; this takes :data:`SEARCH_S`."""
+    """Ask the network; this takes :func:`search_s`."""
     return asyncio.run(_find(names.hosts))
+
+
+def search_s() -> float:
+    """Seconds in which whoever has a PV can answer."""
+    return SEARCH * answer_s()
 
 
 async def _find(pv: str) -> Found:
     from ioc.cas import ask
     from ioc.cas.wire import ProtocolError
 
-    answers = await ask.search([pv], SEARCH_S)
+    answers = await ask.search([pv], search_s())
     found = Found(troubles=list(answers.troubles))
 
     async def visit(server: ask.Address) -> None:

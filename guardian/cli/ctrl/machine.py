@@ -1,4 +1,8 @@
-"""What runs on this machine, found without Channel Access: lock files of hosts, and sockets of the kernel."""
+"""What runs on this machine, found without a search: lock files of hosts, and the kernel's table of sockets.
+
+A Channel Access server has one number for its UDP and its TCP port, so few programs but servers come into question.
+Those of other users are left alone, unless a lock file says that they are hosts.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,9 @@ from pathlib import Path
 from guardian.host import locks
 from guardian.host.claim import Claim, parse
 
-_UDP = Path("/proc/net/udp")
+_NET = Path("/proc/net")
+_LISTEN = "0A"
+_PRIVILEGED = 1024
 _LOOPBACK = "127.0.0.1"
 
 
@@ -42,32 +48,47 @@ def claims() -> dict[str, Claim]:
 def listeners(port: int) -> list[Listener]:
     """Who has this UDP port; a process once, however many sockets it has."""
     found: dict[object, Listener] = {}
-    sockets = list(_sockets(port))
-    owners = _owners({inode for _, _, inode in sockets}) if sockets else {}
-    for address, uid, inode in sockets:
-        pid = owners.get(inode, 0)
-        one = Listener(address=address, pid=pid, user=_user(uid), program=_program(pid) if pid else "")
-        found.setdefault(pid or inode, one)
+    sockets = [one for one in _table("udp") if one.port == port]
+    owners = _owners({one.inode for one in sockets}) if sockets else {}
+    for one in sockets:
+        pid = owners.get(one.inode, 0)
+        who = Listener(address=one.address, pid=pid, user=_user(one.uid), program=_program(pid) if pid else "")
+        found.setdefault(pid or one.inode, who)
     return sorted(found.values(), key=lambda one: (one.pid, one.address))
 
 
 def local_addresses(port: int) -> list[str]:
     """Where a search by unicast from this machine reaches those who have this UDP port."""
-    addresses = [one.address for one in listeners(port)]
+    addresses = [one.address for one in _table("udp") if one.port == port]
     return list(dict.fromkeys(_LOOPBACK if address == "0.0.0.0" else address for address in addresses))
 
 
-def _sockets(port: int) -> Iterator[tuple[str, int, int]]:
-    """Address, uid and inode of each socket on this port."""
+def candidates() -> set[int]:
+    """Ports on which this user has what may be a server of Channel Access."""
+    udp = {one.port for one in _table("udp") if one.uid == os.getuid()}
+    tcp = {one.port for one in _table("tcp") if one.uid == os.getuid() and one.state == _LISTEN}
+    return {port for port in udp & tcp if port >= _PRIVILEGED}
+
+
+@dataclass(frozen=True, slots=True)
+class _Socket:
+    address: str
+    port: int
+    state: str
+    uid: int
+    inode: int
+
+
+def _table(kind: str) -> Iterator[_Socket]:
+    """The sockets of this machine, see proc(5)."""
     try:
-        lines = _UDP.read_text().splitlines()[1:]
+        lines = (_NET / kind).read_text().splitlines()[1:]
     except OSError:
         return
-    for line in lines:
-        words = line.split()
-        address, _, number = words[1].partition(":")
-        if int(number, 16) == port:
-            yield socket.inet_ntoa(struct.pack("=I", int(address, 16))), int(words[7]), int(words[9])
+    for words in map(str.split, lines):
+        address, _, port = words[1].partition(":")
+        ip = socket.inet_ntoa(struct.pack("=I", int(address, 16)))
+        yield _Socket(ip, int(port, 16), words[3], int(words[7]), int(words[9]))
 
 
 def _owners(inodes: set[int]) -> dict[int, int]:

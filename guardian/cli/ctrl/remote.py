@@ -17,8 +17,9 @@ from guardian.cli.ctrl.names import Names
 from guardian.core.interface import STRING_BYTES
 from guardian.errors import ExpectedError
 
-#: A server that has answered for one PV of a node has all that it is going to have: the rest is waited for so long.
-REST_S = 0.5
+#: A server that has answered for one PV of a node has all that it is going to have: the rest is waited for so long,
+#: as a part of the time for an answer.
+REST = 0.25
 #: How long a write to a server of another kind is listened to for a refusal, when what is read back differs.
 LATE_REFUSAL_S = 0.3
 
@@ -34,10 +35,17 @@ class Remote:
     def __init__(self, session: Session, names: Names, node: str, rows: Sequence[str] = ()) -> None:
         self.node = node
         self.session = session
-        wanted = dict.fromkeys(("SUMMARY", "WHY", *PLAIN_ROWS, *rows))
-        self.channels = {row: session.channel(names.pv(node, row)) for row in wanted}
+        self._names = names
+        self.channels: dict[str, Channel] = {}
+        self.open("SUMMARY", "WHY", "STATE", *rows)
         self.news = False  # something was heard since the caller set this to False
         self._heard: dict[str, Reading] = {}
+
+    def open(self, *rows: str) -> None:
+        """Begin to look for more of its PVs."""
+        for row in rows:
+            if row not in self.channels:
+                self.channels[row] = self.session.channel(self._names.pv(self.node, row))
 
     @property
     def there(self) -> bool:
@@ -53,7 +61,7 @@ class Remote:
         return all(channel.connected for channel in self.channels.values())
 
     def has(self, row: str) -> bool:
-        return self.channels[row].connected
+        return row in self.channels and self.channels[row].connected
 
     def __getitem__(self, row: str) -> Channel:
         return self.channels[row]
@@ -125,6 +133,9 @@ class Remote:
         ExpectedError
             It is lost, or does not answer in time.
         """
+        if row not in self.channels:
+            self.open(row)
+            self.session.connect([self.channels[row]], answer_s())
         channel = self.channels[row]
         if not channel.connected:
             raise ExpectedError(f"{channel.name} does not answer")
@@ -151,8 +162,12 @@ def connect_all(session: Session, remotes: Sequence[Remote], *, or_else: Callabl
 
 
 def settle(session: Session, remotes: Sequence[Remote]) -> None:
-    """Wait, not for long, for the rest of what these nodes have."""
-    session.wait(lambda: all(remote.complete for remote in remotes), REST_S)
+    """Wait, not for long, for the rest of what these nodes have; for the plain PVs of those that have no others."""
+    session.wait(lambda: all(remote.complete for remote in remotes), REST * answer_s())
+    plain = [remote for remote in remotes if remote.there and not remote.ours]
+    for remote in plain:
+        remote.open(*PLAIN_ROWS)
+    session.wait(lambda: all(remote.has(row) for remote in plain for row in PLAIN_ROWS), REST * answer_s())
 
 
 def _kind(channel: Channel) -> int:

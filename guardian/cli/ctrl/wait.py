@@ -123,6 +123,12 @@ class Waiting:
 
     def run(self, timeout_s: float, progress: Progress) -> dict[str, Verdict]:
         """Wait for all; returns how each ended."""
+        try:
+            return self._run(timeout_s, progress)
+        finally:
+            progress.clear()
+
+    def _run(self, timeout_s: float, progress: Progress) -> dict[str, Verdict]:
         ended: dict[str, Verdict] = {}
         until = self._since + timeout_s
         while self._left:
@@ -143,7 +149,6 @@ class Waiting:
                 progress.show(self._line({node: facts[node] for node in self._left}))
                 left_s = max(0.0, until - time.monotonic())
                 session.wait(lambda: any(remote.news for remote, _ in self._left.values()), min(TICK_S, left_s))
-        progress.clear()
         return ended
 
     def _judge(self, node: str, facts: Facts) -> Verdict | None:

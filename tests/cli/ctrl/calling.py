@@ -34,7 +34,7 @@ class Shell:
 
     def __init__(self, env: Mapping[str, str], *, ifo: str) -> None:
         # its own patience is raised, as the machine may be busy with other tests
-        self.env = {**env, "IFO": ifo, "EPICS_CLI_TIMEOUT": "20", "PYTHONPATH": str(REPO)}
+        self.env = {**env, "IFO": ifo, "EPICS_CLI_TIMEOUT": "5", "PYTHONPATH": str(REPO)}
 
     def __call__(self, *words: str, stdin: str = "", env: Mapping[str, str | None] | None = None) -> Called:
         environ = {name: value for name, value in {**self.env, **(env or {})}.items() if value is not None}

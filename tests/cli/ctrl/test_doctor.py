@@ -109,6 +109,16 @@ def test_with_the_wrong_prefix_the_right_one_is_named(hosts: tuple[Guardhost, Gu
 
 @pytest.mark.ca
 @pytest.mark.proc
+def test_a_host_with_a_lock_folder_of_its_own_is_found_by_its_port(
+    hosts: tuple[Guardhost, Guardhost], forgetful: Shell, tmp_path: Path
+) -> None:
+    """As that of a demo has it."""
+    found = forgetful("doctor", "SUS", "--json", env={"GUARD_LOCK_DIR": str(tmp_path)}).facts
+    assert [server["where"] for server in found["hidden"]] == [f"127.0.0.1:{hosts[0].port}"]
+
+
+@pytest.mark.ca
+@pytest.mark.proc
 def test_nobody_anywhere(tmp_path: Path) -> None:
     env = {**ca_env(free_port()), "GUARD_LOCK_DIR": str(tmp_path)}
     told = Shell(env, ifo="X9")("doctor")

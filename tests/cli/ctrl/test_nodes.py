@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from guardian.cli.ctrl.find import Found
+from guardian.cli.ctrl.listing import warn_of
 from guardian.cli.output import FAILED, OK, STALLED, TIMED_OUT, WRONG_CALL
 from tests.cli.ctrl.calling import ARGV, Shell
 from tests.support import Child, ca_env, eventually, free_port, random_prefix
@@ -158,6 +160,15 @@ def test_why_says_the_sentence_and_status_all(site: Site) -> None:
     assert (facts[0]["node"], facts[0]["nominal"], facts[0]["load_status"]) == ("CAV", "ALIGNED", "DONE")
     told = site.shell("status", "CAV", "GONE", env={"EPICS_CLI_TIMEOUT": "1"})
     assert told.code == FAILED and "GONE does not answer" in told.err and "GRD-CAV" in told.out, told
+
+
+def test_a_node_of_two_hosts_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """They could not see each other when they started."""
+    warn_of(Found(hosts={"a:1": ["SUS", "IMC"], "b:2": ["SUS"]}, troubles=["c:3 is deaf"]), ["SUS", "IMC"])
+    assert capsys.readouterr().err.splitlines() == [
+        "guardctrl: c:3 is deaf",
+        "guardctrl: SUS is run by 2 hosts, at a:1 and b:2; remove it from all but one",
+    ]
 
 
 # --- requesting -----------------------------------------------------------------------------------------------------
