@@ -20,6 +20,7 @@ from guardian.cli.ctrl.machine import candidates, claims, listeners, local_addre
 from guardian.cli.ctrl.names import Names, names_of
 from guardian.cli.output import FAILED, OK
 from guardian.host.claim import parse
+from guardian.worker.system import NAME
 
 _ABOUT = """\
 Shows which variables of Channel Access are in force, who answers for the PV, a second server on the port, and the line
@@ -58,9 +59,7 @@ def add(orders: Orders) -> None:
 
 def _doctor(options: argparse.Namespace) -> int:
     names = names_of(options)
-    pv = options.pv_asked or names.hosts
-    if ":" not in pv and pv.isupper() and options.pv_asked:
-        pv = names.pv(pv, "STATE")
+    pv = _pv(options.pv_asked, names) if options.pv_asked else names.hosts
     found = asyncio.run(examine(pv, names))
     if options.json:
         values = {name: {"value": value, "default": default} for name, (value, default) in in_force().items()}
@@ -68,7 +67,20 @@ def _doctor(options: argparse.Namespace) -> int:
     else:
         for line in _report(found, names):
             print(line)
-    return OK if found.servers and not found.warnings else FAILED
+    return OK if found.servers and not (found.warnings or found.hidden) else FAILED
+
+
+def _pv(word: str, names: Names) -> str:
+    """What is missed: a PV, or the one that every node has."""
+    head = names.pv("\0", "").partition("\0")[0]
+    return names.pv(word, "STATE") if NAME.fullmatch(word) and not word.startswith(head) else word
+
+
+def hint(pv: str, names: Names) -> str:
+    """The end of a sentence that says that nobody answers for a PV: the line to type, if that is known."""
+    if line := asyncio.run(examine(pv, names)).line:
+        return f"it is served on this machine; type: {line}"
+    return f"is it running, is the prefix right (--ifo, $IFO, --site)? guardctrl doctor {pv} looks closer"
 
 
 async def examine(pv: str, names: Names) -> Findings:
@@ -102,12 +114,12 @@ async def _look_around(found: Findings, known: set[int], names: Names) -> None:
 
     told = claims()
     ports = sorted(({claim.port for claim in told.values()} | candidates()) - known)
-    looks = {port: [_look((ip, port), found.pv, names) for ip in local_addresses(port)] for port in ports}
-    for port, look in looks.items():
-        servers = [server for server in await asyncio.gather(*look) if server.where]
-        found.hidden += servers[:1]
-        if look and not servers:
-            found.others += sorted(pv for pv, claim in told.items() if claim.port == port)
+    places = [(ip, port) for port in ports for ip in local_addresses(port)]
+    looks = await asyncio.gather(*(_look(place, found.pv, names) for place in places))
+    seen = {port: server for (_, port), server in reversed([*zip(places, looks, strict=True)]) if server.where}
+    found.hidden = [seen[port] for port in sorted(seen)]
+    strangers = {port for _, port in places} - set(seen)
+    found.others = sorted(pv for pv, claim in told.items() if claim.port in strangers)
     if not found.hidden:
         return
     where = [server.where for server in found.hidden]

@@ -38,6 +38,7 @@ def journey(facts: Facts, graph: Graph | None, state: str) -> Journey:
     warnings = list(_hindrances(facts))
     states: tuple[str, ...] = ()
     if state == NONE_STATE:
+        states = (facts.state,)
         warnings.append(f"{NONE_STATE} withdraws its request: it stays where it is")
     elif graph is None:
         warnings.append("its graph is not known, so neither is the way")

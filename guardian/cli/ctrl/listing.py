@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -48,12 +47,17 @@ def _or_silent(read: Any, node: str) -> Facts:
 
 def nobody(names: Names) -> str:
     """What to say if no host answers: the line to type, if one runs on this machine."""
-    from guardian.cli.ctrl.doctor import examine
+    from guardian.cli.ctrl.doctor import hint
 
-    head = f"no host answers for {names.hosts}"
-    if line := asyncio.run(examine(names.hosts, names)).line:
-        return f"{head}, but one runs on this machine; type: {line}"
-    return f"{head}; is one running, is the prefix right (--ifo, $IFO, --site)? guardctrl doctor looks closer"
+    return f"no host answers for {names.hosts}; {hint(names.hosts, names)}"
+
+
+def silent(nodes: Sequence[str], names: Names) -> str:
+    """What to say of nodes that do not answer."""
+    from guardian.cli.ctrl.doctor import hint
+
+    pv = names.pv(nodes[0], "STATE")
+    return f"{', '.join(nodes)} {'does' if len(nodes) == 1 else 'do'} not answer ({pv}); {hint(pv, names)}"
 
 
 def warn_of(found: Found, nodes: Sequence[str]) -> None:

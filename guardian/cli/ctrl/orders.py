@@ -9,14 +9,14 @@ import argparse
 import json
 import shlex
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from guardian.cli.ctrl import COMMAND, Orders, WrongCall, add_nodes, add_order, say
 from guardian.cli.ctrl.find import agreed, chosen
+from guardian.cli.ctrl.listing import silent
 from guardian.cli.ctrl.names import names_of
 from guardian.cli.ctrl.request import seconds
-from guardian.cli.ctrl.status import silent
 from guardian.cli.output import FAILED, OK, TIMED_OUT
 from guardian.enums import LoadStatus, Mode, Op
 from guardian.errors import ExpectedError
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from guardian.cli.ctrl.remote import Remote
 
 LOAD_S = 60.0
-_LOADING = {s.name for s in LoadStatus} - {LoadStatus.DONE.name, LoadStatus.ERROR.name}
+LOOK_S, PLAIN_HOLD_S = 0.1, 0.5
+_FINAL = frozenset({LoadStatus.DONE.name, LoadStatus.ERROR.name})
 
 
 def add(orders: Orders) -> None:
@@ -80,55 +81,72 @@ def _each(options: argparse.Namespace, row: str, value: str, shown: str, wait_s:
     names = names_of(options)
     remotes = connect(Session(), chosen(options.nodes, names), names, (row, "LOAD_STATUS"))
     if missing := [remote.node for remote in remotes if not remote.there]:
-        raise ExpectedError("; ".join(silent(node, names) for node in missing) + ". Nothing was written.")
+        raise ExpectedError(f"nothing was written: {silent(missing, names)}")
     if not agreed(shown, [remote.node for remote in remotes], yes=options.yes):
         say("nothing was written")
         return FAILED
     told = [_one(remote, row, value, shown) for remote in remotes]
     if wait_s is not None:
-        _wait([(remote, said) for remote, said in zip(remotes, told, strict=True) if said["code"] == OK], wait_s)
-    for said in told:
-        code, text = said["code"], f"{said['node']}: {said['why'] or shown}"
-        if code != OK:
-            say(text)
-        elif not options.json:
-            print(text)
-    if options.json:
-        print(
-            json.dumps([{**{k: v for k, v in said.items() if k != "code"}, "ok": said["code"] == OK} for said in told])
+        _wait(
+            {said.node: (remote, said) for remote, said in zip(remotes, told, strict=True) if said.code == OK}, wait_s
         )
-    return max(told, key=lambda said: _WEIGHT[said["code"]])["code"]  # type: ignore[no-any-return]
+    for said in told:
+        if said.code != OK:
+            say(f"{said.node}: {said.text}")
+        elif not options.json:
+            print(f"{said.node}: {said.text}")
+    if options.json:
+        print(json.dumps([{"node": said.node, "ok": said.code == OK, "text": said.text} for said in told]))
+    return next(code for code in (FAILED, TIMED_OUT, OK) if code == OK or code in [said.code for said in told])
 
 
-_WEIGHT = {OK: 0, TIMED_OUT: 1, FAILED: 2}
+@dataclass(slots=True)
+class _Said:
+    """What became of an order to one node."""
+
+    node: str
+    text: str
+    code: int = OK
 
 
-def _one(remote: Remote, row: str, value: str, shown: str) -> dict[str, Any]:
+def _one(remote: Remote, row: str, value: str, shown: str) -> _Said:
     try:
         why = remote.write(row, value)
     except ExpectedError as error:
-        why = str(error)
-    return {"node": remote.node, "code": FAILED if why else OK, "why": f"{shown} was refused: {why}" if why else ""}
+        return _Said(remote.node, f"{shown} is not written: {error}", FAILED)
+    return _Said(remote.node, f"{shown} was refused: {why}", FAILED) if why else _Said(remote.node, shown)
 
 
-def _wait(loading: Sequence[tuple[Remote, dict[str, Any]]], timeout_s: float) -> None:
-    """Until what each node says of its code is final. The write was accepted, so it speaks of this LOAD."""
+def _wait(loading: dict[str, tuple[Remote, _Said]], timeout_s: float) -> None:
+    """Until what each node says of its code is final.
+
+    With the write it was said that a node of ours reads its code, so what it says after that speaks of this LOAD. An
+    original Guardian says so a cycle later.
+    """
     until = time.monotonic() + timeout_s
-    left = list(loading)
-    while left:
-        for remote, said in list(left):
-            try:
-                status = remote.text("LOAD_STATUS")
-            except ExpectedError:
-                status = LoadStatus.REQUEST.name  # it may come back
-            if status not in _LOADING:
-                left.remove((remote, said))
-                if status == LoadStatus.ERROR.name:
-                    said["code"], said["why"] = FAILED, f"the new code is refused: {remote.facts().reason}"
-                else:
-                    said["why"] = "the new code is in force"
+    if not all(remote.ours for remote, _ in loading.values()):
+        time.sleep(PLAIN_HOLD_S)
+    while loading:
+        for node, (remote, said) in list(loading.items()):
+            if _is_loaded(remote, said):
+                del loading[node]
             elif time.monotonic() > until:
-                left.remove((remote, said))
-                said["code"], said["why"] = TIMED_OUT, f"LOAD_STATUS is {status} after {timeout_s:g} s"
-        if left:
-            time.sleep(0.1)
+                said.code = TIMED_OUT
+                del loading[node]
+        if loading:
+            time.sleep(LOOK_S)
+
+
+def _is_loaded(remote: Remote, said: _Said) -> bool:
+    try:
+        status = remote.text("LOAD_STATUS")
+        if status == LoadStatus.ERROR.name:
+            said.code, said.text = FAILED, f"the new code is refused: {remote.facts().reason}"
+        elif status == LoadStatus.DONE.name:
+            said.text = "the new code is in force"
+        else:
+            said.text = f"the new code is not in force yet, LOAD_STATUS is {status or 'not known'}"
+    except ExpectedError as error:  # it may come back
+        said.text = f"the new code is not in force yet: {error}"
+        return False
+    return status in _FINAL

@@ -22,8 +22,8 @@ from guardian.cli.ctrl import COMMAND, Orders, WrongCall, add_nodes, add_order, 
 from guardian.cli.ctrl.facts import Facts
 from guardian.cli.ctrl.find import agreed, chosen, is_pattern
 from guardian.cli.ctrl.journey import Journey, journey, why_not_state
+from guardian.cli.ctrl.listing import silent
 from guardian.cli.ctrl.names import Names, names_of
-from guardian.cli.ctrl.status import silent
 from guardian.cli.output import FAILED, OK
 from guardian.core.graph import Graph
 from guardian.core.interface import read_graph
@@ -84,7 +84,7 @@ def _request(options: argparse.Namespace) -> int:
     facts = {remote.node: remote.facts() for remote in remotes}
     graphs = {remote.node: _graph(remote) for remote in remotes}
     if faults := [why for n, f in facts.items() if (why := why_not_state(f, graphs[n], options.state))]:
-        raise ExpectedError("; ".join(faults) + " Nothing was requested.")
+        raise ExpectedError(f"nothing was requested: {' '.join(faults)}")
     ways = {node: journey(facts[node], graphs[node], options.state) for node in facts}
     if not options.json:
         for way in ways.values():
@@ -128,7 +128,7 @@ def _reach(session: Session, state: str, nodes: Sequence[str], names: Names) -> 
         return remotes
     if twin is not None and twin.connected and len(missing) == 1:
         raise WrongCall(_turned(state, nodes, missing[0], f"is a node, and no node {missing[0]} answers"))
-    raise ExpectedError("; ".join(silent(node, names) for node in missing) + ". Nothing was requested.")
+    raise ExpectedError(f"nothing was requested: {silent(missing, names)}")
 
 
 def _turned(state: str, nodes: Sequence[str], meant: str, what: str) -> str:

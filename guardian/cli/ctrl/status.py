@@ -11,7 +11,7 @@ from typing import Any
 from guardian.cli.ctrl import Orders, add_nodes, add_order, say
 from guardian.cli.ctrl.facts import Facts
 from guardian.cli.ctrl.find import chosen, find
-from guardian.cli.ctrl.listing import facts_of, nobody, warn_of
+from guardian.cli.ctrl.listing import facts_of, nobody, silent, warn_of
 from guardian.cli.ctrl.names import Names, names_of
 from guardian.cli.output import FAILED, OK
 from guardian.core.explain import clock
@@ -67,7 +67,7 @@ def _status(options: argparse.Namespace) -> int:
     for remote in connect(Session(), chosen(options.nodes, names), names, _ROWS):
         try:
             if not remote.there:
-                raise ExpectedError(silent(remote.node, names))
+                raise ExpectedError(silent([remote.node], names))
             facts, rows = remote.facts(), {row: remote.text(row) for row in _ROWS}
         except ExpectedError as error:
             say(str(error))
@@ -79,12 +79,6 @@ def _status(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(told))
     return code
-
-
-def silent(node: str, names: Names) -> str:
-    """What to say of a node that does not answer."""
-    pv = names.pv(node, "STATE")
-    return f"{node} does not answer ({pv}); guardctrl list shows which nodes do, guardctrl doctor {pv} looks closer"
 
 
 def _screen(facts: Facts, rows: dict[str, str], names: Names) -> Iterator[str]:

@@ -30,6 +30,7 @@ def warned(to: str, graph: Graph | None = GRAPH, **changes: object) -> str:
 def test_the_way_names_all_states_that_are_passed() -> None:
     assert str(journey(NODE, GRAPH, "ALIGNED")) == "MC1: SAFE -> DAMPED -> ALIGNED"
     assert str(journey(NODE, GRAPH, "SAFE")) == "MC1: is in SAFE"
+    assert str(journey(NODE, GRAPH, "NONE")) == "MC1: is in SAFE"
     assert str(journey(NODE, None, "ALIGNED")) == "MC1: no way is known"
 
 
