@@ -15,7 +15,7 @@ ARGV = [sys.executable, "-m", "guardian.cli.guardctrl"]
 
 
 class Called:
-    """How it ended. ``str()`` is all that it said, for messages of tests."""
+    """How it ended. ``repr()`` is all that it said, for messages of tests."""
 
     def __init__(self, code: int, out: str, err: str) -> None:
         self.code, self.out, self.err = code, out, err
@@ -25,7 +25,7 @@ class Called:
         """What it printed with --json."""
         return json.loads(self.out)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"exit code {self.code}\n{self.out}\n{self.err}"
 
 

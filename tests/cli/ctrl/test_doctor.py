@@ -49,7 +49,7 @@ def forgetful(hosts: tuple[Guardhost, Guardhost]) -> Shell:
 @pytest.mark.proc
 def test_all_is_well(hosts: tuple[Guardhost, Guardhost]) -> None:
     one, _ = hosts
-    told = Shell(one.env, ifo=one.ifo)("doctor")
+    told = Shell(one.env, ifo=one.ifo)("doctor", "SUS")
     assert told.code == OK, told
     for line in (
         r"  EPICS_CA_ADDR_LIST         127\.0\.0\.1$",
@@ -58,13 +58,24 @@ def test_all_is_well(hosts: tuple[Guardhost, Guardhost]) -> None:
         r"  EPICS_CA_REPEATER_PORT     \d+$",
         r"  EPICS_CA_MAX_ARRAY_BYTES   16384  \(default\)$",
         rf"  searches go to 127\.0\.0\.1:{one.port}$",
-        rf"Who answers for {one.ifo}:GRD-HOST_NODES$",
+        rf"Who answers for {one.ifo}:GRD-SUS_STATE$",
         rf"  127\.0\.0\.1:{one.port}  process {one.child.pid} of ",  # type: ignore[union-attr]
         r"    1 nodes: SUS$",
         rf"UDP port {one.port} on this machine$",
         rf"  process {one.child.pid} of .*guardian\.cli\.guardhost SUS",  # type: ignore[union-attr]
     ):
-        assert re.search(f"^{line}", told.out, re.M), (line, str(told))
+        assert re.search(f"^{line}", told.out, re.M), (line, told)
+
+
+@pytest.mark.ca
+@pytest.mark.proc
+def test_of_two_hosts_one_is_found_and_the_other_hidden(hosts: tuple[Guardhost, Guardhost]) -> None:
+    one, two = hosts
+    told = Shell(one.env, ifo=one.ifo)("doctor", "--json")
+    assert told.code == FAILED, told
+    assert [server["nodes"] for server in told.facts["servers"]] == [["SUS"]]
+    assert [server["nodes"] for server in told.facts["hidden"]] == [["IMC"]]
+    assert told.facts["line"] == f"export EPICS_CA_ADDR_LIST='127.0.0.1 127.0.0.1:{two.port}'"
 
 
 @pytest.mark.ca

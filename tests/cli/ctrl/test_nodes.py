@@ -155,7 +155,7 @@ def test_why_says_the_sentence_and_status_all(site: Site) -> None:
         r"  OP        EXEC, worker RUN",
         rf"  HOST      process {site.two.child.pid} of .*, port {site.two.port}",  # type: ignore[union-attr]
     ):
-        assert re.search(f"^{line}", told.out, re.M), (line, str(told))
+        assert re.search(f"^{line}", told.out, re.M), (line, told)
     facts = site.shell("status", "CAV", "--json").facts
     assert (facts[0]["node"], facts[0]["nominal"], facts[0]["load_status"]) == ("CAV", "ALIGNED", "DONE")
     told = site.shell("status", "CAV", "GONE", env={"EPICS_CLI_TIMEOUT": "1"})
