@@ -320,6 +320,22 @@ def test_the_same_state_asked_by_somebody_else_is_not_ours(site: Site, child: Ca
     site.at_rest("SUS_5")
 
 
+def test_it_waits_on_when_the_host_is_killed_and_comes_back(tmp_path: Path, child: Callable[..., Child]) -> None:
+    """What was asked survives (R21), its id too, so the arrival counts."""
+    with Guardhost(tmp_path, {"SUS": MODULE.replace("= 0.3", "= 3")}) as host:
+        host.wait("SUS", "STATE", "SAFE", 90)
+        words = [*ARGV, "request", "ALIGNED", "SUS", "--wait", "--timeout", "150"]
+        waiting = child(words, env=Shell(host.env, ifo=host.ifo).env)
+        host.wait("SUS", "STATE", "DAMPED")
+        host.kill9()
+        assert host.child is not None
+        host.child.wait(30)
+        host.child.close()
+        host.start()
+        assert waiting.wait(170) == OK, waiting.report()
+        assert "SUS: arrived in ALIGNED" in waiting.output
+
+
 # --- the other orders -----------------------------------------------------------------------------------------------
 
 
