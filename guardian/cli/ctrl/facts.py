@@ -94,14 +94,16 @@ def from_summary(node: str, where: str, text: str, why: str) -> Facts:
 
 def from_rows(node: str, where: str, rows: Mapping[str, str]) -> Facts:
     """What the plain PVs say, each as text; those that are missing are unknown."""
+    state, request = _first(rows, "STATE_S", "STATE"), _first(rows, "REQUEST_S", "REQUEST")
+    target = _first(rows, "TARGET_S", "TARGET")
     return Facts(
         node=node,
         where=where,
-        state=_first(rows, "STATE_S", "STATE"),
-        target=_first(rows, "TARGET_S", "TARGET"),
-        request=_first(rows, "REQUEST_S", "REQUEST"),
+        state=state,
+        target=target,
+        request=request,
         status=_name(Status, rows.get("STATUS", UNKNOWN)),
-        stalled=rows.get("STALLED", "") in _TRUE,
+        stalled=rows["STALLED"] in _TRUE if "STALLED" in rows else state == target != request,
         op=_name(Op, rows.get("OP", UNKNOWN)),
         mode=_name(Mode, rows.get("MODE", UNKNOWN)),
         manager=rows.get("MANAGER", ""),

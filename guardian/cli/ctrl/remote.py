@@ -63,9 +63,6 @@ class Remote:
     def has(self, row: str) -> bool:
         return row in self.channels and self.channels[row].connected
 
-    def __getitem__(self, row: str) -> Channel:
-        return self.channels[row]
-
     def text(self, row: str) -> str:
         """A row as text, "" if the node has none.
 

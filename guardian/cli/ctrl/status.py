@@ -19,7 +19,10 @@ from guardian.errors import ExpectedError
 from guardian.host.claim import parse
 
 #: What a screen shows beside SUMMARY and WHY.
-_ROWS = ("NOMINAL", "STATE_TIME", "USERMSG", "GRDMSG", "LOAD_STATUS", "REQUEST_BY", "EXECTIME", "KILLS", "HOST")
+_ROWS = (
+    "NOMINAL", "STATE_TIME", "USERMSG", "GRDMSG", "LOAD_STATUS", "REQUEST_BY", "EXECTIME", "KILLS", "HOST",
+    "SUBNODES_TOTAL", "SUBNODES_NOT_OK",
+)  # fmt: skip
 
 
 def add(orders: Orders) -> None:
@@ -96,6 +99,8 @@ def _screen(facts: Facts, rows: dict[str, str], names: Names) -> Iterator[str]:
     yield line("OP", facts.op, f"worker {facts.worker}" if facts.worker else "", _killed(rows["KILLS"]))
     yield line("LOAD", rows["LOAD_STATUS"])
     yield line("ERROR", facts.error if facts.error != "NONE" else "none", *facts.connect)
+    if total := int(_number(rows["SUBNODES_TOTAL"])):
+        yield line("NODES", f"{total}, of which {int(_number(rows['SUBNODES_NOT_OK']))} not OK; see guardctrl tree")
     for row in ("USERMSG", "GRDMSG"):
         if rows[row]:
             yield line(row, rows[row])

@@ -143,6 +143,7 @@ def test_SUMMARY_is_read_as_it_is_written() -> None:
         ({"ERROR": "True"}, "ERROR in DOWN"),
         ({"ERROR": "3"}, "CONNECT in DOWN"),
         ({"STALLED": "1"}, "STALLED in DOWN, request UP"),
+        ({"TARGET": "DOWN"}, "STALLED in DOWN, request UP"),
         ({}, "on the way: in DOWN, next MID, request UP"),
         ({"STATE_S": "UP", "STATE": "20"}, "not OK in UP"),
     ],

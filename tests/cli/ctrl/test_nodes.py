@@ -380,6 +380,7 @@ def test_the_tree_of_a_manager_in_a_third_host(site: Site, tmp_path: Path) -> No
         lines = eventually(lambda: len(found := tree()) == 3 and "MANAGED" in found[1] and found, 60, "the tree")
         assert re.match(r"TOP  UP DONE  AUTO", lines[0]) and re.match(r"\|-- CAV  SAFE DONE  MANAGED$", lines[1]), lines
         assert re.match(r"`-- SUS_6 \(watched\)  SAFE DONE  AUTO$", lines[2]), lines
+        assert "  NODES     2, of which 2 not OK; see guardctrl tree" in site.shell("status", "TOP", env=env).out
         site.two.put("CAV", "MODE", "AUTO")
         eventually(lambda: "** UNMANAGED: TOP took it, and its MODE is AUTO" in "\n".join(tree()), 60, "the flag")
         site.two.put("CAV", "MANAGER", "SUS_6")
