@@ -181,7 +181,8 @@ class Channels:
         notice when they come.
         """
         known = self._channels | self._apart
-        found = [channel for name in names if (channel := known.get(name)) and not channel.connected]
+        asked = [known[name] for name in names if name in known]
+        found = [channel for channel in asked if not channel.connected and not channel.elsewhere()]
         for channel in found:
             channel.search_again()
         return tuple(channel.name for channel in found)
