@@ -69,6 +69,7 @@ class Channel:
     name : full name on the network.
     connected : whether there is a circuit now.
     waited : whether somebody has once waited for the connection, with success or in vain.
+    closed : whether libca knows of it no more, and calls it no more.
     elsewhere : whether what this channel was wanted for can be had without it.
     """
 
@@ -80,6 +81,7 @@ class Channel:
         self._news = news
         self._library = library
         self._call = library.call
+        self.closed = False
         # libca writes both handles itself, so an exception between the call and the next line loses none of them.
         self._channel = ctypes.c_void_p()
         self._subscription = ctypes.c_void_p()
@@ -175,7 +177,7 @@ class Channel:
         self._search_at = now + min(max((now - self._lost_at) / 4, shortest_s), longest_s)
         with self._setup:  # other threads may be about to use it
             if not self.connected:
-                self.close()
+                self._clear()
                 self.open()
 
     def shape(self) -> Shape:
@@ -313,17 +315,18 @@ class Channel:
         EzcaConnectError
             The circuit was lost meanwhile; whether the server took the value is not known.
         """
-        self._may_write()
-        self._unsure, self._written = True, None
-        number, reply = self._new_request(is_put=True)
-        arguments = (payload.kind, payload.count, self._channel, payload.raw)
-        if wait:
-            status = self._call.ca_array_put_callback(*arguments, self._on_event, number)
-        else:
-            self._replies.pop(number)
-            status = self._call.ca_array_put(*arguments)
-        if status == NORMAL:
-            self._call.ca_flush_io()
+        with self._setup:  # another thread may be about to close it
+            self._may_write()
+            self._unsure, self._written = True, None
+            number, reply = self._new_request(is_put=True)
+            arguments = (payload.kind, payload.count, self._channel, payload.raw)
+            if wait:
+                status = self._call.ca_array_put_callback(*arguments, self._on_event, number)
+            else:
+                self._replies.pop(number)
+                status = self._call.ca_array_put(*arguments)
+            if status == NORMAL:
+                self._call.ca_flush_io()
         if wait:
             answer = self._answer(number, reply, status, deadline)
             if answer is None:
@@ -380,14 +383,18 @@ class Channel:
 
     def close(self) -> None:
         """Clear the channel and its monitor. Returns when no callback of it is running any more."""
+        self.closed = True
+        self._clear()
+
+    def _clear(self) -> None:
         self.connected = False
         with self._setup:
             channel, self._channel = self._channel, ctypes.c_void_p()
             if channel:
                 self._library.attach()
                 self._call.ca_clear_channel(channel)
+                self.connected = False  # once more: a last callback may have said otherwise
                 self._call.ca_flush_io()
-        self.connected = False  # once more: a last callback may have said otherwise
 
     # -- helpers ----------------------------------------------------------------------------------------------------
 
@@ -428,13 +435,14 @@ class Channel:
         return sample
 
     def _ask(self, form: int, count: int, deadline: float) -> Reply:
-        if not self.connected:
-            raise self._lost()
-        self._library.attach()
-        number, reply = self._new_request(is_put=False)
-        status = self._call.ca_array_get_callback(form, count, self._channel, self._on_event, number)
-        if status == NORMAL:
-            self._call.ca_flush_io()
+        with self._setup:  # another thread may be about to close it
+            if not self.connected:
+                raise self._lost()
+            self._library.attach()
+            number, reply = self._new_request(is_put=False)
+            status = self._call.ca_array_get_callback(form, count, self._channel, self._on_event, number)
+            if status == NORMAL:
+                self._call.ca_flush_io()
         answer = self._answer(number, reply, status, deadline)
         if answer is None or (answer == NORMAL and not reply.data):
             raise self._no_value()

@@ -61,7 +61,7 @@ class Channels:
         self._failure: Exception | None = None
         self._bells = Bells()
         self._channels: dict[str, Channel] = {}
-        self._apart: dict[str, Channel] = {}
+        self._apart: list[Channel] = []
         self._registering = threading.Lock()
         self._closed = False
 
@@ -180,7 +180,7 @@ class Channels:
         seconds to notice that a server is back. Names that were never used here are left out: nothing here would
         notice when they come.
         """
-        known = self._channels | self._apart
+        known = self._channels | {channel.name: channel for channel in tuple(self._apart)}
         asked = [known[name] for name in names if name in known]
         found = [channel for channel in asked if not channel.connected and not channel.elsewhere()]
         for channel in found:
@@ -188,7 +188,7 @@ class Channels:
         return tuple(channel.name for channel in found)
 
     def apart(self, full: str, news: Callable[[], None]) -> Channel:
-        """A channel of our own, which user code did not ask for: it is neither counted nor waited for here.
+        """Open a channel of our own, which user code did not ask for: it is neither counted nor waited for here.
 
         Parameters
         ----------
@@ -199,7 +199,10 @@ class Channels:
         with self._registering:
             if self._closed:
                 raise EzcaError(f"{full}: these channels are closed.")
-            channel = self._apart[full] = Channel(library, full, news)
+            channel = Channel(library, full, news)
+            # What libca knows must be known here, too; what was closed is forgotten.
+            self._apart = [*(one for one in self._apart if not one.closed), channel]
+            channel.open()
         return channel
 
     def close(self) -> None:
@@ -209,7 +212,7 @@ class Channels:
         while self._channels:
             self._channels.popitem()[1].close()
         while self._apart:
-            self._apart.popitem()[1].close()
+            self._apart.pop().close()
 
     def _connected(self, name: str, timeout_s: float | None) -> tuple[Channel, float]:
         """The connected channel, and the deadline of the operation. The first use of a name waits for it."""

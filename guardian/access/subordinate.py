@@ -53,6 +53,7 @@ class Subordinate:
     def __init__(self, name: str, open_channel: Open, news: Callable[[], None]) -> None:
         self.name = name
         self.owners: WeakSet[Any] = WeakSet()  #: the Node objects that speak of it
+        self.wanted_at = time.monotonic()  #: when there was one last
         self._open = open_channel
         self._news = news
         self._there_at = time.monotonic()  #: when it was last there

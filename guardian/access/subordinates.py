@@ -33,6 +33,8 @@ PATIENCE_S = 0.5
 LONGEST_LOOK_S = 3.0
 #: How often lost nodes are looked after, and the host is told, at most.
 TICK_S = 0.25
+#: A node that no object speaks of any more is forgotten after so long: code may make its objects where it uses them.
+LINGER_S = 5.0
 
 
 class Subordinates:
@@ -69,6 +71,8 @@ class Subordinates:
         self._bells = Bells()
         self._awake = threading.Event()
         self._nodes: dict[str, Subordinate] = {}
+        self._joining = threading.Lock()  #: one thread names a node, another forgets it
+        self._is_kept = False
         self._stored = {facts.key: facts for facts in bonds}
         self._bonds: dict[str, Bond] = {}
         self._owners: WeakValueDictionary[str, Any] = WeakValueDictionary()
@@ -89,13 +93,14 @@ class Subordinates:
         A bond is that of an object of the same node, and the same turn if there are several, which earlier code made
         when it was imported. An object that is made while states run begins without.
         """
-        node = self._nodes.get(name)
-        if node is None:
-            node = self._nodes[name] = Subordinate(name, partial(self._open, name), self._news)
-            now = time.monotonic()
-            if self._looked:
-                self._looked, self._looking_since, self._progress_at = False, now, now
-        node.owners.add(owner)
+        with self._joining:
+            node = self._nodes.get(name)
+            if node is None:
+                node = self._nodes[name] = Subordinate(name, partial(self._open, name), self._news)
+                now = time.monotonic()
+                if self._looked:
+                    self._looked, self._looking_since, self._progress_at = False, now, now
+            node.owners.add(owner)
         turn = 1
         while (key := name if turn == 1 else f"{name}/{turn}") in self._owners:
             turn += 1
@@ -105,7 +110,8 @@ class Subordinates:
             stored = self._stored.pop(key, None)
             bond = of_facts(name, stored) if stored is not None and self._importing else Bond(node=name)
         self._bonds[key] = bond
-        if len(self._nodes) == 1:
+        if not self._is_kept:
+            self._is_kept = True
             self._start_keeper()
         self._awake.set()
         return node, bond
@@ -124,9 +130,7 @@ class Subordinates:
             self._importing = False
 
     def _open(self, node: str, row: str, news: Callable[[], None]) -> Channel:
-        channel = self._channels.apart(pv_name(self._template, ifo=self._ifo, node=node, name=row), news)
-        channel.open()
-        return channel
+        return self._channels.apart(pv_name(self._template, ifo=self._ifo, node=node, name=row), news)
 
     # --- looking and waiting -----------------------------------------------------------------------------------
 
@@ -180,12 +184,20 @@ class Subordinates:
             now = time.monotonic()
             again = False
             for name, node in tuple(self._nodes.items()):
-                if not node.owners and not self._importing:
-                    del self._nodes[name]
-                    node.close()
-                else:
-                    again = node.tend(now) or again
+                if not self._forget(name, node, now):
+                    again = node.tend(now) or not node.owners or again
             wait_s = TICK_S if self._tell(now) or again else None
+
+    def _forget(self, name: str, node: Subordinate, now: float) -> bool:
+        """Forget a node that nobody has spoken of for a while."""
+        with self._joining:
+            if node.owners or self._importing:
+                node.wanted_at = now
+            if now - node.wanted_at < LINGER_S:
+                return False
+            del self._nodes[name]
+        node.close()
+        return True
 
     def _tell(self, now: float) -> bool:
         """Tell the host how the others are; True if it is too early to."""

@@ -125,7 +125,7 @@ class Bond:
     def unheard(self) -> None:
         """What was written was lost on the way, as far as is known: nobody waits for its echo."""
         if self.asked_at is not None:
-            self.asked_at = _NEVER
+            self.asked_at, self.plainly = _NEVER, False
 
     def took(self, now: float) -> None:
         """MANAGER and MODE are about to be written."""

@@ -1,8 +1,5 @@
 """What is known of another node, and what was asked of it (section 7 of the design): faults, echoes, odd SUMMARYs."""
 
-# mypy: disable-error-code="comparison-overlap"
-# (a bond changes between two looks at it)
-
 from __future__ import annotations
 
 import json
@@ -40,7 +37,7 @@ def faults(bond: Bond, peer: Peer | None, now: float = 10.0) -> list[str]:
     return [fault.removeprefix("SUS_MC1: ") for fault in bond.faults(peer, ME, now)]
 
 
-# --- each fault by its sentence -----------------------------------------------------------------------------------------
+# --- each fault by its sentence ----------------------------------------------------------------------------------------
 
 
 def test_nothing_is_wrong_with_a_peer_that_is_there_and_was_asked_nothing() -> None:
@@ -107,7 +104,7 @@ def test_a_notification_of_the_peer_is_no_fault() -> None:
     assert faults(settled(), replace(THERE, notification=True)) == []
 
 
-# --- between a write and its echo --------------------------------------------------------------------------------------
+# --- between a write and its echo -------------------------------------------------------------------------------------
 
 BEFORE = replace(THERE, request="SAFE", cmd="TOP#0", state="SAFE", target="SAFE")
 
@@ -145,13 +142,20 @@ def test_what_did_not_get_through_is_not_waited_for_and_holds_if_it_did_after_al
     assert not bond.needs_writing("ALIGNED", THERE, 10.0) and bond.arrived(THERE)
 
 
+def test_what_did_not_get_through_to_a_plain_peer_is_asked_again_though_its_REQUEST_is_the_same() -> None:
+    bond = asked(cmd="")
+    bond.unheard()
+    bond.see(PLAIN, ME)
+    assert not bond.arrived(PLAIN) and bond.needs_writing("ALIGNED", PLAIN, 0.1), "it may be that of somebody else"
+
+
 def test_nothing_is_unheard_that_was_echoed() -> None:
     bond = settled()
     bond.unheard()
     assert faults(bond, THERE) == []
 
 
-# --- whether to write --------------------------------------------------------------------------------------------------
+# --- whether to write -------------------------------------------------------------------------------------------------
 
 
 def test_asking_every_cycle_for_what_stands_writes_once() -> None:
@@ -188,7 +192,7 @@ def test_it_is_written_again_after_a_refusal_and_after_the_time_of_an_echo() -> 
     assert bond.needs_writing("ALIGNED", BEFORE, 0.1)
 
 
-# --- arrived, completed ------------------------------------------------------------------------------------------------
+# --- arrived, completed -----------------------------------------------------------------------------------------------
 
 
 def test_arrived_is_of_the_last_request_only() -> None:
@@ -235,7 +239,7 @@ def test_R21_a_bond_that_was_stored_counts_while_the_peer_shows_its_id() -> None
     assert not of_facts("SUS_MC1", facts).arrived(replace(THERE, cmd="TOP#9"))
 
 
-# --- a peer without SUMMARY --------------------------------------------------------------------------------------------
+# --- a peer without SUMMARY -------------------------------------------------------------------------------------------
 
 
 def test_a_plain_peer_holds_a_request_that_this_object_wrote_to_it() -> None:
@@ -260,7 +264,7 @@ def test_what_was_asked_of_a_peer_with_SUMMARY_does_not_count_while_it_has_none(
     assert not settled().arrived(PLAIN) and faults(settled(), PLAIN) == []
 
 
-# --- SUMMARY -----------------------------------------------------------------------------------------------------------
+# --- SUMMARY ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_SUMMARY_of_a_node_is_read_as_it_is() -> None:
