@@ -227,6 +227,11 @@ class Channel:
         return wire.decode(sample or self._fetch(deadline), shape.is_array)
 
     @property
+    def circuit(self) -> int:
+        """The number of the present circuit, or of the last one."""
+        return self._connections
+
+    @property
     def wait_for_news(self) -> Callable[[Callable[[], bool], float], bool]:
         """``wait_for_news(ready, deadline)``: True as soon as ``ready()`` is, asked after each change."""
         return self._bells.wait

@@ -77,7 +77,7 @@ class Subordinate:
         sample = self._summary.peek()
         if sample is None:
             plain = self._plain  # the keeper may give it up meanwhile
-            return plain.peer() if plain is not None and self._is_plain else None
+            return plain.peer() if plain is not None and self._shows_plain else None
         if sample is not self._sample:
             self._peer = of_summary(wire.sample_text(sample))
             self._sample = sample
@@ -114,8 +114,9 @@ class Subordinate:
             self._plain_since = None
         elif not self._is_plain:
             self._plain_since = self._plain_since or now
-            if not self._known or now - self._plain_since >= SETTLE_S:
-                self._drop_writers(*self._writers.values())
+            if self._shows_plain or now - self._plain_since >= SETTLE_S:
+                if self._known:
+                    self._drop_writers(*self._writers.values())
                 self._is_plain = True
                 self._news()
         return True
@@ -133,8 +134,13 @@ class Subordinate:
                 del self._writers[row]
                 writer.close()
 
+    @property
+    def _shows_plain(self) -> bool:
+        """Whether its plain PVs are believed while there is no SUMMARY."""
+        return self._is_plain or not self._known
+
     def _has_come_plainly(self) -> bool:
-        return self._is_plain and self.peer() is not None
+        return self._shows_plain and self.peer() is not None
 
     def close(self) -> None:
         """Nobody speaks of it any more."""
@@ -187,7 +193,7 @@ class Subordinate:
     def _open_writer(self, row: str) -> Channel:
         writer, plain = self._writers.get(row), self._plain
         if writer is None:
-            shared = plain.channels.get(row) if plain is not None and self._is_plain else None
+            shared = plain.channels.get(row) if plain is not None and self._shows_plain else None
             writer = self._writers[row] = shared or self._open(row, self._news)
             if row == "REQUEST_CMD":
                 writer.elsewhere = self._has_come_plainly

@@ -37,7 +37,7 @@ def faults(bond: Bond, peer: Peer | None, now: float = 10.0) -> list[str]:
     return [fault.removeprefix("SUS_MC1: ") for fault in bond.faults(peer, ME, now)]
 
 
-# --- each fault by its sentence ----------------------------------------------------------------------------------------
+# --- each fault by its sentence ---------------------------------------------------------------------------------------
 
 
 def test_nothing_is_wrong_with_a_peer_that_is_there_and_was_asked_nothing() -> None:
