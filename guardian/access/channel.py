@@ -69,19 +69,15 @@ class Channel:
     name : full name on the network.
     connected : whether there is a circuit now.
     waited : whether somebody has once waited for the connection, with success or in vain.
-    closed : whether libca knows of it no more, and calls it no more.
-    elsewhere : whether what this channel was wanted for can be had without it.
     """
 
     def __init__(self, library: Library, name: str, news: Callable[[], None] = _no_news) -> None:
         self.name = name
         self.connected = False
         self.waited = False
-        self.elsewhere: Callable[[], bool] = lambda: False
         self._news = news
         self._library = library
         self._call = library.call
-        self.closed = False
         # libca writes both handles itself, so an exception between the call and the next line loses none of them.
         self._channel = ctypes.c_void_p()
         self._subscription = ctypes.c_void_p()
@@ -177,7 +173,7 @@ class Channel:
         self._search_at = now + min(max((now - self._lost_at) / 4, shortest_s), longest_s)
         with self._setup:  # other threads may be about to use it
             if not self.connected:
-                self._clear()
+                self.close()
                 self.open()
 
     def shape(self) -> Shape:
@@ -388,10 +384,6 @@ class Channel:
 
     def close(self) -> None:
         """Clear the channel and its monitor. Returns when no callback of it is running any more."""
-        self.closed = True
-        self._clear()
-
-    def _clear(self) -> None:
         self.connected = False
         with self._setup:
             channel, self._channel = self._channel, ctypes.c_void_p()

@@ -180,15 +180,13 @@ class Channels:
         seconds to notice that a server is back. Names that were never used here are left out: nothing here would
         notice when they come.
         """
-        known = self._channels | {channel.name: channel for channel in tuple(self._apart)}
-        asked = [known[name] for name in names if name in known]
-        found = [channel for channel in asked if not channel.connected and not channel.elsewhere()]
+        found = [channel for name in names if (channel := self._channels.get(name)) and not channel.connected]
         for channel in found:
             channel.search_again()
         return tuple(channel.name for channel in found)
 
     def apart(self, full: str, news: Callable[[], None]) -> Channel:
-        """Open a channel of our own, which user code did not ask for: it is neither counted nor waited for here.
+        """A channel of our own, which user code did not ask for: it is neither counted nor waited for here.
 
         Parameters
         ----------
@@ -200,10 +198,15 @@ class Channels:
             if self._closed:
                 raise EzcaError(f"{full}: these channels are closed.")
             channel = Channel(library, full, news)
-            # What libca knows must be known here, too; what was closed is forgotten.
-            self._apart = [*(one for one in self._apart if not one.closed), channel]
-            channel.open()
+            self._apart.append(channel)
         return channel
+
+    def give_back(self, channels: Iterable[Channel]) -> None:
+        """Close channels that :meth:`apart` gave."""
+        for channel in channels:
+            channel.close()  # libca calls into it until this returns
+            with self._registering:
+                self._apart.remove(channel)
 
     def close(self) -> None:
         """Give all channels back. The object cannot be used any more."""

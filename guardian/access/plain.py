@@ -96,10 +96,6 @@ class Plain:
         for channel in self.channels.values():
             channel.search_again(longest_s)
 
-    def close(self) -> None:
-        for channel in self.channels.values():
-            channel.close()
-
     def _text(self, row: str) -> str | None:
         twin = self.channels.get(f"{row}_S")
         sample = (twin if twin is not None and twin.connected else self.channels[row]).peek()

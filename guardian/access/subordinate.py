@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
@@ -40,6 +40,7 @@ RARELY_S = 30.0
 
 #: ``open(row, news)``: a channel to a row of the node.
 Open = Callable[[str, Callable[[], None]], Channel]
+Close = Callable[[list[Channel]], None]
 
 
 class Subordinate:
@@ -47,24 +48,24 @@ class Subordinate:
 
     Parameters
     ----------
-    open_channel : opens a channel of it. news : called from any thread when it may have changed.
+    open_channel : opens a channel of it. close : gives channels back.
+    news : called from any thread when it may have changed.
     """
 
-    def __init__(self, name: str, open_channel: Open, news: Callable[[], None]) -> None:
+    def __init__(self, name: str, open_channel: Open, close: Close, news: Callable[[], None]) -> None:
         self.name = name
         self.owners: WeakSet[Any] = WeakSet()  #: the Node objects that speak of it
         self.wanted_at = time.monotonic()  #: when there was one last
         self._open = open_channel
+        self._close = close
         self._news = news
         self._there_at = time.monotonic()  #: when it was last there
         self._summary = open_channel("SUMMARY", news)
-        self._summary.elsewhere = self._has_come_plainly
         self._plain: Plain | None = None
         self._plain_since: float | None = None  #: since when its plain PVs are there, and no SUMMARY
         self._is_plain = False
         self._writers: dict[str, Channel] = {}
-        self._sample: wire.Sample | None = None
-        self._peer: Peer | None = None
+        self._moment: tuple[wire.Sample | None, Peer | None] = (None, None)  # in one piece: two threads look at it
         self._known = False
 
     @property
@@ -78,11 +79,12 @@ class Subordinate:
         if sample is None:
             plain = self._plain  # the keeper may give it up meanwhile
             return plain.peer() if plain is not None and self._shows_plain else None
-        if sample is not self._sample:
-            self._peer = of_summary(wire.sample_text(sample))
-            self._sample = sample
+        known, peer = self._moment
+        if sample is not known:
+            peer = of_summary(wire.sample_text(sample))
+            self._moment = (sample, peer)
             self._known = True
-        return self._peer
+        return peer
 
     def tend(self, now: float) -> bool:
         """Start monitors, search again, look for an original Guardian; True if it is to be tended again soon."""
@@ -103,8 +105,7 @@ class Subordinate:
         if self._summary.connected:
             if self.peer() is not None:
                 self._plain, self._is_plain, self._plain_since = None, False, None
-                self._drop_writers(*plain.channels.values())
-                plain.close()
+                self._drop(plain.channels.values())
             return True
         self._summary.search_again(STRANGER_S)
         plain.inquire()
@@ -116,38 +117,34 @@ class Subordinate:
             self._plain_since = self._plain_since or now
             if self._shows_plain or now - self._plain_since >= SETTLE_S:
                 if self._known:
-                    self._drop_writers(*self._writers.values())
+                    self._drop(tuple(self._writers.values()))
                 self._is_plain = True
                 self._news()
         return True
 
     def _tend_writers(self) -> bool:
-        lost = [writer for writer in tuple(self._writers.values()) if not writer.connected and not writer.elsewhere()]
+        lost = [writer for writer in tuple(self._writers.values()) if not writer.connected]
         for writer in lost:
             writer.search_again(RARELY_S if self._is_plain else SEARCH_S)
         return bool(lost)
 
-    def _drop_writers(self, *channels: Channel) -> None:
-        """They are of what the node was before."""
+    def _drop(self, channels: Iterable[Channel]) -> None:
+        """Give back channels of what the node was before."""
+        gone = list(channels)
         for row, writer in tuple(self._writers.items()):
-            if any(writer is channel for channel in channels):
+            if any(writer is channel for channel in gone):
                 del self._writers[row]
-                writer.close()
+        self._close(gone)
 
     @property
     def _shows_plain(self) -> bool:
         """Whether its plain PVs are believed while there is no SUMMARY."""
         return self._is_plain or not self._known
 
-    def _has_come_plainly(self) -> bool:
-        return self._shows_plain and self.peer() is not None
-
-    def close(self) -> None:
-        """Nobody speaks of it any more."""
-        for channel in (self._summary, *self._writers.values()):
-            channel.close()
-        if self._plain is not None:
-            self._plain.close()
+    def channels(self) -> list[Channel]:
+        """All that were opened for it. A plain node is written by the channels that it is watched by."""
+        plain = self._plain.channels.values() if self._plain is not None else ()
+        return list(dict.fromkeys((self._summary, *self._writers.values(), *plain)))
 
     # --- writing -----------------------------------------------------------------------------------------------
 
@@ -195,8 +192,6 @@ class Subordinate:
         if writer is None:
             shared = plain.channels.get(row) if plain is not None and self._shows_plain else None
             writer = self._writers[row] = shared or self._open(row, self._news)
-            if row == "REQUEST_CMD":
-                writer.elsewhere = self._has_come_plainly
         return writer
 
     def request(self, state: str, by: str, cmd: str) -> Reply | None:

@@ -71,12 +71,12 @@ class Subordinates:
         self._bells = Bells()
         self._awake = threading.Event()
         self._nodes: dict[str, Subordinate] = {}
-        self._joining = threading.Lock()  #: one thread names a node, another forgets it
-        self._is_kept = False
         self._stored = {facts.key: facts for facts in bonds}
         self._bonds: dict[str, Bond] = {}
         self._owners: WeakValueDictionary[str, Any] = WeakValueDictionary()
         self._importing = False
+        self._joining = threading.Lock()
+        self._keeper: threading.Thread | None = None
         self._token = secrets.token_hex(4)
         self._number = 0
         self._told: tuple[Subnode, ...] = ()
@@ -96,7 +96,9 @@ class Subordinates:
         with self._joining:
             node = self._nodes.get(name)
             if node is None:
-                node = self._nodes[name] = Subordinate(name, partial(self._open, name), self._news)
+                node = self._nodes[name] = Subordinate(
+                    name, partial(self._open, name), self._channels.give_back, self._news
+                )
                 now = time.monotonic()
                 if self._looked:
                     self._looked, self._looking_since, self._progress_at = False, now, now
@@ -110,9 +112,9 @@ class Subordinates:
             stored = self._stored.pop(key, None)
             bond = of_facts(name, stored) if stored is not None and self._importing else Bond(node=name)
         self._bonds[key] = bond
-        if not self._is_kept:
-            self._is_kept = True
-            self._start_keeper()
+        if self._keeper is None:
+            self._keeper = threading.Thread(target=self._keep_watch, name="guardian-nodes", daemon=True)
+            self._keeper.start()
         self._awake.set()
         return node, bond
 
@@ -130,7 +132,9 @@ class Subordinates:
             self._importing = False
 
     def _open(self, node: str, row: str, news: Callable[[], None]) -> Channel:
-        return self._channels.apart(pv_name(self._template, ifo=self._ifo, node=node, name=row), news)
+        channel = self._channels.apart(pv_name(self._template, ifo=self._ifo, node=node, name=row), news)
+        channel.open()
+        return channel
 
     # --- looking and waiting -----------------------------------------------------------------------------------
 
@@ -173,9 +177,6 @@ class Subordinates:
         self._awake.set()
         self._changed()
 
-    def _start_keeper(self) -> None:
-        threading.Thread(target=self._keep_watch, name="guardian-nodes", daemon=True).start()
-
     def _keep_watch(self) -> None:
         wait_s: float | None = TICK_S
         while True:
@@ -184,19 +185,19 @@ class Subordinates:
             now = time.monotonic()
             again = False
             for name, node in tuple(self._nodes.items()):
-                if not self._forget(name, node, now):
+                if not self._forgotten(name, node, now):
                     again = node.tend(now) or not node.owners or again
             wait_s = TICK_S if self._tell(now) or again else None
 
-    def _forget(self, name: str, node: Subordinate, now: float) -> bool:
-        """Forget a node that nobody has spoken of for a while."""
+    def _forgotten(self, name: str, node: Subordinate, now: float) -> bool:
+        """Whether no Node object has spoken of it for a while; then it is closed."""
         with self._joining:
             if node.owners or self._importing:
                 node.wanted_at = now
             if now - node.wanted_at < LINGER_S:
                 return False
             del self._nodes[name]
-        node.close()
+        self._channels.give_back(node.channels())
         return True
 
     def _tell(self, now: float) -> bool:

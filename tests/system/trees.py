@@ -126,3 +126,47 @@ def summary(host: Guardhost, node: str) -> dict[str, Any]:
     """SUMMARY of a node."""
     told: dict[str, Any] = json.loads(host.get(node, "SUMMARY"))
     return told
+
+
+#: A manager that holds on: it takes what it has not got, and asks again whoever is not where it is wanted.
+HOLDS_ON = """\
+from guardian import GuardState, NodeManager
+request = nominal = 'ALIGNED'
+nodes = NodeManager({nodes})
+def take():
+    missing = [node.name for node in nodes if not node.i_manage]
+    if missing:
+        nodes.set_managed(missing)
+    return not missing
+class INIT(GuardState):
+    request = False
+    def run(self):
+        return take()
+class ALIGNED(GuardState):
+    @nodes.checker()
+    def run(self):
+        if not take():
+            return False
+        for node in nodes:
+            node.set_request('ALIGNED')
+        return nodes.completed
+edges = [('INIT', 'ALIGNED')]
+"""
+
+
+def tree(managers: int, devices: int) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """One TOP, so many managers below it, and so many devices in all.
+
+    Returns
+    -------
+    dict
+        The source of each module, ``device`` among them, which is no node.
+    dict
+        The nodes below each manager, by its name.
+    """
+    middle = [f"M{n}" for n in range(managers)]
+    below = {name: [f"D{n}" for n in range(devices) if n % managers == at] for at, name in enumerate(middle)}
+    below = {"TOP": middle, **below}
+    files = {name: HOLDS_ON.format(nodes=nodes) for name, nodes in below.items()}
+    files |= {f"D{n}": "from device import *\n" for n in range(devices)}
+    return {"device": DEVICE, **files}, below
