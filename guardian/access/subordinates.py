@@ -29,7 +29,7 @@ from guardian.core.peer import Bond, BondFacts, Peer, manages, of_facts
 from guardian.core.view import Subnode
 
 #: At the first look, how long one goes on waiting after the last node that answered; in all, and while none answers.
-PATIENCE_S = 0.5
+PATIENCE_S = 0.75
 LONGEST_LOOK_S = 3.0
 #: How often lost nodes are looked after, and the host is told, at most.
 TICK_S = 0.25

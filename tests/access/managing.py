@@ -284,6 +284,22 @@ def what_the_host_is_told(site):
     assert node.OK
 
 
+def see_ours_come(site):
+    """A node of ours that starts while it is looked for is never taken for one without SUMMARY."""
+    Site(site.ifo)  # its nodes are made from now on
+    try:
+        node = Node("OLD")
+        print("LOOKING", flush=True)
+        peer = node._node.peer
+        eventually(lambda: peer() is not None, 30, period_s=0.0005)
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            assert not peer().plain
+            time.sleep(0.0005)
+    finally:
+        node_module.settle(site.home)
+
+
 # -- a server that hangs, goes and comes: steps on one site -----------------------------------------------------------
 
 
