@@ -124,6 +124,13 @@ def test_a_node_of_ours_that_starts_while_it_is_looked_for_is_never_taken_for_a_
 
 
 @SERVERS
+def test_a_node_that_cannot_be_taken_is_asked_as_quickly_as_any(server: Server) -> None:
+    prefix, port = random_prefix(), free_port()
+    with server(prefix, port, "ours"), manager_of(prefix, port) as client:
+        client.check("ask_what_it_cannot_take")
+
+
+@SERVERS
 def test_a_node_that_gets_a_SUMMARY_and_loses_it_again(server: Server) -> None:
     prefix, port = random_prefix(), free_port()
     with manager_of(prefix, port) as client:
