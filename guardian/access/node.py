@@ -189,7 +189,10 @@ class Node:
         self._ask(str(state), anyway=False)
 
     def revive(self) -> None:
-        """Ask again for what this object asked last, or, if it never did, for its present REQUEST."""
+        """Ask again for what this object asked last, or, if it never did, for its present REQUEST.
+
+        One that stays stalled all the same, as where no path leads there, is asked again once a second at most.
+        """
         peer = self._peer()
         self._ask(self._bond.state or (peer.request if peer is not None else ""), anyway=True)
 
@@ -200,7 +203,7 @@ class Node:
         home.look()
         peer, now = self._node.ready(state), time.monotonic()
         self._bond.see(peer, home.me)
-        if not state or not (anyway or self._bond.needs_writing(state, peer, now)):
+        if not state or not self._bond.needs_writing(state, peer, now, anyway=anyway):
             return
         self._bond.asked(state, home.new_id(), now)
         home.keep()

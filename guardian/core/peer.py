@@ -21,6 +21,9 @@ from guardian.enums import LEAVING, NONE_STATE, ErrorKind, Mode, Op, Status, Wor
 
 #: A peer that shows nothing of a write for so long has not heard it.
 ECHO_S = 2.0
+#: A peer that was asked, and stays stalled all the same (no path leads there, it is stopped), is asked again after so
+#: long: managers revive in every cycle.
+AGAIN_S = 1.0
 _LEAVING = frozenset(status.name for status in LEAVING)
 _NO_WORKER = frozenset({Worker.DEAD.name, Worker.STOP.name})
 
@@ -95,6 +98,7 @@ class Bond:
     ----------
     state, cmd : the last request and its id; "" for none. asked_at : when it was written, None once it was echoed.
     refused : the peer's server said no to it.
+    unmoved_since : when it was written, as long as the peer was not seen to move for it.
     managed : the peer was taken, and not released. took_at : when it was written, None once it was echoed.
     """
 
@@ -103,6 +107,7 @@ class Bond:
     cmd: str = ""
     asked_at: float | None = None
     refused: bool = False
+    unmoved_since: float = float("-inf")
     managed: bool = False
     took_at: float | None = None
 
@@ -111,7 +116,7 @@ class Bond:
 
     def asked(self, state: str, cmd: str, now: float) -> None:
         """A request is about to be written."""
-        self.state, self.cmd, self.asked_at, self.refused = state, cmd, now, False
+        self.state, self.cmd, self.asked_at, self.refused, self.unmoved_since = state, cmd, now, False, now
 
     def took(self, now: float) -> None:
         """MANAGER and MODE are about to be written."""
@@ -122,8 +127,10 @@ class Bond:
 
     def see(self, peer: Peer, me: str) -> None:
         """Note the echoes in this moment of the peer."""
-        if self.asked_at is not None and self.holds(peer):
+        if self.holds(peer):
             self.asked_at = None
+            if not peer.stalled:
+                self.unmoved_since = float("-inf")
         if self.took_at is not None and manages(me, peer):
             self.took_at = None
 
@@ -138,13 +145,18 @@ class Bond:
         """Whether the last request is under way: written, and neither echoed nor given up."""
         return self.asked_at is not None and not self.refused and now - self.asked_at < ECHO_S
 
-    def needs_writing(self, state: str, peer: Peer, now: float) -> bool:
-        """Whether asking for `state` is more than saying again what stands (managers say it every cycle)."""
+    def needs_writing(self, state: str, peer: Peer, now: float, *, anyway: bool = False) -> bool:
+        """Whether asking for `state` is more than saying again what stands (managers say it every cycle).
+
+        ``anyway``: it is said again, but not over and over to a peer that does not move for it.
+        """
         if state != self.state:
             return True
         if self.asked_at is not None:
-            return not self.waits(now)
-        return peer.stalled or not self.holds(peer)
+            return anyway or not self.waits(now)
+        if not self.holds(peer):
+            return True
+        return now - self.unmoved_since >= AGAIN_S if peer.stalled else anyway
 
     def arrived(self, peer: Peer) -> bool:
         """The peer is where this object asked it to be, and is not leaving."""
@@ -166,10 +178,10 @@ class Bond:
         if peer is None:
             return [f"{self.node}: not connected; is its host running?"]
         return [
-            f"{self.node}: {fault}" for fault in (*_life(peer), *self._request(peer, now), *self._rule(peer, me, now))
+            f"{self.node}: {fault}" for fault in (*_life(peer), *self._request(peer, me, now), *self._rule(peer, me, now))
         ]
 
-    def _request(self, peer: Peer, now: float) -> list[str]:
+    def _request(self, peer: Peer, me: str, now: float) -> list[str]:
         if not self.state or self.waits(now):
             return []
         if self.refused:
@@ -179,6 +191,8 @@ class Bond:
         if self.holds(peer):
             return []
         by = f" by {peer.by}" if peer.by else ""
+        if peer.request == self.state:
+            return [f"REQUEST is {peer.request}{by}, and {me} has not asked since; have it ask again"]
         return [f"REQUEST is {peer.request}{by}, {self.state} was asked for"]
 
     def _rule(self, peer: Peer, me: str, now: float) -> list[str]:
