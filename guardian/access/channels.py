@@ -61,7 +61,7 @@ class Channels:
         self._failure: Exception | None = None
         self._bells = Bells()
         self._channels: dict[str, Channel] = {}
-        self._apart: dict[str, Channel] = {}
+        self._apart: list[Channel] = []
         self._registering = threading.Lock()
         self._closed = False
 
@@ -180,8 +180,7 @@ class Channels:
         seconds to notice that a server is back. Names that were never used here are left out: nothing here would
         notice when they come.
         """
-        known = self._channels | self._apart
-        found = [channel for name in names if (channel := known.get(name)) and not channel.connected]
+        found = [channel for name in names if (channel := self._channels.get(name)) and not channel.connected]
         for channel in found:
             channel.search_again()
         return tuple(channel.name for channel in found)
@@ -198,8 +197,16 @@ class Channels:
         with self._registering:
             if self._closed:
                 raise EzcaError(f"{full}: these channels are closed.")
-            channel = self._apart[full] = Channel(library, full, news)
+            channel = Channel(library, full, news)
+            self._apart.append(channel)
         return channel
+
+    def give_back(self, channels: Iterable[Channel]) -> None:
+        """Close channels that :meth:`apart` gave."""
+        for channel in channels:
+            channel.close()  # libca calls into it until this returns
+            with self._registering:
+                self._apart.remove(channel)
 
     def close(self) -> None:
         """Give all channels back. The object cannot be used any more."""
@@ -208,7 +215,7 @@ class Channels:
         while self._channels:
             self._channels.popitem()[1].close()
         while self._apart:
-            self._apart.popitem()[1].close()
+            self._apart.pop().close()
 
     def _connected(self, name: str, timeout_s: float | None) -> tuple[Channel, float]:
         """The connected channel, and the deadline of the operation. The first use of a name waits for it."""

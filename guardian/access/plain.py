@@ -80,9 +80,9 @@ class Plain:
         for channel in self._channels.values():
             channel.search_again(longest_s)
 
-    def close(self) -> None:
-        for channel in self._channels.values():
-            channel.close()
+    def channels(self) -> list[Channel]:
+        """All that were opened for it."""
+        return list(self._channels.values())
 
     def _text(self, row: str) -> str | None:
         twin = self._channels.get(f"{row}_S")

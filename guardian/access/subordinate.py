@@ -35,6 +35,7 @@ PROBE_AFTER_S = 0.25
 
 #: ``open(row, news)``: a channel to a row of the node.
 Open = Callable[[str, Callable[[], None]], Channel]
+Close = Callable[[list[Channel]], None]
 
 
 class Subordinate:
@@ -42,20 +43,21 @@ class Subordinate:
 
     Parameters
     ----------
-    open_channel : opens a channel of it. news : called from any thread when it may have changed.
+    open_channel : opens a channel of it. close : gives channels back.
+    news : called from any thread when it may have changed.
     """
 
-    def __init__(self, name: str, open_channel: Open, news: Callable[[], None]) -> None:
+    def __init__(self, name: str, open_channel: Open, close: Close, news: Callable[[], None]) -> None:
         self.name = name
         self.owners: WeakSet[Any] = WeakSet()  #: the Node objects that speak of it
         self._open = open_channel
+        self._close = close
         self._news = news
         self._opened_at = time.monotonic()
         self._summary = open_channel("SUMMARY", news)
         self._plain: Plain | None = None
         self._writers: dict[str, Channel] = {}
-        self._sample: wire.Sample | None = None
-        self._peer: Peer | None = None
+        self._moment: tuple[wire.Sample | None, Peer | None] = (None, None)  # in one piece: two threads look at it
         self._known = False
 
     @property
@@ -68,11 +70,12 @@ class Subordinate:
         sample = self._summary.peek()
         if sample is None:
             return self._plain.peer() if self._plain is not None and not self._summary.connected else None
-        if sample is not self._sample:
-            self._peer = of_summary(wire.sample_text(sample))
-            self._sample = sample
+        known, peer = self._moment
+        if sample is not known:
+            peer = of_summary(wire.sample_text(sample))
+            self._moment = (sample, peer)
             self._known = True
-        return self._peer
+        return peer
 
     def tend(self, now: float) -> bool:
         """Start monitors, search again, look for an original Guardian; True if it is to be tended again soon."""
@@ -90,16 +93,14 @@ class Subordinate:
         for writer in lost:
             writer.search_again(SEARCH_S)
         if self._summary.connected and self._plain is not None:
-            self._plain.close()
-            self._plain = None
+            plain, self._plain = self._plain, None
+            self._close(plain.channels())
         return bool(lost)
 
-    def close(self) -> None:
-        """Nobody speaks of it any more."""
-        for channel in (self._summary, *self._writers.values()):
-            channel.close()
-        if self._plain is not None:
-            self._plain.close()
+    def channels(self) -> list[Channel]:
+        """All that were opened for it."""
+        plain = self._plain.channels() if self._plain is not None else []
+        return [self._summary, *self._writers.values(), *plain]
 
     # --- writing -----------------------------------------------------------------------------------------------
 

@@ -73,6 +73,8 @@ class Subordinates:
         self._bonds: dict[str, Bond] = {}
         self._owners: WeakValueDictionary[str, Any] = WeakValueDictionary()
         self._importing = False
+        self._joining = threading.Lock()
+        self._keeper: threading.Thread | None = None
         self._token = secrets.token_hex(4)
         self._number = 0
         self._told: tuple[Subnode, ...] = ()
@@ -89,13 +91,16 @@ class Subordinates:
         A bond is that of an object of the same node, and the same turn if there are several, which earlier code made
         when it was imported. An object that is made while states run begins without.
         """
-        node = self._nodes.get(name)
-        if node is None:
-            node = self._nodes[name] = Subordinate(name, partial(self._open, name), self._news)
-            now = time.monotonic()
-            if self._looked:
-                self._looked, self._looking_since, self._progress_at = False, now, now
-        node.owners.add(owner)
+        with self._joining:
+            node = self._nodes.get(name)
+            if node is None:
+                node = self._nodes[name] = Subordinate(
+                    name, partial(self._open, name), self._channels.give_back, self._news
+                )
+                now = time.monotonic()
+                if self._looked:
+                    self._looked, self._looking_since, self._progress_at = False, now, now
+            node.owners.add(owner)
         turn = 1
         while (key := name if turn == 1 else f"{name}/{turn}") in self._owners:
             turn += 1
@@ -105,8 +110,9 @@ class Subordinates:
             stored = self._stored.pop(key, None)
             bond = of_facts(name, stored) if stored is not None and self._importing else Bond(node=name)
         self._bonds[key] = bond
-        if len(self._nodes) == 1:
-            self._start_keeper()
+        if self._keeper is None:
+            self._keeper = threading.Thread(target=self._keep_watch, name="guardian-nodes", daemon=True)
+            self._keeper.start()
         self._awake.set()
         return node, bond
 
@@ -169,9 +175,6 @@ class Subordinates:
         self._awake.set()
         self._changed()
 
-    def _start_keeper(self) -> None:
-        threading.Thread(target=self._keep_watch, name="guardian-nodes", daemon=True).start()
-
     def _keep_watch(self) -> None:
         wait_s: float | None = TICK_S
         while True:
@@ -180,12 +183,18 @@ class Subordinates:
             now = time.monotonic()
             again = False
             for name, node in tuple(self._nodes.items()):
-                if not node.owners and not self._importing:
-                    del self._nodes[name]
-                    node.close()
-                else:
+                if not self._forgotten(name, node):
                     again = node.tend(now) or again
             wait_s = TICK_S if self._tell(now) or again else None
+
+    def _forgotten(self, name: str, node: Subordinate) -> bool:
+        """Whether no Node object speaks of it any more; then it is closed."""
+        with self._joining:
+            if node.owners or self._importing:
+                return False
+            del self._nodes[name]
+        self._channels.give_back(node.channels())
+        return True
 
     def _tell(self, now: float) -> bool:
         """Tell the host how the others are; True if it is too early to."""

@@ -2,6 +2,7 @@
 
 It is Python's own shell, inside the module: ``LIMIT = 3`` changes what the functions of the module see, and
 ``ALIGNED(log).main()`` tries a state by hand. ezca, log, notify, SYSTEM, IFO and SITE are there without a module, too.
+Node objects speak for the node that was named: what is asked and taken is asked and taken by it.
 
 On a terminal a module that does not load is no end: the traceback and a line say why, and the rest is there. What comes
 through a pipe is a program. It is read to its end and then run, and nothing is on stdout but what it prints. It is not
@@ -19,7 +20,9 @@ from functools import partial
 from typing import Any, NoReturn
 
 from guardian._version import __version__
+from guardian.access import node
 from guardian.access.channels import Channels
+from guardian.access.subordinates import Subordinates
 from guardian.cli.foreground import Log
 from guardian.cli.output import FAILED, OK, WRONG_CALL, complain, tell
 from guardian.errors import SystemLoadError
@@ -76,6 +79,18 @@ def _settle(load: Load) -> Channels:
 
     ezca = Channels(load.ifo, log=log)
     namespace.inject(node=load.node, ifo=load.ifo, site=load.site, ezca=ezca, log=log, notify=notify)
+    nodes = Subordinates(
+        load.node or "guardian",
+        ifo=load.ifo,
+        template=load.pv,
+        channels=ezca,
+        bonds=(),
+        notify=notify,
+        log=log,
+        report=lambda _report: None,
+        changed=lambda: None,
+    )
+    node.settle(nodes)
     sys.dont_write_bytecode = True
     faulthandler.enable()
     system.prepare(load.paths)

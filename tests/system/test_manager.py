@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,3 +160,16 @@ edges = [('INIT', 'UP')]
             assert (host.get("BOSS", "STATE"), host.get("BOSS", "STATUS")) == ("UP", "DONE")
         else:
             host.wait("BOSS", "STATE", "DOWN")
+
+
+def test_a_shell_of_a_manager_takes_and_asks_for_it(tmp_path: Path) -> None:
+    program = "nodes.set_managed()\nnodes['SUS_1'] = 'SAFE'\nassert nodes['SUS_1'].wait_connected()\nnodes.release()\n"
+    with Guardhost(tmp_path, {**DEVICES, "TOP": MANAGER}, nodes=["SUS_1", "SUS_2"]) as host:
+        host.wait("SUS_1", "OK", "True")
+        argv = [sys.executable, "-m", "guardian.cli.guardian", "-i", "TOP", "--ifo", host.ifo, "--path", str(tmp_path)]
+        ended = subprocess.run(
+            argv, input=program, env=host.env, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert ended.returncode == 0, ended.stderr
+        host.wait("SUS_1", "STATE", "SAFE")
+        assert summary(host, "SUS_1")["by"].startswith("TOP, ") and host.get("SUS_1", "MODE") == "AUTO"

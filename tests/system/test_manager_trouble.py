@@ -93,12 +93,15 @@ class B(GuardState):
         return 'A'
 edges = [('INIT', 'A')]
 """
-    boss = Puppet(tmp_path, "BOSS")
-    with Guardhost(tmp_path, {"FLAPS": flapping, "BOSS": puppet("FLAPS")}) as host:
-        eventually(lambda: boss.saw()["states"]["FLAPS"] in ("A", "B"), 30, "the flapping node to be seen")
-        before, began = boss.saw()["runs"], time.monotonic()
-        eventually(lambda: boss.saw()["runs"] > before + 64, 30, "four seconds of run()")
-        rate = (boss.saw()["runs"] - before) / (time.monotonic() - began)
-        assert rate < 150, f"{rate:.0f} calls a second: extra calls are to keep 10 ms apart"
+    boss, calm = Puppet(tmp_path, "BOSS"), Puppet(tmp_path, "CALM")
+    files = {"FLAPS": flapping, "BOSS": puppet("FLAPS"), "CALM": "reactive = False\n" + puppet("FLAPS")}
+    with Guardhost(tmp_path, files) as host:
+        for one in (boss, calm):
+            eventually(lambda one=one: one.saw()["states"]["FLAPS"] in ("A", "B"), 30, "the flapping node to be seen")  # type: ignore[misc]
+        before, began = (boss.saw()["runs"], calm.saw()["runs"]), time.monotonic()
+        eventually(lambda: calm.saw()["runs"] > before[1] + 64, 60, "four seconds of run()")
+        runs, took_s = (boss.saw()["runs"] - before[0], calm.saw()["runs"] - before[1]), time.monotonic() - began
+        assert runs[0] > 1.3 * runs[1], f"{runs}: each change wakes the one, none the other"
+        assert runs[0] / took_s < 150, f"{runs[0] / took_s:.0f} calls a second: extra calls are to keep 10 ms apart"
         host.put("BOSS", "REENTER", 1)
         host.wait("BOSS", "STATUS", "DONE")
