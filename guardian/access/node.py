@@ -154,7 +154,10 @@ class Node:
 
     @property
     def arrived(self) -> bool:
-        """Whether it is in the state that this object asked for last, and nobody has asked for anything since."""
+        """Whether it is in the state that this object asked for last, and nobody has asked for anything since.
+
+        False while it is stopped or its worker is dead: where its machine is then, nobody knows.
+        """
         peer = self._peer()
         return peer is not None and self._bond.arrived(peer)
 

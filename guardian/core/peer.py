@@ -159,8 +159,9 @@ class Bond:
         return now - self.unmoved_since >= AGAIN_S if peer.stalled else anyway
 
     def arrived(self, peer: Peer) -> bool:
-        """The peer is where this object asked it to be, and is not leaving."""
-        return self.holds(peer) and peer.state == self.state and peer.status not in _LEAVING
+        """The peer is where this object asked it to be, and is not leaving. What one without a worker shows is old."""
+        there = peer.state == self.state and peer.status not in _LEAVING
+        return there and self.holds(peer) and peer.op != Op.STOP.name and peer.worker not in _NO_WORKER
 
     def completed(self, peer: Peer) -> bool:
         return self.arrived(peer) and peer.status == Status.DONE.name
