@@ -179,7 +179,8 @@ class Bond:
         if peer is None:
             return [f"{self.node}: not connected; is its host running?"]
         return [
-            f"{self.node}: {fault}" for fault in (*_life(peer), *self._request(peer, me, now), *self._rule(peer, me, now))
+            f"{self.node}: {fault}"
+            for fault in (*_life(peer), *self._request(peer, me, now), *self._rule(peer, me, now))
         ]
 
     def _request(self, peer: Peer, me: str, now: float) -> list[str]:
