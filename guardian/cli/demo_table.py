@@ -21,6 +21,8 @@ _COLUMNS = ("node", "PID", "STATE", "REQUEST", "STATUS", "OK")
 _LOST = "?"
 #: Plain lines: how often at most, and how often at least.
 _SOONEST_S, _LATEST_S = 2.0, 30.0
+#: What a node says is cut in the table, so that the page fits a terminal: WHY of a manager may be long.
+_SAID = 100
 _BAR = 30
 _LINE = 39
 _FULL_POWER = 100.0
@@ -137,7 +139,7 @@ def _page(watch: Watch, lines: Sequence[tuple[str, str]]) -> Group:
             v["REQUEST"],
             v["STATUS"],
             Text("yes" if ok else "no", colour),
-            Text(watch.says(node)),
+            Text(_cut(watch.says(node))),
         )
     power, locked = watch.power(), watch.locked()
     full = round(min(max(power / _FULL_POWER, 0.0), 1.0) * _BAR)
@@ -161,6 +163,10 @@ def _page(watch: Watch, lines: Sequence[tuple[str, str]]) -> Group:
         ),
         Text("Ctrl-C ends the demo.", "bold"),
     )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SAID else f"{text[: _SAID - 4]} ..."
 
 
 def _show_plain(watch: Watch, lines: Sequence[tuple[str, str]], turn: Callable[[], None]) -> None:

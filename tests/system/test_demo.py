@@ -22,6 +22,7 @@ import pytest
 
 from guardian.cli.demo_files import Files
 from guardian.cli.demo_process import DemoProcess
+from guardian.cli.demo_table import branches
 from guardian.errors import ExpectedError
 from guardian.host.control import PATH_BYTES
 from guardian.host.site import read_site
@@ -257,6 +258,20 @@ def test_there_is_one_demo_in_a_folder(tmp_path: Path, child: MakeChild):
         assert demo.wait(60) == 1
     assert "a demo runs already here" in demo.output
     assert f". '{place}/demo.env'" in demo.output  # as it can be pasted
+
+
+def test_the_table_hangs_each_node_below_its_manager_and_loses_none():
+    managers = {"IFO": "", "IMC_LOCK": "IFO", "ALIGN": "IFO", "SUS_MC1": "ALIGN", "SUS_MC2": "ALIGN", "SUS_MC3": ""}
+    assert [branch + node for branch, node in branches(managers)] == [
+        "IFO",
+        "|- IMC_LOCK",
+        "`- ALIGN",
+        "   |- SUS_MC1",
+        "   `- SUS_MC2",
+        "SUS_MC3",
+    ]
+    circle = {"A": "B", "B": "A", "C": "C", "D": "of another machine"}
+    assert sorted(branches(circle)) == [("", node) for node in "ABCD"]
 
 
 def test_the_last_tools_on_path_are_ours_so_those_of_epics_win(tmp_path: Path):
