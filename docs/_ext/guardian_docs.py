@@ -257,6 +257,7 @@ FAULTS = {
     "somebody asked it for another state": (_BOND, replace(_PEER, request="SAFE", by="you@lab (127.0.0.1)", cmd="")),
     "somebody asked it for the same state": (_BOND, replace(_PEER, by="you@lab (127.0.0.1)", cmd="")),
     "it shows nothing of a request": ({**_BOND, "asked_at": -ECHO_S}, replace(_PEER, request="SAFE")),
+    "a request was lost on the way": ({**_BOND, "asked_at": float("-inf")}, replace(_PEER, request="SAFE")),
     "it refused a request": ({**_BOND, "asked_at": 0.0, "refused": True}, replace(_PEER, request="SAFE")),
     "another manager took it": (_BOND, replace(_PEER, manager="LSC")),
     "somebody set its MODE": (_BOND, replace(_PEER, mode="AUTO", manager="")),

@@ -208,14 +208,29 @@ class Node:
         self._bond.see(peer, home.me)
         if not state or not self._bond.needs_writing(state, peer, now, anyway=anyway):
             return
-        self._bond.asked(state, home.new_id(), now)
+        self._reply = None
+        self._bond.asked(state, "" if peer.plain else home.new_id(), now)
         home.keep()
         home.log(f"{self._name} => {state}")
-        self._reply = self._node.request(state, home.me, self._bond.cmd)
-        home.wait(self._is_settled, CONFIRM_S)
-        self._is_settled()
-        if self._bond.refused:
-            raise EzcaError(f"{self._name}: it refuses REQUEST={state}; has it no such state? Its GRDMSG says why.")
+        try:
+            self._reply = self._node.request(state, home.me, self._bond.cmd)
+        except BaseException:  # an interrupt, too
+            self._bond.unheard()
+            raise
+        home.wait(lambda: self._is_settled() or self._is_lost(), CONFIRM_S)
+        if self._is_settled():
+            if self._bond.refused:
+                raise EzcaError(f"{self._name}: it refuses REQUEST={state}; has it no such state? Its GRDMSG says why.")
+        elif self._is_lost():
+            self._bond.unheard()
+            lost = (self._node.channel,)
+            raise EzcaConnectError(f"{self._name}: the connection was lost before it answered REQUEST={state}.", lost)
+
+    def _is_lost(self) -> bool:
+        """Whether what was asked of it was lost on the way, as far as is known."""
+        if self._node is None or self._reply is None or self._bond.asked_at is None:
+            return False
+        return self._node.lost("REQUEST_CMD", self._reply)
 
     def _is_settled(self) -> bool:
         """Whether what was written to it is echoed or refused."""

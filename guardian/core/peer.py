@@ -8,6 +8,9 @@ taken. Nothing in a bond is believed by itself. A request *holds* while the peer
 A again" are three requests, and what the peer did for the first counts for none of the others. So nothing depends on
 having seen every step of a peer either: what was missed between two moments changes the later one, or did not matter.
 
+A peer without SUMMARY shows no ids. There a request holds while REQUEST is what this object wrote, as far as anybody
+can tell, and one that was only remembered (by the host, over a restart) does not hold at all: it is asked again.
+
 Between a write and its echo the written value is the truth (section 7 of the design); no echo in time is a fault.
 """
 
@@ -26,6 +29,9 @@ ECHO_S = 2.0
 AGAIN_S = 1.0
 _LEAVING = frozenset(status.name for status in LEAVING)
 _NO_WORKER = frozenset({Worker.DEAD.name, Worker.STOP.name})
+#: What such a peer shows as STATE and STATUS is what was, or nothing yet.
+_NO_CODE = _NO_WORKER | {Worker.INIT.name}
+_NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +103,7 @@ class Bond:
     Parameters
     ----------
     state, cmd : the last request and its id; "" for none. asked_at : when it was written, None once it was echoed.
+    plainly : it was written to a peer that shows no ids, by this very object.
     refused : the peer's server said no to it.
     unmoved_since : when it was written, as long as the peer was not seen to move for it.
     managed : the peer was taken, and not released. took_at : when it was written, None once it was echoed.
@@ -106,8 +113,9 @@ class Bond:
     state: str = ""
     cmd: str = ""
     asked_at: float | None = None
+    plainly: bool = False
     refused: bool = False
-    unmoved_since: float = float("-inf")
+    unmoved_since: float = _NEVER
     managed: bool = False
     took_at: float | None = None
 
@@ -115,8 +123,14 @@ class Bond:
         return BondFacts(key=key, state=self.state, cmd=self.cmd, managed=self.managed)
 
     def asked(self, state: str, cmd: str, now: float) -> None:
-        """A request is about to be written."""
-        self.state, self.cmd, self.asked_at, self.refused, self.unmoved_since = state, cmd, now, False, now
+        """A request is about to be written. No `cmd`: to a peer that shows no ids."""
+        self.state, self.cmd, self.asked_at, self.refused = state, cmd, now, False
+        self.plainly, self.unmoved_since = not cmd, now
+
+    def unheard(self) -> None:
+        """What was written was lost on the way, as far as is known: nobody waits for its echo."""
+        if self.asked_at is not None:
+            self.asked_at, self.plainly = _NEVER, False
 
     def took(self, now: float) -> None:
         """MANAGER and MODE are about to be written."""
@@ -130,7 +144,7 @@ class Bond:
         if self.holds(peer):
             self.asked_at = None
             if not peer.stalled:
-                self.unmoved_since = float("-inf")
+                self.unmoved_since = _NEVER
         if self.took_at is not None and manages(me, peer):
             self.took_at = None
 
@@ -139,7 +153,9 @@ class Bond:
 
         One that was restored holds with a peer that shows its id, and with no other (R21).
         """
-        return bool(self.state) and peer.request == self.state and (peer.plain or peer.cmd == self.cmd)
+        if not self.state or peer.request != self.state:
+            return False
+        return self.plainly if peer.plain else bool(self.cmd) and peer.cmd == self.cmd
 
     def waits(self, now: float) -> bool:
         """Whether the last request is under way: written, and neither echoed nor given up."""
@@ -159,9 +175,9 @@ class Bond:
         return now - self.unmoved_since >= AGAIN_S if peer.stalled else anyway
 
     def arrived(self, peer: Peer) -> bool:
-        """The peer is where this object asked it to be, and is not leaving. What one without a worker shows is old."""
+        """The peer is where this object asked it to be, its code lives there, and is not leaving."""
         there = peer.state == self.state and peer.status not in _LEAVING
-        return there and self.holds(peer) and peer.op != Op.STOP.name and peer.worker not in _NO_WORKER
+        return there and peer.op != Op.STOP.name and peer.worker not in _NO_CODE and self.holds(peer)
 
     def completed(self, peer: Peer) -> bool:
         return self.arrived(peer) and peer.status == Status.DONE.name
@@ -179,22 +195,23 @@ class Bond:
         if peer is None:
             return [f"{self.node}: not connected; is its host running?"]
         return [
-            f"{self.node}: {fault}"
-            for fault in (*_life(peer), *self._request(peer, me, now), *self._rule(peer, me, now))
+            f"{self.node}: {fault}" for fault in (*_life(peer), *self._request(peer, now), *self._rule(peer, me, now))
         ]
 
-    def _request(self, peer: Peer, me: str, now: float) -> list[str]:
+    def _request(self, peer: Peer, now: float) -> list[str]:
         if not self.state or self.waits(now):
             return []
         if self.refused:
             return [f"refused REQUEST={self.state}; its GRDMSG says why"]
         if self.asked_at is not None:
+            if self.asked_at == _NEVER:
+                return [f"REQUEST={self.state} did not get through"]
             return [f"no answer to REQUEST={self.state} for {ECHO_S:g} s; is its host hanging?"]
-        if self.holds(peer):
+        if self.holds(peer) or (peer.plain and peer.request == self.state):
             return []
-        by = f" by {peer.by}" if peer.by else ""
         if peer.request == self.state:
-            return [f"REQUEST is {peer.request}{by}, and {me} has not asked since; have it ask again"]
+            return [f"REQUEST={self.state} was asked for again by {peer.by or 'somebody else'}"]
+        by = f" by {peer.by}" if peer.by else ""
         return [f"REQUEST is {peer.request}{by}, {self.state} was asked for"]
 
     def _rule(self, peer: Peer, me: str, now: float) -> list[str]:

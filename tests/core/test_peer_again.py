@@ -1,10 +1,8 @@
-"""What a Node object makes of its peer: when it asks again, whose request stands, and what is old."""
+"""When a manager asks again for what it has asked before: revive and set_request are called in every cycle."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-
-import pytest
 
 from guardian.core.peer import AGAIN_S, Bond, Peer
 
@@ -40,20 +38,3 @@ def test_a_peer_that_is_not_stalled_is_asked_again_if_that_is_what_is_wanted() -
     bond.see(ON_ITS_WAY, "TOP")
     assert bond.needs_writing("ALIGNED", ON_ITS_WAY, 0.1, anyway=True)
     assert not bond.needs_writing("ALIGNED", ON_ITS_WAY, 0.1)
-
-
-def test_a_request_of_another_for_the_same_state_is_a_fault_that_says_what_to_do() -> None:
-    bond = asked()
-    bond.see(STALLED, "TOP")
-    other = replace(ON_ITS_WAY, cmd="", by="alice, alice@lab (127.0.0.1)")
-    assert bond.faults(other, "TOP", 5.0) == [
-        "SUS_1: REQUEST is ALIGNED by alice, alice@lab (127.0.0.1), and TOP has not asked since; have it ask again"
-    ]
-
-
-@pytest.mark.parametrize("gone", [{"op": "STOP"}, {"worker": "STOP"}, {"worker": "DEAD"}])
-def test_what_a_peer_shows_that_has_no_worker_is_old_and_so_it_has_not_arrived(gone: dict[str, str]) -> None:
-    bond = asked()
-    there = replace(ON_ITS_WAY, state="ALIGNED", target="ALIGNED", status="DONE")
-    assert bond.arrived(there) and bond.completed(there)
-    assert not bond.arrived(replace(there, **gone)) and not bond.completed(replace(there, **gone))
