@@ -312,6 +312,9 @@ class Node:
 
 def checker(check: Callable[[], bool], fail_return: str | None) -> type[GuardStateDecorator]:
     """A decorator that calls `check` before a method, and jumps to `fail_return`, if given, where that is true."""
+    if fail_return is not None and not isinstance(fail_return, str):
+        what = getattr(fail_return, "__name__", repr(fail_return))
+        raise TypeError(f"a checker takes the name of a state, not {what}: @nodes.checker() or @nodes.checker('DOWN')")
 
     class Checker(GuardStateDecorator):
         """Checks other nodes for faults before the method."""
