@@ -154,7 +154,10 @@ class Node:
 
     @property
     def arrived(self) -> bool:
-        """Whether it is in the state that this object asked for last, and nobody has asked for anything since."""
+        """Whether it is in the state that this object asked for last, and nobody has asked for anything since.
+
+        False while it is stopped or its worker is dead: where its machine is then, nobody knows.
+        """
         peer = self._peer()
         return peer is not None and self._bond.arrived(peer)
 
@@ -189,7 +192,10 @@ class Node:
         self._ask(str(state), anyway=False)
 
     def revive(self) -> None:
-        """Ask again for what this object asked last, or, if it never did, for its present REQUEST."""
+        """Ask again for what this object asked last, or, if it never did, for its present REQUEST.
+
+        One that stays stalled all the same, as where no path leads there, is asked again once a second at most.
+        """
         peer = self._peer()
         self._ask(self._bond.state or (peer.request if peer is not None else ""), anyway=True)
 
@@ -200,7 +206,7 @@ class Node:
         home.look()
         peer, now = self._node.ready(state), time.monotonic()
         self._bond.see(peer, home.me)
-        if not state or not (anyway or self._bond.needs_writing(state, peer, now)):
+        if not state or not self._bond.needs_writing(state, peer, now, anyway=anyway):
             return
         self._reply = None
         self._bond.asked(state, "" if peer.plain else home.new_id(), now)
@@ -311,6 +317,9 @@ class Node:
 
 def checker(check: Callable[[], bool], fail_return: str | None) -> type[GuardStateDecorator]:
     """A decorator that calls `check` before a method, and jumps to `fail_return`, if given, where that is true."""
+    if fail_return is not None and not isinstance(fail_return, str):
+        what = getattr(fail_return, "__name__", repr(fail_return))
+        raise TypeError(f"a checker takes the name of a state, not {what}: @nodes.checker() or @nodes.checker('DOWN')")
 
     class Checker(GuardStateDecorator):
         """Checks other nodes for faults before the method."""

@@ -24,6 +24,9 @@ from guardian.enums import LEAVING, NONE_STATE, ErrorKind, Mode, Op, Status, Wor
 
 #: A peer that shows nothing of a write for so long has not heard it.
 ECHO_S = 2.0
+#: A peer that was asked, and stays stalled all the same (no path leads there, it is stopped), is asked again after so
+#: long: managers revive in every cycle.
+AGAIN_S = 1.0
 _LEAVING = frozenset(status.name for status in LEAVING)
 _NO_WORKER = frozenset({Worker.DEAD.name, Worker.STOP.name})
 #: What such a peer shows as STATE and STATUS is what was, or nothing yet.
@@ -102,6 +105,7 @@ class Bond:
     state, cmd : the last request and its id; "" for none. asked_at : when it was written, None once it was echoed.
     plainly : it was written to a peer that shows no ids, by this very object.
     refused : the peer's server said no to it.
+    unmoved_since : when it was written, as long as the peer was not seen to move for it.
     managed : the peer was taken, and not released. took_at : when it was written, None once it was echoed.
     """
 
@@ -111,6 +115,7 @@ class Bond:
     asked_at: float | None = None
     plainly: bool = False
     refused: bool = False
+    unmoved_since: float = _NEVER
     managed: bool = False
     took_at: float | None = None
 
@@ -120,7 +125,7 @@ class Bond:
     def asked(self, state: str, cmd: str, now: float) -> None:
         """A request is about to be written. No `cmd`: to a peer that shows no ids."""
         self.state, self.cmd, self.asked_at, self.refused = state, cmd, now, False
-        self.plainly = not cmd
+        self.plainly, self.unmoved_since = not cmd, now
 
     def unheard(self) -> None:
         """What was written was lost on the way, as far as is known: nobody waits for its echo."""
@@ -136,8 +141,10 @@ class Bond:
 
     def see(self, peer: Peer, me: str) -> None:
         """Note the echoes in this moment of the peer."""
-        if self.asked_at is not None and self.holds(peer):
+        if self.holds(peer):
             self.asked_at = None
+            if not peer.stalled:
+                self.unmoved_since = _NEVER
         if self.took_at is not None and manages(me, peer):
             self.took_at = None
 
@@ -154,13 +161,18 @@ class Bond:
         """Whether the last request is under way: written, and neither echoed nor given up."""
         return self.asked_at is not None and not self.refused and now - self.asked_at < ECHO_S
 
-    def needs_writing(self, state: str, peer: Peer, now: float) -> bool:
-        """Whether asking for `state` is more than saying again what stands (managers say it every cycle)."""
+    def needs_writing(self, state: str, peer: Peer, now: float, *, anyway: bool = False) -> bool:
+        """Whether asking for `state` is more than saying again what stands (managers say it every cycle).
+
+        ``anyway``: it is said again, but not over and over to a peer that does not move for it.
+        """
         if state != self.state:
             return True
         if self.asked_at is not None:
-            return not self.waits(now)
-        return peer.stalled or not self.holds(peer)
+            return anyway or not self.waits(now)
+        if not self.holds(peer):
+            return True
+        return now - self.unmoved_since >= AGAIN_S if peer.stalled else anyway
 
     def arrived(self, peer: Peer) -> bool:
         """The peer is where this object asked it to be, its code lives there, and is not leaving."""
