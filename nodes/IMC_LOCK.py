@@ -4,7 +4,8 @@
                ^                                                  and, when the lock is lost, to LOCKLOSS
                +--- LOCKLOSS
 
-The nodes SUS_MC1 to SUS_MC3 align the mirrors; this one only looks at the light.
+The nodes SUS_MC1 to SUS_MC3 align the mirrors; this one only looks at the light. It is managed by IFO: after a jump it
+stays in LOCKLOSS until IFO revives it. Without a manager it goes on by itself.
 """
 
 from guardian import GuardState, GuardStateDecorator

@@ -68,7 +68,10 @@ class INIT(GuardState):
 
 
 class TRIPPED(GuardState):
-    """The watchdog has switched the actuators off. Waits until a person has reset it."""
+    """The watchdog has switched the actuators off. Waits until a person has reset it.
+
+    A node that is managed stays here all the same, until its manager revives it.
+    """
     index = 5
     request = False
     redirect = False        # SAFE is a goto state: without this a request would leave before anybody has looked
@@ -77,9 +80,9 @@ class TRIPPED(GuardState):
         if not is_tripped():
             return True
         wait_for = 0.4 * ezca['WD_LIMIT']   # the watchdog refuses a reset above half of its limit
-        motion = ezca['MOTION']
-        if motion > wait_for:
-            notify(f'watchdog tripped: wait until the motion is below {wait_for:.0f} urad (now {motion:.0f})')
+        if ezca['MOTION'] > wait_for:
+            # Where to look, not the number itself: each new text is a new message in the log.
+            notify(f'watchdog tripped: wait until {ezca.prefix}MOTION is below {wait_for:.0f} urad')
         else:
             notify(f'watchdog tripped, {OPTIC} is quiet now: caput {ezca.prefix}WD_RESET 1')
 

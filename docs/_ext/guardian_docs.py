@@ -3,14 +3,16 @@
 And what all pages look like: a block of code shows whether it is a file, typed, or printed. That is said by the comment
 above it, by which the tests know it too (``tests/support/page.py``): one truth, two readers.
 
-==========================  ===========================================================================
-``guardian-pvs``            every row of ``guardian/core/interface.py``; ``guardian-pvs:: HOST``: those of the host
-``guardian-alarms``         which trouble puts an alarm on which PV, found by asking each row
-``guardian-enum:: E PV``    a class of ``guardian/enums.py``: numbers, what they mean, the labels that PV serves
-``guardian-json:: PV``      what a PV that holds JSON has in it, by an example
-``guardian-new-module:: N`` the module that ``guardutil new N`` writes
-``guardian-command:: NAME`` usage and options of a command and of all its subcommands, from its own parser
-==========================  ===========================================================================
+============================  ===========================================================================
+``guardian-pvs``              every row of ``guardian/core/interface.py``; ``guardian-pvs:: HOST``: those of the host
+``guardian-alarms``           which trouble puts an alarm on which PV, found by asking each row
+``guardian-enum:: E PV``      a class of ``guardian/enums.py``: numbers, what they mean, the labels that PV serves
+``guardian-json:: PV``        what a PV that holds JSON has in it, by an example
+``guardian-new-module:: N``   the module that ``guardutil new N`` writes
+``guardian-command:: NAME``   usage and options of a command and of all its subcommands, from its own parser
+``guardian-node-properties``  every property of ``Node``, and what it is while the node is not there
+``guardian-faults``           what ``check_fault`` says of which trouble, found by asking it
+============================  ===========================================================================
 
 Docstrings here say ``name : what it is`` where numpydoc has ``name : type``; :func:`describe_parameters` tells the two
 apart.
@@ -23,6 +25,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import IntEnum
 from importlib import import_module
 from typing import Any
@@ -35,11 +38,13 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
 from guardian import enums
+from guardian.access.node import Node
 from guardian.cli.util.new import TEMPLATE
 from guardian.core.events import Step
 from guardian.core.graph import Edge, Graph, StateInfo
 from guardian.core.interface import BY_NAME, HOST_NODE, HOST_ROWS, Archive, Kind, Row, graph_facts, summary
-from guardian.core.view import View
+from guardian.core.peer import ECHO_S, Bond, Peer
+from guardian.core.view import Subnode, View
 from guardian.enums import ErrorKind, LoadStatus, Severity, Status, Worker
 from guardian.host.claim import Claim
 from guardian.host.publish import event_record
@@ -187,7 +192,19 @@ _CLAIM = Claim(
     id="7b4f0c1e92aa",
     runs=True,
 )
+_SUBNODES = (
+    Subnode(node="SUS_MC1", there=True, ok=True, mine=True),
+    Subnode(
+        node="SUS_MC2",
+        there=True,
+        mine=True,
+        why="STALLED in TRIPPED after a jump, request ALIGNED (managed by ALIGN); write REQUEST=ALIGNED again "
+        "(since 12:03:05Z)",
+    ),
+    Subnode(node="SUS_MC3", why="not connected"),
+)
 _EXAMPLES = {
+    "SUBNODES": json.loads(BY_NAME["SUBNODES"].value(View(subnodes=_SUBNODES))),
     "SUMMARY": summary(_OVEN),
     "EVENT": event_record(_STEP),
     "GRAPH": graph_facts(_OVEN.graph),
@@ -202,6 +219,64 @@ class Json(Generated):
         yield from (".. code-block:: json", "")
         yield from (f"   {line}" for line in json.dumps(_EXAMPLES[self.arguments[0]], indent=2).splitlines())
         yield ""
+
+
+# --- nodes that manage nodes ------------------------------------------------------------------------------------------
+
+
+def node_properties() -> dict[tuple[str, ...], property]:
+    """The properties of a Node, by their spellings."""
+    found: dict[property, tuple[str, ...]] = {}
+    for name, value in vars(Node).items():
+        if isinstance(value, property) and not name.startswith("_"):
+            found[value] = (*found.get(value, ()), name)
+    return {names: value for value, names in found.items()}
+
+
+class NodeProperties(Generated):
+    """One that no host has made is not there, and never will be."""
+
+    def lines(self) -> Iterator[str]:
+        yield from _list_table(
+            ("property", "what it is", "not there"), map(self._row, node_properties().items()), "20 65 15"
+        )
+
+    def _row(self, item: tuple[tuple[str, ...], property]) -> tuple[str, ...]:
+        names, value = item
+        text = " ".join((value.__doc__ or "").split())
+        return ", ".join(f"``{name}``" for name in names), text, repr(value.__get__(Node("SUS_MC1")))
+
+
+_PEER = Peer(cmd="ALIGN#1", mode="MANAGED", manager="ALIGN", **dict.fromkeys(("request", "state", "target"), "ALIGNED"))
+_BOND = {"state": "ALIGNED", "cmd": "ALIGN#1", "managed": True}
+#: Each fault by itself: what ALIGN has asked of SUS_MC1, and what it sees of it.
+FAULTS = {
+    "its host is down, or out of reach": (_BOND, None),
+    "it is stopped, or paused": (_BOND, replace(_PEER, op="STOP")),
+    "its worker died": (_BOND, replace(_PEER, worker="DEAD")),
+    "its worker has ended": (_BOND, replace(_PEER, worker="STOP")),
+    "its code waits for a channel": (_BOND, replace(_PEER, error="CONNECT", connect=("X1:SUS-MC1_ANGLE",))),
+    "its code raised an exception": (_BOND, replace(_PEER, error="ERROR")),
+    "somebody asked it for another state": (_BOND, replace(_PEER, request="SAFE", by="you@lab (127.0.0.1)", cmd="")),
+    "somebody asked it for the same state": (_BOND, replace(_PEER, by="you@lab (127.0.0.1)", cmd="")),
+    "it shows nothing of a request": ({**_BOND, "asked_at": -ECHO_S}, replace(_PEER, request="SAFE")),
+    "a request was lost on the way": ({**_BOND, "asked_at": float("-inf")}, replace(_PEER, request="SAFE")),
+    "it refused a request": ({**_BOND, "asked_at": 0.0, "refused": True}, replace(_PEER, request="SAFE")),
+    "another manager took it": (_BOND, replace(_PEER, manager="LSC")),
+    "somebody set its MODE": (_BOND, replace(_PEER, mode="AUTO", manager="")),
+}
+
+
+def faults(trouble: str) -> list[str]:
+    """What check_fault says of it."""
+    bond, peer = FAULTS[trouble]
+    return Bond(node="SUS_MC1", **bond).faults(peer, "ALIGN", 0.0)
+
+
+class Faults(Generated):
+    def lines(self) -> Iterator[str]:
+        rows = ((trouble, f"``{fault}``") for trouble in FAULTS for fault in faults(trouble))
+        yield from _list_table(("trouble", "notification"), rows, "35 65")
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
@@ -313,6 +388,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
         ("guardian-json", Json),
         ("guardian-new-module", NewModule),
         ("guardian-command", Command),
+        ("guardian-node-properties", NodeProperties),
+        ("guardian-faults", Faults),
     ):
         app.add_directive(name, directive)
     app.connect("doctree-read", dress)

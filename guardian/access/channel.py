@@ -30,7 +30,7 @@ from typing import Any
 
 from guardian.access import wire
 from guardian.access.bells import Bells
-from guardian.access.libca import NORMAL, UP, VALUE_OR_ALARM, ConnectionCallback, EventCallback, Library
+from guardian.access.libca import DISCONNECTED, NORMAL, UP, VALUE_OR_ALARM, ConnectionCallback, EventCallback, Library
 from guardian.access.wire import Facts, Kind, Payload, Sample, Shape
 from guardian.errors import EzcaConnectError, EzcaError
 
@@ -97,6 +97,7 @@ class Channel:
         self._latest: Sample | None = None
         self._fetched: Sample | None = None
         self._unsure = False  #: an own write may be newer than what is kept here
+        self._inquiry: Reply | None = None  #: a question that nobody waits for
         self._written: Payload | None = None
 
     # -- in threads of libca ----------------------------------------------------------------------------------------
@@ -170,6 +171,10 @@ class Channel:
             return
         shortest_s = _SEARCH_AGAIN_S[0]
         self._search_at = now + min(max((now - self._lost_at) / 4, shortest_s), longest_s)
+        self.search_now()
+
+    def search_now(self) -> None:
+        """The same, at once: something has just come from the same server."""
         with self._setup:  # other threads may be about to use it
             if not self.connected:
                 self.close()
@@ -222,6 +227,11 @@ class Channel:
         return wire.decode(sample or self._fetch(deadline), shape.is_array)
 
     @property
+    def circuit(self) -> int:
+        """The number of the present circuit, or of the last one."""
+        return self._connections
+
+    @property
     def wait_for_news(self) -> Callable[[Callable[[], bool], float], bool]:
         """``wait_for_news(ready, deadline)``: True as soon as ``ready()`` is, asked after each change."""
         return self._bells.wait
@@ -232,13 +242,38 @@ class Channel:
             return None
         with suppress(EzcaConnectError):  # lost between the lines
             self.shape()
-        if not self.connected or self._unsure:
+        if not self.connected or (self._unsure and not self._take_answer()):
             return None
         return self._believed() or self._fetched
 
     def distrust(self) -> None:
-        """What is kept here may be older than what was done elsewhere: the next :meth:`value` asks the server."""
-        self._unsure = True
+        """What is kept here may be older than what was done elsewhere: nothing is known until the server is asked."""
+        with self._setup:
+            self._unsure, self._inquiry = True, None
+
+    def inquire(self) -> None:
+        """After :meth:`distrust`: ask the server, without waiting; :meth:`peek` takes its answer.
+
+        Call it as often as you like: it asks again only what was asked in vain.
+        """
+        with self._setup, suppress(EzcaConnectError):  # lost between the lines
+            if self.asks() or not self.connected or not self._unsure:
+                return
+            shape = self.shape()
+            self._library.attach()
+            number, reply = self._new_request(is_put=False)
+            arguments = (shape.kind + wire.TIME, 0 if shape.is_array else 1, self._channel)
+            if self._call.ca_array_get_callback(*arguments, self._on_event, number) == NORMAL:
+                self._inquiry = reply
+                self._call.ca_flush_io()
+            else:
+                self._replies.pop(number, None)
+
+    def asks(self) -> bool:
+        """Whether the answer to an inquiry is under way."""
+        self.peek()
+        inquiry = self._inquiry
+        return inquiry is not None and not self._is_gone(inquiry)
 
     def text(self, deadline: float) -> str:
         """The present value as text: the label of an enum, a long string, a number with its precision."""
@@ -285,17 +320,18 @@ class Channel:
         EzcaConnectError
             The circuit was lost meanwhile; whether the server took the value is not known.
         """
-        self._may_write()
-        self._unsure, self._written = True, None
-        number, reply = self._new_request(is_put=True)
-        arguments = (payload.kind, payload.count, self._channel, payload.raw)
-        if wait:
-            status = self._call.ca_array_put_callback(*arguments, self._on_event, number)
-        else:
-            self._replies.pop(number)
-            status = self._call.ca_array_put(*arguments)
-        if status == NORMAL:
-            self._call.ca_flush_io()
+        with self._setup:  # another thread may be about to close it
+            self._may_write()
+            self._unsure, self._written = True, None
+            number, reply = self._new_request(is_put=True)
+            arguments = (payload.kind, payload.count, self._channel, payload.raw)
+            if wait:
+                status = self._call.ca_array_put_callback(*arguments, self._on_event, number)
+            else:
+                self._replies.pop(number)
+                status = self._call.ca_array_put(*arguments)
+            if status == NORMAL:
+                self._call.ca_flush_io()
         if wait:
             answer = self._answer(number, reply, status, deadline)
             if answer is None:
@@ -334,7 +370,11 @@ class Channel:
 
     def said(self, reply: Reply) -> bool | None:
         """Whether the server took what was sent; None: it has not said so, or never will."""
-        return reply.status == NORMAL if reply.done else None
+        return reply.status == NORMAL if reply.done and reply.status != DISCONNECTED else None
+
+    def lost(self, reply: Reply) -> bool:
+        """Whether the circuit was lost before the server said whether it took what was sent."""
+        return reply.status == DISCONNECTED if reply.done else self._is_gone(reply)
 
     def _may_write(self) -> None:
         if not self.connected:
@@ -354,8 +394,8 @@ class Channel:
             if channel:
                 self._library.attach()
                 self._call.ca_clear_channel(channel)
+                self.connected = False  # once more: a last callback may have said otherwise
                 self._call.ca_flush_io()
-        self.connected = False  # once more: a last callback may have said otherwise
 
     # -- helpers ----------------------------------------------------------------------------------------------------
 
@@ -370,6 +410,20 @@ class Channel:
             return fetched
         return event if event.stamp >= fetched.stamp else None
 
+    def _take_answer(self) -> bool:
+        """Whether the answer to an inquiry has come; from now on it is what is known."""
+        with self._setup:  # an answer to an earlier question must not be taken for that to a later one
+            inquiry = self._inquiry
+            if inquiry is None or not inquiry.done:
+                return False
+            self._inquiry = None
+            if inquiry.status != NORMAL or not inquiry.data or self._is_gone(inquiry):
+                return False
+            kind = self._shape.kind
+            self._fetched = Sample(order=inquiry.order, kind=kind, count=inquiry.count, raw=inquiry.data)
+            self._unsure = False
+        return True
+
     def _fetch(self, deadline: float) -> Sample:
         self._unsure = False  # before asking: a write that completes meanwhile sets it again
         try:
@@ -382,13 +436,14 @@ class Channel:
         return sample
 
     def _ask(self, form: int, count: int, deadline: float) -> Reply:
-        if not self.connected:
-            raise self._lost()
-        self._library.attach()
-        number, reply = self._new_request(is_put=False)
-        status = self._call.ca_array_get_callback(form, count, self._channel, self._on_event, number)
-        if status == NORMAL:
-            self._call.ca_flush_io()
+        with self._setup:  # another thread may be about to close it
+            if not self.connected:
+                raise self._lost()
+            self._library.attach()
+            number, reply = self._new_request(is_put=False)
+            status = self._call.ca_array_get_callback(form, count, self._channel, self._on_event, number)
+            if status == NORMAL:
+                self._call.ca_flush_io()
         answer = self._answer(number, reply, status, deadline)
         if answer is None or (answer == NORMAL and not reply.data):
             raise self._no_value()

@@ -15,9 +15,10 @@ from typing import Any
 
 from guardian.access.repeater import as_if_repeated
 
-#: CA_OP_CONN_UP, ECA_NORMAL, DBE_VALUE | DBE_ALARM
+#: CA_OP_CONN_UP, ECA_NORMAL, ECA_DISCONN, DBE_VALUE | DBE_ALARM
 UP = 6
 NORMAL = 1
+DISCONNECTED = 192
 VALUE_OR_ALARM = 1 | 4
 
 

@@ -154,7 +154,10 @@ class Node:
 
     @property
     def arrived(self) -> bool:
-        """Whether it is in the state that this object asked for last, and nobody has asked for anything since."""
+        """Whether it is in the state that this object asked for last, and nobody has asked for anything since.
+
+        False while it is stopped or its worker is dead: where its machine is then, nobody knows.
+        """
         peer = self._peer()
         return peer is not None and self._bond.arrived(peer)
 
@@ -189,7 +192,10 @@ class Node:
         self._ask(str(state), anyway=False)
 
     def revive(self) -> None:
-        """Ask again for what this object asked last, or, if it never did, for its present REQUEST."""
+        """Ask again for what this object asked last, or, if it never did, for its present REQUEST.
+
+        One that stays stalled all the same, as where no path leads there, is asked again once a second at most.
+        """
         peer = self._peer()
         self._ask(self._bond.state or (peer.request if peer is not None else ""), anyway=True)
 
@@ -200,21 +206,41 @@ class Node:
         home.look()
         peer, now = self._node.ready(state), time.monotonic()
         self._bond.see(peer, home.me)
-        if not state or not (anyway or self._bond.needs_writing(state, peer, now)):
+        if not state or not self._bond.needs_writing(state, peer, now, anyway=anyway):
             return
-        self._bond.asked(state, home.new_id(), now)
+        self._reply = None
+        self._bond.asked(state, "" if peer.plain else home.new_id(), now)
         home.keep()
         home.log(f"{self._name} => {state}")
-        self._reply = self._node.request(state, home.me, self._bond.cmd)
-        home.wait(self._is_settled, CONFIRM_S)
-        self._is_settled()
-        if self._bond.refused:
-            raise EzcaError(f"{self._name}: it refuses REQUEST={state}; has it no such state? Its GRDMSG says why.")
+        try:
+            self._reply = self._node.request(state, home.me, self._bond.cmd)
+        except BaseException:  # an interrupt, too
+            self._bond.unheard()
+            raise
+        home.wait(lambda: self._is_settled() or self._is_lost(), CONFIRM_S)
+        if self._is_settled():
+            if self._bond.refused:
+                raise EzcaError(f"{self._name}: it refuses REQUEST={state}; has it no such state? Its GRDMSG says why.")
+        elif self._is_lost():
+            self._bond.unheard()
+            lost = (self._node.channel,)
+            raise EzcaConnectError(f"{self._name}: the connection was lost before it answered REQUEST={state}.", lost)
+
+    def _is_lost(self) -> bool:
+        """Whether what was asked of it was lost on the way, as far as is known."""
+        if self._node is None or self._reply is None or self._bond.asked_at is None:
+            return False
+        return self._node.lost("REQUEST_CMD", self._reply)
 
     def _is_settled(self) -> bool:
-        """Whether what was written to it is echoed or refused."""
+        """Whether what it was asked is echoed or refused."""
         self._peer()
-        return self._bond.refused or (self._bond.asked_at is None and self._bond.took_at is None)
+        return self._bond.refused or self._bond.asked_at is None
+
+    def _is_taken(self) -> bool:
+        """Whether it shows that it was taken, if it was."""
+        self._peer()
+        return self._bond.took_at is None
 
     # --- what is wrong with it ---------------------------------------------------------------------------------
 
@@ -291,6 +317,9 @@ class Node:
 
 def checker(check: Callable[[], bool], fail_return: str | None) -> type[GuardStateDecorator]:
     """A decorator that calls `check` before a method, and jumps to `fail_return`, if given, where that is true."""
+    if fail_return is not None and not isinstance(fail_return, str):
+        what = getattr(fail_return, "__name__", repr(fail_return))
+        raise TypeError(f"a checker takes the name of a state, not {what}: @nodes.checker() or @nodes.checker('DOWN')")
 
     class Checker(GuardStateDecorator):
         """Checks other nodes for faults before the method."""
@@ -314,7 +343,7 @@ def take(nodes: Iterable[Node]) -> None:
         if not _manages(home, other):
             home.log(f"{node.name} is taken")
             _try(home, node, partial(other.take, home.me), "not taken")
-    home.wait(lambda: all([node._is_settled() for node, _ in there]), CONFIRM_S)
+    home.wait(lambda: all([node._is_taken() for node, _ in there]), CONFIRM_S)
 
 
 def give_back(nodes: Iterable[Node]) -> None:

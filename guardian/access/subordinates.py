@@ -29,10 +29,12 @@ from guardian.core.peer import Bond, BondFacts, Peer, manages, of_facts
 from guardian.core.view import Subnode
 
 #: At the first look, how long one goes on waiting after the last node that answered; in all, and while none answers.
-PATIENCE_S = 0.5
+PATIENCE_S = 0.75
 LONGEST_LOOK_S = 3.0
 #: How often lost nodes are looked after, and the host is told, at most.
 TICK_S = 0.25
+#: A node that no object speaks of any more is forgotten after so long: code may make its objects where it uses them.
+LINGER_S = 5.0
 
 
 class Subordinates:
@@ -183,14 +185,16 @@ class Subordinates:
             now = time.monotonic()
             again = False
             for name, node in tuple(self._nodes.items()):
-                if not self._forgotten(name, node):
-                    again = node.tend(now) or again
+                if not self._forgotten(name, node, now):
+                    again = node.tend(now) or not node.owners or again
             wait_s = TICK_S if self._tell(now) or again else None
 
-    def _forgotten(self, name: str, node: Subordinate) -> bool:
-        """Whether no Node object speaks of it any more; then it is closed."""
+    def _forgotten(self, name: str, node: Subordinate, now: float) -> bool:
+        """Whether no Node object has spoken of it for a while; then it is closed."""
         with self._joining:
             if node.owners or self._importing:
+                node.wanted_at = now
+            if now - node.wanted_at < LINGER_S:
                 return False
             del self._nodes[name]
         self._channels.give_back(node.channels())

@@ -29,7 +29,7 @@ from guardian.cli.wrappers import command
 from guardian.errors import ExpectedError
 
 IFO = "X1"
-NODES = ("SUS_MC1", "SUS_MC2", "SUS_MC3", "IMC_LOCK")
+NODES = ("IFO", "IMC_LOCK", "ALIGN", "SUS_MC1", "SUS_MC2", "SUS_MC3")
 START_S = 60.0
 PERIOD_S = 0.2
 #: The end of a host with a worker that hangs: 1 s for the worker, the rest for a loaded machine.

@@ -139,7 +139,9 @@ export PATH={first}:"$PATH":{last}
         """Complete lines for a second terminal, each with what it does."""
         return [
             (f". {shlex.quote(str(self.env))}", "first: where to find the demo"),
-            (f"caput {ifo}:GRD-SUS_MC1_REQUEST MISALIGNED", "turn a mirror away (ALIGNED: back)"),
+            (f"caput {ifo}:GRD-IFO_REQUEST DOWN", "ask the top: everything off (LOCKED: back)"),
+            (f"caput {ifo}:GRD-SUS_MC1_REQUEST MISALIGNED", "turn a mirror away, behind its manager"),
+            (f"caput {ifo}:GRD-ALIGN_REENTER 1", "its manager asks again"),
             (f"caput {ifo}:IMC-KICK 50", "kick the cavity: it loses its lock"),
             (f"caput {ifo}:SUS-MC2_KICK 300", "kick a mirror: its watchdog trips"),
             (f"caput {ifo}:SUS-MC2_WD_RESET 1", "reset it, once the mirror is quiet"),

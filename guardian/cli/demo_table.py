@@ -16,11 +16,13 @@ from rich.text import Text
 
 from guardian.cli.caclient import STRING, Channel, Reading, Session
 
-_FIELDS = ("STATE", "REQUEST", "STATUS", "OK", "USERMSG", "WHY")
+_FIELDS = ("STATE", "REQUEST", "STATUS", "OK", "MANAGER", "USERMSG", "WHY")
 _COLUMNS = ("node", "PID", "STATE", "REQUEST", "STATUS", "OK")
 _LOST = "?"
 #: Plain lines: how often at most, and how often at least.
 _SOONEST_S, _LATEST_S = 2.0, 30.0
+#: What a node says is cut in the table, so that the page fits a terminal: WHY of a manager may be long.
+_SAID = 100
 _BAR = 30
 _LINE = 39
 _FULL_POWER = 100.0
@@ -61,6 +63,10 @@ class Watch:
         """The values of a node, by the name of the PV."""
         return {field: self._values[f"{self.ifo}:GRD-{node}_{field}"] for field in _FIELDS}
 
+    def tree(self) -> list[tuple[str, str]]:
+        """The nodes, those that are managed below their manager, each with the branch it hangs on."""
+        return branches({node: self.node(node)["MANAGER"] for node in self.nodes})
+
     def says(self, node: str) -> str:
         """What user code has to say, else why the node is not OK."""
         values = self.node(node)
@@ -87,6 +93,25 @@ class Watch:
         self._values[name] = _LOST
 
 
+def branches(managers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Branch and name of each node, from the names of their managers. What is managed in a circle hangs nowhere."""
+    rows: list[tuple[str, str]] = []
+
+    def hang(manager: str, stem: str) -> None:
+        below = [node for node in managers if managers[node] == manager]
+        for node in below:
+            last = node == below[-1]
+            rows.append((f"{stem}{'`- ' if last else '|- '}", node))
+            hang(node, f"{stem}{'   ' if last else '|  '}")
+
+    for node, manager in managers.items():
+        if manager not in managers:
+            rows.append(("", node))
+            hang(node, "")
+    hung = {node for _, node in rows}
+    return rows + [("", node) for node in managers if node not in hung]
+
+
 def show(watch: Watch, lines: Sequence[tuple[str, str]], turn: Callable[[], None], *, plain: bool) -> None:
     """Show the table until `turn`, which is called again and again and takes its time, raises."""
     console = Console(highlight=False)
@@ -103,18 +128,18 @@ def _page(watch: Watch, lines: Sequence[tuple[str, str]]) -> Group:
     for column in _COLUMNS:
         table.add_column(column, no_wrap=True)
     table.add_column("what it says, else WHY", ratio=1)
-    for node in watch.nodes:
+    for branch, node in watch.tree():
         v = watch.node(node)
         ok = v["OK"] == "True"
         colour = "green" if ok else "yellow"
         table.add_row(
-            Text(node, "bold"),
+            Text.assemble((branch, "dim"), (node, "bold")),
             str(watch.pids.get(node, "-")),
             Text(v["STATE"], colour),
             v["REQUEST"],
             v["STATUS"],
             Text("yes" if ok else "no", colour),
-            Text(watch.says(node)),
+            Text(_cut(watch.says(node))),
         )
     power, locked = watch.power(), watch.locked()
     full = round(min(max(power / _FULL_POWER, 0.0), 1.0) * _BAR)
@@ -140,6 +165,10 @@ def _page(watch: Watch, lines: Sequence[tuple[str, str]]) -> Group:
     )
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= _SAID else f"{text[: _SAID - 4]} ..."
+
+
 def _show_plain(watch: Watch, lines: Sequence[tuple[str, str]], turn: Callable[[], None]) -> None:
     print("Lines for a second terminal:")
     for line, what in lines:
@@ -148,13 +177,14 @@ def _show_plain(watch: Watch, lines: Sequence[tuple[str, str]], turn: Callable[[
     before, told_at = "", 0.0
     while True:
         facts = "\n".join(
-            f"{node:9} {v['STATE']:10} -> {v['REQUEST']:10} {v['STATUS']:8} OK={v['OK']:5}  {watch.says(node)}".rstrip()
-            for node in watch.nodes
+            f"{branch + node:13} {v['STATE']:10} -> {v['REQUEST']:10} {v['STATUS']:8} OK={v['OK']:5}  "
+            f"{watch.says(node)}".rstrip()
+            for branch, node in watch.tree()
             for v in [watch.node(node)]
         )
         age = time.monotonic() - told_at
         if (facts != before and age > _SOONEST_S) or age > _LATEST_S:
-            light = f"cavity    {watch.power():.1f} mW transmitted, {'locked' if watch.locked() else 'not locked'}"
+            light = f"{'cavity':13} {watch.power():.1f} mW transmitted, {'locked' if watch.locked() else 'not locked'}"
             print(f"\n{time.strftime('%H:%M:%S')}\n{facts}\n{light}", flush=True)
             before, told_at = facts, time.monotonic()
         turn()

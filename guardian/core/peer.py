@@ -8,6 +8,9 @@ taken. Nothing in a bond is believed by itself. A request *holds* while the peer
 A again" are three requests, and what the peer did for the first counts for none of the others. So nothing depends on
 having seen every step of a peer either: what was missed between two moments changes the later one, or did not matter.
 
+A peer without SUMMARY shows no ids. There a request holds while REQUEST is what this object wrote, as far as anybody
+can tell, and one that was only remembered (by the host, over a restart) does not hold at all: it is asked again.
+
 Between a write and its echo the written value is the truth (section 7 of the design); no echo in time is a fault.
 """
 
@@ -21,8 +24,14 @@ from guardian.enums import LEAVING, NONE_STATE, ErrorKind, Mode, Op, Status, Wor
 
 #: A peer that shows nothing of a write for so long has not heard it.
 ECHO_S = 2.0
+#: A peer that was asked, and stays stalled all the same (no path leads there, it is stopped), is asked again after so
+#: long: managers revive in every cycle.
+AGAIN_S = 1.0
 _LEAVING = frozenset(status.name for status in LEAVING)
 _NO_WORKER = frozenset({Worker.DEAD.name, Worker.STOP.name})
+#: What such a peer shows as STATE and STATUS is what was, or nothing yet.
+_NO_CODE = _NO_WORKER | {Worker.INIT.name}
+_NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +103,9 @@ class Bond:
     Parameters
     ----------
     state, cmd : the last request and its id; "" for none. asked_at : when it was written, None once it was echoed.
+    plainly : it was written to a peer that shows no ids, by this very object.
     refused : the peer's server said no to it.
+    unmoved_since : when it was written, as long as the peer was not seen to move for it.
     managed : the peer was taken, and not released. took_at : when it was written, None once it was echoed.
     """
 
@@ -102,7 +113,9 @@ class Bond:
     state: str = ""
     cmd: str = ""
     asked_at: float | None = None
+    plainly: bool = False
     refused: bool = False
+    unmoved_since: float = _NEVER
     managed: bool = False
     took_at: float | None = None
 
@@ -110,8 +123,14 @@ class Bond:
         return BondFacts(key=key, state=self.state, cmd=self.cmd, managed=self.managed)
 
     def asked(self, state: str, cmd: str, now: float) -> None:
-        """A request is about to be written."""
+        """A request is about to be written. No `cmd`: to a peer that shows no ids."""
         self.state, self.cmd, self.asked_at, self.refused = state, cmd, now, False
+        self.plainly, self.unmoved_since = not cmd, now
+
+    def unheard(self) -> None:
+        """What was written was lost on the way, as far as is known: nobody waits for its echo."""
+        if self.asked_at is not None:
+            self.asked_at, self.plainly = _NEVER, False
 
     def took(self, now: float) -> None:
         """MANAGER and MODE are about to be written."""
@@ -122,8 +141,10 @@ class Bond:
 
     def see(self, peer: Peer, me: str) -> None:
         """Note the echoes in this moment of the peer."""
-        if self.asked_at is not None and self.holds(peer):
+        if self.holds(peer):
             self.asked_at = None
+            if not peer.stalled:
+                self.unmoved_since = _NEVER
         if self.took_at is not None and manages(me, peer):
             self.took_at = None
 
@@ -132,23 +153,31 @@ class Bond:
 
         One that was restored holds with a peer that shows its id, and with no other (R21).
         """
-        return bool(self.state) and peer.request == self.state and (peer.plain or peer.cmd == self.cmd)
+        if not self.state or peer.request != self.state:
+            return False
+        return self.plainly if peer.plain else bool(self.cmd) and peer.cmd == self.cmd
 
     def waits(self, now: float) -> bool:
         """Whether the last request is under way: written, and neither echoed nor given up."""
         return self.asked_at is not None and not self.refused and now - self.asked_at < ECHO_S
 
-    def needs_writing(self, state: str, peer: Peer, now: float) -> bool:
-        """Whether asking for `state` is more than saying again what stands (managers say it every cycle)."""
+    def needs_writing(self, state: str, peer: Peer, now: float, *, anyway: bool = False) -> bool:
+        """Whether asking for `state` is more than saying again what stands (managers say it every cycle).
+
+        ``anyway``: it is said again, but not over and over to a peer that does not move for it.
+        """
         if state != self.state:
             return True
         if self.asked_at is not None:
-            return not self.waits(now)
-        return peer.stalled or not self.holds(peer)
+            return anyway or not self.waits(now)
+        if not self.holds(peer):
+            return True
+        return now - self.unmoved_since >= AGAIN_S if peer.stalled else anyway
 
     def arrived(self, peer: Peer) -> bool:
-        """The peer is where this object asked it to be, and is not leaving."""
-        return self.holds(peer) and peer.state == self.state and peer.status not in _LEAVING
+        """The peer is where this object asked it to be, its code lives there, and is not leaving."""
+        there = peer.state == self.state and peer.status not in _LEAVING
+        return there and peer.op != Op.STOP.name and peer.worker not in _NO_CODE and self.holds(peer)
 
     def completed(self, peer: Peer) -> bool:
         return self.arrived(peer) and peer.status == Status.DONE.name
@@ -175,9 +204,13 @@ class Bond:
         if self.refused:
             return [f"refused REQUEST={self.state}; its GRDMSG says why"]
         if self.asked_at is not None:
+            if self.asked_at == _NEVER:
+                return [f"REQUEST={self.state} did not get through"]
             return [f"no answer to REQUEST={self.state} for {ECHO_S:g} s; is its host hanging?"]
-        if self.holds(peer):
+        if self.holds(peer) or (peer.plain and peer.request == self.state):
             return []
+        if peer.request == self.state:
+            return [f"REQUEST={self.state} was asked for again by {peer.by or 'somebody else'}"]
         by = f" by {peer.by}" if peer.by else ""
         return [f"REQUEST is {peer.request}{by}, {self.state} was asked for"]
 

@@ -1,7 +1,6 @@
 """The process that uses `Channels` under test, because a process has one CA context and one CA environment.
 
-It reads lines ``NAME [ARGUMENT]`` from stdin, calls the function of that name below with fresh `Channels`, and says
-``ok NAME`` or the traceback and ``failed NAME``.
+It is asked for the functions below by their names (`tests.access.asked`), and calls them with fresh `Channels`.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import psutil
 
 from guardian.access.channels import Channels
 from guardian.errors import EzcaConnectError, EzcaError, Interrupted
+from tests.access.asked import answer
 from tests.support.waiting import eventually
 
 
@@ -430,24 +430,21 @@ def lose_it_while_writing(ezca, log):
 
 def main(ifo):
     kept = None
-    for line in sys.stdin:
-        check = line.strip()
+
+    def make(check):
+        nonlocal kept
         keep = check in ("use_and_keep", "see_it_gone", "see_it_back")
         log = []
+        ezca = (keep and kept) or Channels(ifo, log=log.append, timeout_s=20)
+        if keep:
+            kept = ezca
         try:
-            ezca = (keep and kept) or Channels(ifo, log=log.append, timeout_s=20)
-            if keep:
-                kept = ezca
-            try:
-                globals()[check](ezca, log)
-            finally:
-                if not keep:
-                    ezca.close()
-        except BaseException:
-            traceback.print_exc()
-            print(f"failed {check}", flush=True)
-        else:
-            print(f"ok {check}", flush=True)
+            globals()[check](ezca, log)
+        finally:
+            if not keep:
+                ezca.close()
+
+    answer(make)
 
 
 if __name__ == "__main__":

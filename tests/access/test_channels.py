@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.access.asked import Client
 from tests.access.records import ACF, DB
 from tests.support.child import REPO, Child
 from tests.support.net import ca_env, free_port, random_prefix
@@ -34,27 +35,6 @@ EVERYWHERE = [
     "failures_leak_nothing",
 ]
 IOC_ONLY = ["string_arrays", "empty_arrays", "no_read_access", "sees_own_write_without_event"]
-
-
-class Client:
-    """The process of `tests.access.client`, asked one check after another."""
-
-    def __init__(self, child: Child) -> None:
-        self.child = child
-
-    def begin(self, check: str) -> int:
-        start = len(self.child.output)
-        self.child.send(f"{check}\n")
-        return start
-
-    def end(self, check: str, start: int) -> str:
-        end = self.child.wait_for(rf"^(ok|failed) {check}$", 90, start=start)
-        said = self.child.output[start : end.end()]
-        assert end[1] == "ok", said
-        return said
-
-    def check(self, check: str) -> str:
-        return self.end(check, self.begin(check))
 
 
 @contextmanager

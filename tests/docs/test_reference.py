@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import html
 import inspect
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
@@ -15,9 +17,13 @@ import pytest
 
 from docs._ext import guardian_docs
 from guardian import enums
+from guardian.access import subordinate, subordinates
 from guardian.access.channels import Channels
+from guardian.access.manager import Node, NodeManager
 from guardian.access.prefix import channel_prefix, full_name
 from guardian.cli import output
+from guardian.core import peer
+from guardian.core.commands import COMMAND_ID_BYTES
 from guardian.core.interface import BY_NAME, HOST_ROWS, PV_TEMPLATE, pv_name
 from guardian.host import site
 from guardian.worker import namespace, reading
@@ -85,6 +91,41 @@ def test_every_alarm_is_explained():
     assert [row.name for row in BY_NAME.values() if row.alarm is not None and not guardian_docs.alarms(row)] == []
 
 
+def test_every_name_of_a_node_and_of_a_manager_is_documented():
+    members = {f"{kind.__name__}.{name}" for kind in (Node, NodeManager) for name in dir(kind) if name[0] != "_"}
+    named = set(re.findall(r"^\.\. auto(?:method|property):: (\w+\.\w+)$", REFERENCE["managers"].text, re.MULTILINE))
+    in_table = {f"Node.{name}" for spellings in guardian_docs.node_properties() for name in spellings}
+    assert len(in_table) > 20 and not named & in_table
+    assert named | in_table == members
+
+
+def test_every_property_of_a_node_in_upper_case_is_there_in_lower_case():
+    spellings = list(guardian_docs.node_properties())
+    assert [names for names in spellings if names[0].isupper() and names[0].lower() not in names] == []
+
+
+def test_every_fault_of_a_node_is_documented():
+    shown = [fault for trouble in guardian_docs.FAULTS for fault in guardian_docs.faults(trouble)]
+    assert len(shown) == len(guardian_docs.FAULTS), "each trouble is one fault"
+    sentences = [*_sentences(peer._life), *_sentences(peer.Bond._request), *_sentences(peer.Bond._rule)]
+    sentences += _sentences(peer.Bond.faults)
+    assert len(sentences) > 10
+    assert [sentence for sentence in sentences if not any(re.search(sentence, fault) for fault in shown)] == []
+
+
+def _sentences(function: Callable[..., object]) -> list[str]:
+    """The texts in the lists that a function returns, as regular expressions."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    lists = [each.value for each in ast.walk(tree) if isinstance(each, ast.Return) and isinstance(each.value, ast.List)]
+    texts = [text for found in lists for item in found.elts for text in _alternatives(item)]
+    parts = [text.values if isinstance(text, ast.JoinedStr) else [text] for text in texts]
+    return ["".join(re.escape(p.value) if isinstance(p, ast.Constant) else ".*" for p in each) for each in parts]
+
+
+def _alternatives(item: ast.expr) -> list[ast.expr]:
+    return [*_alternatives(item.body), *_alternatives(item.orelse)] if isinstance(item, ast.IfExp) else [item]
+
+
 def test_every_page_is_in_the_contents():
     text = (DOCS / "index.rst").read_text()
     pages = [str(path.relative_to(DOCS).with_suffix("")) for path in PAGES if path.parent.name != "decisions"]
@@ -96,7 +137,8 @@ def test_every_page_is_in_the_contents():
 
 def test_every_pv_that_is_named_exists():
     known = {pv_name(PV_TEMPLATE, ifo="", node="", name=row).removeprefix("GRD-") for row in BY_NAME}
-    named = [name for page in PAGES for name in re.findall(r"X1:GRD-(?:OVEN|SUS_MC1)(_\w+)", page.read_text())]
+    pattern = r"X1:GRD-(?:OVEN_[AB]|OVEN|BAKERY|SUS_MC1)(_\w+)"
+    named = [name for page in PAGES for name in re.findall(pattern, page.read_text())]
     assert len(named) > 50
     assert set(named) <= known
 
@@ -114,6 +156,24 @@ def test_the_pvs_that_differ_from_LIGO_exist_and_what_is_not_there_yet_does_not(
 def test_the_exit_codes():
     codes = [int(code) for code, _ in REFERENCE["commands"].table("code")]
     assert codes == [output.OK, output.FAILED, output.WRONG_CALL, output.TIMED_OUT, output.STALLED]
+
+
+def test_the_times_of_managers():
+    assert [float(seconds) for seconds, _ in REFERENCE["managers"].table("seconds")] == [
+        subordinate.SEARCH_S,
+        subordinate.STRANGER_S,
+        subordinate.CONFIRM_S,
+        subordinate.WRITER_S,
+        peer.ECHO_S,
+        peer.AGAIN_S,
+        subordinates.TICK_S,
+    ]
+    words = " ".join(REFERENCE["managers"].text.split())
+    assert (subordinates.PATIENCE_S, subordinates.LONGEST_LOOK_S) == (0.75, 3)
+    assert "until three quarters of a second after the last one that did, and for 3 s if none does" in words
+    assert (subordinate.PROBE_AFTER_S, subordinate.DOUBT_S) == (0.25, 10)
+    assert "for a quarter of a second after it was named, or for ten seconds after it was lost" in words
+    assert f"any text of {COMMAND_ID_BYTES} bytes at most" in words
 
 
 def test_the_environment():

@@ -22,6 +22,7 @@ import pytest
 
 from guardian.cli.demo_files import Files
 from guardian.cli.demo_process import DemoProcess
+from guardian.cli.demo_table import branches
 from guardian.errors import ExpectedError
 from guardian.host.control import PATH_BYTES
 from guardian.host.site import read_site
@@ -33,6 +34,7 @@ MakeChild = Callable[..., Child]
 #: What a newcomer is promised: a minute from the command to a locked cavity. More is granted here to a loaded machine.
 PROMISE_S, LOADED_S = 60, 120
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
+COLOURS = re.compile(r"\x1b\[[\d;]*m")
 CTRL_C = "\x03"
 
 
@@ -104,7 +106,13 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
 
 
 def wait_locked(ca: CaClient, what: str) -> None:
-    eventually(lambda: text(ca, "X1:GRD-IMC_LOCK_OK") == "True", LOADED_S, what, 0.1)
+    eventually(lambda: text(ca, "X1:GRD-IFO_OK") == "True", LOADED_S, what, 0.1)
+
+
+def pid_of(demo: Demo, node: str) -> int | None:
+    """The worker of a node, as a second terminal knows it; None while there is none."""
+    file = demo.folder / ".demo/pid" / node
+    return int(file.read_text() or 0) or None if file.exists() else None
 
 
 def text(ca: CaClient, name: str) -> str:
@@ -125,31 +133,45 @@ def test_the_tour_of_the_readme(start: Callable[..., Demo]):
 
         code, said = demo.run("look")
         assert code == 0, said
-        assert re.findall(r"SUS_MC\d_STATE +(\w+)", said) == ["ALIGNED"] * 3
-        assert re.search(r"IMC_LOCK_STATE +BOOSTED", said) and re.search(r"IMC_LOCK_OK +True", said)
-        assert float(re.search(r"IMC-TRANS +(\S+)", said)[1]) > 90
+        states = dict(re.findall(r"GRD-(\w+)_STATE +(\w+)", said))
+        assert states == {"IFO": "LOCKED", "IMC_LOCK": "BOOSTED", "ALIGN": "ALIGNED", "SUS_MC1": "ALIGNED"}
+        assert re.search(r"IFO_OK +True", said) and float(re.search(r"IMC-TRANS +(\S+)", said)[1]) > 90
+
+        demo.watch("down", r"GRD-SUS_MC1_STATE .* SAFE")
+        eventually(lambda: text(ca, "X1:GRD-IFO_STATUS") == "DONE", LOADED_S, "the top to know that all are down", 0.1)
+        code, said = demo.run("up")
+        assert code == 0, said
+        askers = dict(re.findall(r"GRD-(\w+)_REQUEST_BY (\w+), ", said))
+        assert askers == {"SUS_MC1": "ALIGN", "ALIGN": "IFO"}
+        wait_locked(ca, "the cavity to be locked from the top")
 
         demo.watch("misalign", r"SUS_MC1_STATE .* MISALIGNED", r"SUS_MC1_STATUS .* DONE")
         eventually(lambda: "no flashes" in text(ca, "X1:GRD-IMC_LOCK_USERMSG"), LOADED_S, "no light", 0.1)
         code, said = demo.run("waits")
         assert code == 0, said
-        assert "no flashes" in said and "nominal is ALIGNED" in said
+        assert "SUS_MC1: REQUEST is MISALIGNED by" in said and "no flashes" in said
+        assert re.search(r"IFO_WHY .*because ALIGN: .*because SUS_MC1: REQUEST is MISALIGNED", said), said
 
-        assert demo.run("align")[0] == 0
+        assert demo.run("again")[0] == 0
+        wait_locked(ca, "the cavity to be locked with the mirror back")
         code, said = demo.run("trip")
         assert code == 0, said
-        eventually(lambda: text(ca, "X1:GRD-SUS_MC2_STATE") == "TRIPPED", LOADED_S, "the trip")
+        eventually(lambda: text(ca, "X1:GRD-SUS_MC2_STALLED") == "True", LOADED_S, "the trip")
+        eventually(lambda: "because SUS_MC2: STALLED" in text(ca, "X1:GRD-IFO_WHY"), LOADED_S, "the top to know", 0.1)
+        code, said = demo.run("tripped")
+        assert code == 0, said
+        assert re.search(r"SUS_MC2_STATE +TRIPPED", said) and "watchdog tripped" in said
+        assert re.search(r"IFO_WHY .*because ALIGN: .*because SUS_MC2: STALLED in TRIPPED", said), said
 
         # While that mirror rings down:
-        old = int((demo.folder / ".demo/pid/SUS_MC3").read_text())
+        old = {node: pid_of(demo, node) for node in ("SUS_MC3", "ALIGN")}
         asked = ca.get("X1:GRD-SUS_MC3_REQUEST_ID").value
         assert demo.run("kill")[0] == 0
-        eventually(lambda: not alive(old), 30, "the end of the worker")
-        new = eventually(
-            lambda: (pid := int((demo.folder / ".demo/pid/SUS_MC3").read_text())) != old and pid, LOADED_S, "a new one"
-        )
-        assert alive(new)
+        for node, pid in old.items():
+            eventually(lambda pid=pid: not alive(pid), 30, "the end of the worker")
+            eventually(lambda node=node, pid=pid: pid_of(demo, node) not in (None, pid), LOADED_S, f"a new {node}")
         eventually(lambda: text(ca, "X1:GRD-SUS_MC3_OK") == "True", LOADED_S, "SUS_MC3 to be back")
+        eventually(lambda: text(ca, "X1:GRD-ALIGN_STATE") == "ALIGNED", LOADED_S, "ALIGN to be back")
         assert ca.get("X1:GRD-SUS_MC3_REQUEST_ID").value == asked, "nobody asked again"
 
         code, said = demo.run("stop")
@@ -161,8 +183,10 @@ def test_the_tour_of_the_readme(start: Callable[..., Demo]):
         assert code == 1 and "refused" in said, said
         assert text(ca, "X1:GRD-SUS_MC1_REQUEST") == "ALIGNED"
 
+        assert text(ca, "X1:GRD-SUS_MC2_STATE") == "TRIPPED", "its manager does not revive it before the reset"
         eventually(lambda: "is quiet now" in text(ca, "X1:GRD-SUS_MC2_USERMSG"), LOADED_S, "a quiet mirror", 0.1)
         assert demo.run("reset")[0] == 0
+        eventually(lambda: text(ca, "X1:GRD-SUS_MC2_OK") == "True", LOADED_S, "SUS_MC2 to be revived", 0.1)
         wait_locked(ca, "the cavity to be locked again")
 
         states = ca.monitor("X1:GRD-IMC_LOCK_STATE")
@@ -172,7 +196,8 @@ def test_the_tour_of_the_readme(start: Callable[..., Demo]):
         states.wait_value("BOOSTED", LOADED_S, start=len(states.values) - 1)
 
     page = demo.terminal.output
-    assert HIDE_CURSOR in page and "IMC_LOCK" in page and "locked" in page
+    assert "   `- SUS_MC3" in COLOURS.sub("", page), "the table is a tree"
+    assert HIDE_CURSOR in page and "locked" in page
     assert demo.end() == 0, demo.terminal.report()
     ended = demo.terminal.output
     assert ended.rfind(SHOW_CURSOR) > ended.rfind(HIDE_CURSOR)
@@ -233,6 +258,20 @@ def test_there_is_one_demo_in_a_folder(tmp_path: Path, child: MakeChild):
         assert demo.wait(60) == 1
     assert "a demo runs already here" in demo.output
     assert f". '{place}/demo.env'" in demo.output  # as it can be pasted
+
+
+def test_the_table_hangs_each_node_below_its_manager_and_loses_none():
+    managers = {"IFO": "", "IMC_LOCK": "IFO", "ALIGN": "IFO", "SUS_MC1": "ALIGN", "SUS_MC2": "ALIGN", "SUS_MC3": ""}
+    assert [branch + node for branch, node in branches(managers)] == [
+        "IFO",
+        "|- IMC_LOCK",
+        "`- ALIGN",
+        "   |- SUS_MC1",
+        "   `- SUS_MC2",
+        "SUS_MC3",
+    ]
+    circle = {"A": "B", "B": "A", "C": "C", "D": "of another machine"}
+    assert sorted(branches(circle)) == [("", node) for node in "ABCD"]
 
 
 def test_the_last_tools_on_path_are_ours_so_those_of_epics_win(tmp_path: Path):

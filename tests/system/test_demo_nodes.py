@@ -17,6 +17,7 @@ from tests.system.hosting import Guardhost
 pytestmark = [pytest.mark.ca, pytest.mark.proc, pytest.mark.slow]
 
 MIRRORS = ("SUS_MC1", "SUS_MC2", "SUS_MC3")
+NODES = ("IFO", "IMC_LOCK", "ALIGN", *MIRRORS)
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class Table:
         return self.plant.prefix + name
 
     def wait_for_light(self) -> None:
-        self.host.wait("IMC_LOCK", "OK", "True", 90)
-        for mirror in MIRRORS:
-            self.host.wait(mirror, "OK", "True", 60)
+        self.host.wait("IFO", "OK", "True", 90)
+        for node in NODES:
+            self.host.wait(node, "OK", "True", 60)
 
 
 @pytest.fixture(params=PLANTS, ids=lambda plant: plant.__name__)
@@ -42,7 +43,7 @@ def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Table]:
         host = Guardhost(
             tmp_path,
             {},
-            nodes=[*MIRRORS, "IMC_LOCK"],
+            nodes=list(NODES),
             options=("--path", str(REPO / "nodes")),
             ifo=plant.prefix.rstrip(":"),
             env={"EPICS_CA_ADDR_LIST": ""},
@@ -53,28 +54,40 @@ def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Table]:
 
 
 def test_the_whole_story(table: Table) -> None:
-    """Mirrors align, the cavity locks; a kick, a trip, a killed worker and a request are all recovered from."""
+    """Mirrors align, the cavity locks; a kick, a trip, killed workers and requests are all recovered from."""
     host = table.host
     table.wait_for_light()
     assert host.ca.get(table.channel("IMC-TRANS")).value > 80
+    for node, manager in {"IMC_LOCK": "IFO", "ALIGN": "IFO", **dict.fromkeys(MIRRORS, "ALIGN")}.items():
+        assert (host.get(node, "MODE"), host.get(node, "MANAGER")) == ("MANAGED", manager)
 
     lock = host.ca.monitor(host.pv("IMC_LOCK", "STATE"))
     host.ca.put(table.channel("IMC-KICK"), 60)
     lock.wait_value("LOCKLOSS")
     lock.wait_value("BOOSTED", 60, start=len(lock.events))
-    host.wait("IMC_LOCK", "OK", "True")
+    host.wait("IFO", "OK", "True")
 
     host.put("SUS_MC1", "REQUEST", "MISALIGNED")
     host.wait("SUS_MC1", "STATUS", "DONE", 60)
     assert host.get("SUS_MC1", "STATE") == "MISALIGNED"
     assert "REQUEST is MISALIGNED" in host.get("SUS_MC1", "WHY")
-    host.put("SUS_MC1", "REQUEST", "ALIGNED")
+    eventually(lambda: "SUS_MC1: REQUEST is MISALIGNED by" in host.get("ALIGN", "USERMSG"), 30, "ALIGN to say who")
+    host.put("ALIGN", "REENTER", 1)
+    table.wait_for_light()
+
+    host.put("IFO", "REQUEST", "DOWN")
+    host.wait("IFO", "STATUS", "DONE", 60)
+    assert {host.get(mirror, "STATE") for mirror in MIRRORS} == {"SAFE"} and host.get("IMC_LOCK", "STATE") == "DOWN"
+    host.put("IFO", "REQUEST", "LOCKED")
     table.wait_for_light()
 
     host.ca.put(table.channel("SUS-MC2_KICK"), 300)
     host.wait("SUS_MC2", "STATE", "TRIPPED")
+    host.wait("SUS_MC2", "STALLED", "True")
+    eventually(lambda: "because SUS_MC2: STALLED in TRIPPED" in host.get("IFO", "WHY"), 30, "WHY to go down to SUS_MC2")
     eventually(lambda: "WD_RESET" in host.get("SUS_MC2", "USERMSG"), 60, "TRIPPED to say how to reset it")
     assert f"caput {table.channel('SUS-MC2_WD_RESET')} 1" in host.get("SUS_MC2", "USERMSG")
+    assert host.get("SUS_MC2", "STALLED") == "True", "it is not revived before the reset"
     host.ca.put(table.channel("SUS-MC2_WD_RESET"), 1)
     table.wait_for_light()
 
@@ -85,6 +98,36 @@ def test_the_whole_story(table: Table) -> None:
     worker.wait_value("DEAD")
     state.wait_value("INIT")
     table.wait_for_light()
+
+
+def test_managers_that_are_killed_disturb_nothing(table: Table) -> None:
+    host = table.host
+    table.wait_for_light()
+    watched = [host.ca.monitor(host.pv(node, "STATE")) for node in (*MIRRORS, "IMC_LOCK")]
+    asked = {node: host.get(node, "REQUEST_ID") for node in ("ALIGN", "IMC_LOCK", *MIRRORS)}
+    for manager in ("IFO", "ALIGN"):
+        worker = host.ca.monitor(host.pv(manager, "WORKER"), as_string=True)
+        worker.wait_value("RUN")
+        os.kill(host.workers()[manager].pid, signal.SIGKILL)
+        worker.wait_value("DEAD")
+        worker.wait_value("RUN", start=len(worker.values))
+        host.wait(manager, "OK", "True", 60)
+    table.wait_for_light()
+    assert {node: host.get(node, "REQUEST_ID") for node in asked} == asked, "nobody was asked again"
+    assert [set(monitor.values) for monitor in watched] == [{"ALIGNED"}] * 3 + [{"BOOSTED"}]
+
+
+def test_a_mirror_that_is_not_there_is_taken_when_it_comes(table: Table) -> None:
+    host = table.host
+    table.wait_for_light()
+    host.put("SUS_MC2", "MODE", "AUTO")
+    host.ctrl("destroy", "SUS_MC2")
+    os.kill(host.workers()["ALIGN"].pid, signal.SIGKILL)
+    eventually(lambda: "SUS_MC2: not taken: it is not there" in host.get("ALIGN", "USERMSG"), 60, "ALIGN to miss it")
+    assert host.get("ALIGN", "STATE") == "INIT"
+    host.ctrl("create", "SUS_MC2")
+    table.wait_for_light()
+    assert (host.get("SUS_MC2", "MODE"), host.get("SUS_MC2", "MANAGER")) == ("MANAGED", "ALIGN")
 
 
 def test_a_plant_that_goes_away_is_waited_for(table: Table) -> None:

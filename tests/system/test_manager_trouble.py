@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import eventually
 from tests.system.hosting import Guardhost
-from tests.system.trees import DEVICE, DEVICES, Puppet, puppet, summary
+from tests.system.trees import DEVICE, DEVICES, MANAGER, Puppet, puppet, summary
 
 pytestmark = [pytest.mark.ca, pytest.mark.proc]
 
@@ -105,3 +105,19 @@ edges = [('INIT', 'A')]
         assert runs[0] / took_s < 150, f"{runs[0] / took_s:.0f} calls a second: extra calls are to keep 10 ms apart"
         host.put("BOSS", "REENTER", 1)
         host.wait("BOSS", "STATUS", "DONE")
+
+
+def test_a_subordinate_that_stays_stalled_is_revived_once_a_second_however_often_its_manager_says_it(
+    tmp_path: Path,
+) -> None:
+    lost = DEVICE.replace("('TRIPPED', 'SAFE')", "('ALIGNED', 'SAFE')").replace("goto = True", "pass")
+    files = {"SUS_1": lost, "SUS_2": lost, "TOP": MANAGER}
+    with Guardhost(tmp_path, files) as host:
+        host.wait("TOP", "OK", "True")
+        (tmp_path / "trip_SUS_1").touch()
+        host.wait("SUS_1", "STATE", "TRIPPED")
+        before, began = host.ca.get(host.pv("SUS_1", "REQUEST_ID")).value, time.monotonic()
+        eventually(lambda: host.ca.get(host.pv("SUS_1", "REQUEST_ID")).value >= before + 3, 30, "it to be asked again")
+        asked = host.ca.get(host.pv("SUS_1", "REQUEST_ID")).value - before
+        assert asked <= 2 + (time.monotonic() - began), "no more than once a second"
+        assert host.get("SUS_1", "STALLED") == "True"
