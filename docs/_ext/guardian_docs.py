@@ -3,17 +3,7 @@
 And what all pages look like: a block of code shows whether it is a file, typed, or printed. That is said by the comment
 above it, by which the tests know it too (``tests/support/page.py``): one truth, two readers.
 
-============================  ===========================================================================
-``guardian-pvs``              every row of ``guardian/core/interface.py``
-``guardian-alarms``           which trouble puts an alarm on which PV, found by asking each row
-``guardian-enum:: E PV``      a class of ``guardian/enums.py``: numbers, what they mean, the labels that PV serves
-``guardian-json:: PV``        what a PV that holds JSON has in it, by an example
-``guardian-new-module:: N``   the module that ``guardutil new N`` writes
-``guardian-command:: NAME``   usage and options of a command and of all its subcommands, from its own parser
-``guardian-node-properties``  every property of ``Node``, and what it is while the node is not there
-``guardian-faults``           what ``check_fault`` says of which trouble, found by asking it
-============================  ===========================================================================
-
+============================  ====================================================================
 Docstrings here say ``name : what it is`` where numpydoc has ``name : type``; :func:`describe_parameters` tells the two
 apart.
 """
@@ -42,7 +32,7 @@ from guardian.access.node import Node
 from guardian.cli.util.new import TEMPLATE
 from guardian.core.events import Step
 from guardian.core.graph import Edge, Graph, StateInfo
-from guardian.core.interface import BY_NAME, Archive, Kind, Row, graph_facts, summary
+from guardian.core.interface import BY_NAME, HOST_NODE, HOST_ROWS, Archive, Kind, Row, graph_facts, summary
 from guardian.core.peer import ECHO_S, Bond, Peer
 from guardian.core.view import Subnode, View
 from guardian.enums import ErrorKind, LoadStatus, Severity, Status, Worker
@@ -122,9 +112,12 @@ def _list_table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]], widths: 
 
 
 class Pvs(Generated):
+    optional_arguments = 1
+
     def lines(self) -> Iterator[str]:
         head = ("name", "type", "access", "what it is", "alarm", "archive")
-        yield from _list_table(head, map(self._row, BY_NAME.values()), "16 20 12 32 10 10")
+        rows = HOST_ROWS if self.arguments == [HOST_NODE] else BY_NAME.values()
+        yield from _list_table(head, map(self._row, rows), "16 20 12 32 10 10")
 
     def _row(self, row: Row) -> tuple[str, ...]:
         worst = ", ".join(severity.name for severity in sorted(set(alarms(row).values())))
@@ -190,11 +183,12 @@ _CLAIM = Claim(
     runs=True,
 )
 _SUBNODES = (
-    Subnode(node="SUS_MC1", there=True, ok=True, mine=True),
+    Subnode(node="SUS_MC1", there=True, ok=True, mine=True, taken=True),
     Subnode(
         node="SUS_MC2",
         there=True,
         mine=True,
+        taken=True,
         why="STALLED in TRIPPED after a jump, request ALIGNED (managed by ALIGN); write REQUEST=ALIGNED again "
         "(since 12:03:05Z)",
     ),

@@ -171,6 +171,10 @@ class Channel:
             return
         shortest_s = _SEARCH_AGAIN_S[0]
         self._search_at = now + min(max((now - self._lost_at) / 4, shortest_s), longest_s)
+        self.search_now()
+
+    def search_now(self) -> None:
+        """The same, at once: something has just come from the same server."""
         with self._setup:  # other threads may be about to use it
             if not self.connected:
                 self.close()

@@ -233,9 +233,14 @@ class Node:
         return self._node.lost("REQUEST_CMD", self._reply)
 
     def _is_settled(self) -> bool:
-        """Whether what was written to it is echoed or refused."""
+        """Whether what it was asked is echoed or refused."""
         self._peer()
-        return self._bond.refused or (self._bond.asked_at is None and self._bond.took_at is None)
+        return self._bond.refused or self._bond.asked_at is None
+
+    def _is_taken(self) -> bool:
+        """Whether it shows that it was taken, if it was."""
+        self._peer()
+        return self._bond.took_at is None
 
     # --- what is wrong with it ---------------------------------------------------------------------------------
 
@@ -338,7 +343,7 @@ def take(nodes: Iterable[Node]) -> None:
         if not _manages(home, other):
             home.log(f"{node.name} is taken")
             _try(home, node, partial(other.take, home.me), "not taken")
-    home.wait(lambda: all([node._is_settled() for node, _ in there]), CONFIRM_S)
+    home.wait(lambda: all([node._is_taken() for node, _ in there]), CONFIRM_S)
 
 
 def give_back(nodes: Iterable[Node]) -> None:

@@ -4,14 +4,12 @@ These come one by one, so a moment may mix two steps of the node. What it cannot
 after one, every PV is asked anew, and monitors that were under way before the answer are not believed
 (:mod:`guardian.access.channel`). What is not answered in time is not known until it is.
 
-PVs that are missing, but for STATE and REQUEST, count as what is usual, once they have had the time to come: else a
-node that was just found would look for a moment as if nobody managed it. WORKER is not read: an original Guardian has
+PVs that are missing, but for STATE and REQUEST, count as what is usual. WORKER is not read: an original Guardian has
 one, but numbers it in a way of its own.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from guardian.access import wire
@@ -36,8 +34,6 @@ MORE = (
     "NOTIFICATION",
     "OK",
 )
-#: After STATE and REQUEST are there, the others may take so long to come.
-GATHER_S = 0.15
 
 
 class Plain:
@@ -46,12 +42,11 @@ class Plain:
     def __init__(self, open_channel: Callable[[str, Callable[[], None]], Channel], news: Callable[[], None]) -> None:
         self.channels = {row: open_channel(row, news) for row in (*NEEDED, *MORE)}
         self.known = False  #: it was there once
-        self._found: tuple[int, float] | None = None  #: when it was, and over which circuit
 
     def peer(self) -> Peer | None:
         """The present moment; None while what is needed of it is not there. Touches no network."""
         state, request = self._text("STATE"), self._text("REQUEST")
-        if state is None or request is None or not self._is_gathered():
+        if state is None or request is None:
             return None
         self.known = True
         target = self._text("TARGET")
@@ -71,13 +66,11 @@ class Plain:
             ok=bool(self._number("OK", 0)),
         )
 
-    def _is_gathered(self) -> bool:
-        """Whether all have come, or have had the time to since the node was found."""
-        now, circuit = time.monotonic(), self.channels["STATE"].circuit
-        if self._found is None or self._found[0] != circuit:
-            self._found = circuit, now
-        late = now - self._found[1] >= GATHER_S
-        return late or all(channel.peek() is not None for channel in self.channels.values())
+    @property
+    def circuit(self) -> int:
+        """Number of the circuit over which it is there; 0: it is not."""
+        state = self.channels["STATE"]
+        return state.circuit if state.connected else 0
 
     def refresh(self, deadline: float) -> None:
         """Ask for every value anew. One that does not come in time is unknown until it does."""

@@ -30,11 +30,13 @@ WRITER_S = 2.0
 #: A node that is away is searched for at least so often, known or not.
 SEARCH_S = 1.0
 STRANGER_S = 5.0
-#: Without an answer for so long, a node may be one that has no SUMMARY; for one that had, this takes long to believe.
-PROBE_AFTER_S = 0.25
+#: Without an answer for so long, a node may be one that has no SUMMARY; one that had is rather away.
+PROBE_AFTER_S = 0.2
 DOUBT_S = 10.0
-#: One that had a SUMMARY shows its plain PVs first when it comes back: wait so long for the SUMMARY.
-SETTLE_S = 1.0
+#: Plain PVs may be found before the SUMMARY of the same node, and one by one: they are believed after so long. A node
+#: that looked for a moment as if it had no SUMMARY, or no manager, would be asked by its plain PVs, or given up.
+HESITATE_S = 0.25
+DISBELIEVE_S = 1.0
 #: PVs that a plain node does not have are searched for at least so often.
 RARELY_S = 30.0
 
@@ -62,7 +64,7 @@ class Subordinate:
         self._there_at = time.monotonic()  #: when it was last there
         self._summary = open_channel("SUMMARY", news)
         self._plain: Plain | None = None
-        self._plain_since: float | None = None  #: since when its plain PVs are there, and no SUMMARY
+        self._plain_since = (0, 0.0)  #: over which circuit its plain PVs are there without a SUMMARY, and since when
         self._is_plain = False
         self._writers: dict[str, Channel] = {}
         self._moment: tuple[wire.Sample | None, Peer | None] = (None, None)  # in one piece: two threads look at it
@@ -78,7 +80,7 @@ class Subordinate:
         sample = self._summary.peek()
         if sample is None:
             plain = self._plain  # the keeper may give it up meanwhile
-            return plain.peer() if plain is not None and self._shows_plain else None
+            return plain.peer() if plain is not None and self._is_believed(plain) else None
         known, peer = self._moment
         if sample is not known:
             peer = of_summary(wire.sample_text(sample))
@@ -104,23 +106,27 @@ class Subordinate:
             return False
         if self._summary.connected:
             if self.peer() is not None:
-                self._plain, self._is_plain, self._plain_since = None, False, None
+                self._plain, self._is_plain, self._plain_since = None, False, (0, 0.0)
                 self._drop(plain.channels.values())
             return True
+        if (circuit := plain.circuit) != self._plain_since[0]:
+            self._plain_since = circuit, now
+            self._summary.search_now()
         self._summary.search_again(STRANGER_S)
+        plain.search_again(RARELY_S if circuit else SEARCH_S if plain.known else STRANGER_S)
         plain.inquire()
-        is_there = plain.peer() is not None
-        plain.search_again(RARELY_S if is_there else SEARCH_S if plain.known else STRANGER_S)
-        if not is_there:
-            self._plain_since = None
-        elif not self._is_plain:
-            self._plain_since = self._plain_since or now
-            if self._shows_plain or now - self._plain_since >= SETTLE_S:
-                if self._known:
-                    self._drop(tuple(self._writers.values()))
-                self._is_plain = True
-                self._news()
+        is_plain, self._is_plain = self._is_plain, self._is_believed(plain)
+        if self._is_plain and not is_plain:
+            watched = tuple(plain.channels.values())
+            self._drop(writer for writer in tuple(self._writers.values()) if writer not in watched)
+            self._news()
         return True
+
+    def _is_believed(self, plain: Plain) -> bool:
+        """Whether it has no SUMMARY, as far as can be told."""
+        circuit, since = self._plain_since
+        wait_s = DISBELIEVE_S if self._known else HESITATE_S
+        return bool(circuit) and plain.circuit == circuit and time.monotonic() - since >= wait_s
 
     def _tend_writers(self) -> bool:
         lost = [writer for writer in tuple(self._writers.values()) if not writer.connected]
@@ -135,11 +141,6 @@ class Subordinate:
             if any(writer is channel for channel in gone):
                 del self._writers[row]
         self._close(gone)
-
-    @property
-    def _shows_plain(self) -> bool:
-        """Whether its plain PVs are believed while there is no SUMMARY."""
-        return self._is_plain or not self._known
 
     def channels(self) -> list[Channel]:
         """All that were opened for it. A plain node is written by the channels that it is watched by."""
@@ -190,7 +191,7 @@ class Subordinate:
     def _open_writer(self, row: str) -> Channel:
         writer, plain = self._writers.get(row), self._plain
         if writer is None:
-            shared = plain.channels.get(row) if plain is not None and self._shows_plain else None
+            shared = plain.channels.get(row) if plain is not None and self._is_believed(plain) else None
             writer = self._writers[row] = shared or self._open(row, self._news)
         return writer
 

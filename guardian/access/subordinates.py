@@ -29,7 +29,7 @@ from guardian.core.peer import Bond, BondFacts, Peer, manages, of_facts
 from guardian.core.view import Subnode
 
 #: At the first look, how long one goes on waiting after the last node that answered; in all, and while none answers.
-PATIENCE_S = 0.5
+PATIENCE_S = 0.75
 LONGEST_LOOK_S = 3.0
 #: How often lost nodes are looked after, and the host is told, at most.
 TICK_S = 0.25
@@ -213,9 +213,11 @@ class Subordinates:
 
     def _subnode(self, node: Subordinate) -> Subnode:
         peer = node.peer()
+        taken = any(bond.managed for bond in tuple(self._bonds.values()) if bond.node == node.name)
         if peer is None:
-            return Subnode(node=node.name, why="not connected")
-        return Subnode(node=node.name, there=True, ok=peer.ok, mine=manages(self.me, peer), why=_why(peer))
+            return Subnode(node=node.name, taken=taken, why="not connected")
+        mine = manages(self.me, peer)
+        return Subnode(node=node.name, there=True, ok=peer.ok, mine=mine, taken=taken, why=_why(peer))
 
 
 def _why(peer: Peer) -> str:

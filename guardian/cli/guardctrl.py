@@ -1,84 +1,70 @@
-"""``guardctrl``: add, remove, start and stop single nodes of a running host; the others notice nothing."""
+"""``guardctrl``: looks at nodes wherever they run, asks them for states, and tells why nothing answers.
+
+Exit codes are those of `guardian.cli.output`: 1 says that something failed or was refused, 2 a wrong call; who waits
+for nodes (``request --wait``, ``load --wait``) also gets 3, not in time, and 4, stalled.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
+import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 from guardian._version import __version__
-from guardian.cli.output import FAILED, OK, WRONG_CALL, complain
+from guardian.cli.ctrl import (
+    COMMAND,
+    WrongCall,
+    add_shared_options,
+    doctor,
+    listing,
+    local,
+    orders,
+    request,
+    say,
+    status,
+    tree,
+)
+from guardian.cli.output import FAILED, WRONG_CALL, open_streams
 from guardian.errors import ExpectedError
-from guardian.host.control import ask
-from guardian.host.site import CONTROL_SOCKET, default_state_dir, read_site
 
-_DONE = {
-    "create": "{node} is added and starts",
-    "destroy": "{node} is removed; its settings are kept",
-    "start": "{node}: OP=EXEC",
-    "stop": "{node}: OP=STOP",
-}
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with a call."""
+
+    def error(self, message: str) -> NoReturn:
+        say(f"{message}; see {self.prog} --help")
+        self.exit(WRONG_CALL)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Send an order to a host on this machine. Exit code 1: the host refuses, or none answers; 2: a bad site file."""
-    parser = argparse.ArgumentParser(prog="guardctrl", description="Orders for a host that runs on this machine.")
+    """Do one order."""
+    open_streams()
+    parser = _Parser(prog=COMMAND, description="Look at nodes wherever they run, and give them orders.")
     parser.add_argument("--version", action="version", version=__version__)
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--site", type=Path, metavar="FILE", help="the site file the host runs")
-    where.add_argument("--state-dir", type=Path, metavar="DIR", help="the state directory of the host")
-    parser.add_argument("--json", action="store_true", help="print facts as JSON")
-    orders = parser.add_subparsers(dest="do", required=True, metavar="ORDER")
-    for do, text in (
-        ("create", "add a node to the running host"),
-        ("destroy", "remove a node from the running host"),
-        ("start", "write OP=EXEC"),
-        ("stop", "write OP=STOP"),
-    ):
-        orders.add_parser(do, help=text).add_argument("nodes", nargs="+", metavar="NODE")
-    orders.add_parser("list", help="list the nodes of the host")
+    add_shared_options(parser)
+    known = parser.add_subparsers(dest="do", required=True, metavar="ORDER")
+    for part in (listing, status, tree, request, orders, local, doctor):
+        part.add(known)
     options = parser.parse_args(argv)
     try:
-        socket = _socket(options)
-    except ExpectedError as error:
-        complain("guardctrl", str(error))
+        code: int = options.run(options)
+        sys.stdout.flush()
+        return code
+    except WrongCall as error:
+        say(str(error))
         return WRONG_CALL
-    try:
-        if options.do == "list":
-            _show(ask(socket, {"do": "list"})["nodes"], as_json=options.json)
-            return OK
     except ExpectedError as error:
-        complain("guardctrl", str(error))
+        say(str(error))
         return FAILED
-    code = OK
-    for node in options.nodes:
-        try:
-            answer = ask(socket, {"do": options.do, "node": node})
-            print(json.dumps(answer) if options.json else _DONE[options.do].format(node=node))
-        except ExpectedError as error:
-            complain("guardctrl", str(error))
-            code = FAILED
-    return code
-
-
-def _socket(options: argparse.Namespace) -> Path:
-    if options.site:
-        return read_site(options.site).control_socket
-    directory: Path = options.state_dir or default_state_dir(os.environ.get("IFO", ""))
-    return directory / CONTROL_SOCKET
-
-
-def _show(nodes: list[dict[str, Any]], *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(nodes))
-        return
-    width = max((len(n["node"]) for n in nodes), default=4)
-    for n in nodes:
-        why = "OK" if n["ok"] else n["why"]
-        print(f"{n['node']:{width}}  {n['op']:5}  {n['mode']:7}  {n['state']} -> {n['request']}  {n['status']}  {why}")
+    except KeyboardInterrupt:
+        return FAILED
+    except OSError as error:  # what was printed is not taken: `guardctrl list | head`, or a full disk
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if not isinstance(error, BrokenPipeError):
+            say(str(error))
+        return FAILED
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What every command shares: exit codes, and one line for what went wrong.
 
-0 the work is done, 1 it failed, 2 the call was wrong. Nothing else, so that scripts can rely on it.
+0 the work is done, 1 it failed, 2 the call was wrong; who waits for a node also says 3, it was not done in time, and 4,
+the node rests elsewhere and does not go on by itself. Nothing else, so that scripts can rely on it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import sys
 OK = 0
 FAILED = 1
 WRONG_CALL = 2
+TIMED_OUT = 3
+STALLED = 4
 
 
 def open_streams() -> None:

@@ -22,7 +22,7 @@ from typing import Any
 
 from guardian._version import __version__
 from guardian.core import explain
-from guardian.core.graph import Graph
+from guardian.core.graph import Edge, Graph, StateInfo
 from guardian.core.view import View
 from guardian.enums import (
     NONE_INDEX,
@@ -43,6 +43,8 @@ PV_TEMPLATE = "{ifo}:GRD-{node}_{name}"
 STRING_BYTES = 39
 #: Node names begin like this in no site; reserved for the host's own PVs.
 RESERVED_PREFIX = "HOST_"
+#: What stands in the place of the node in the names of the host's own PVs.
+HOST_NODE = "HOST"
 #: Most states that STATES and REQUESTS list; 39 bytes each.
 MAX_STATES = 1000
 #: Bytes of a message, and of a JSON document.
@@ -185,6 +187,32 @@ def graph_facts(graph: Graph | None) -> dict[str, Any]:
         ],
         "edges": [[e.start, e.end, e.weight] for e in graph.edges if not e.implied],
     }
+
+
+def read_graph(facts: Any) -> Graph:
+    """The graph that GRAPH told of: :func:`graph_facts` backwards.
+
+    Raises
+    ------
+    GraphError, ValueError
+        It is no graph; of another program, or of a node whose code is not loaded yet.
+    """
+    try:
+        states = [
+            StateInfo(
+                name=s["name"],
+                index=s["index"],
+                request=s["request"],
+                goto=s["goto"],
+                redirect=s["redirect"],
+                doc=s["doc"],
+            )
+            for s in facts["states"]
+        ]
+        edges = [Edge(start=start, end=end, weight=weight) for start, end, weight in facts["edges"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"it is no graph: {error!r}") from None
+    return Graph.build(states, edges)
 
 
 def _json(value: Any) -> str:
@@ -586,6 +614,19 @@ EVENT = Row(
     archive=Archive.NO,
 )
 
+#: The host's own PVs, ``{ifo}:GRD-HOST_NODES``. Every host has them under the same names: Channel Access knows no
+#: wildcards, so whoever looks for nodes searches for this one, and reads it from every server that answers.
+NODES = Row(
+    name="NODES",
+    kind=Kind.LONG,
+    size=JSON_BYTES,
+    text="JSON: the nodes that this host runs",
+    value=_json,
+    archive=Archive.NO,
+)
+HOST_ROWS = (NODES,)
+
 BY_NAME = {row.name: row for row in (*ROWS, EVENT)}
 assert len(BY_NAME) == len(ROWS) + 1, "two rows of one name"
+assert not BY_NAME.keys() & {row.name for row in HOST_ROWS}, "a node called HOST would have the PVs of its host"
 assert NONE_INDEX == -1

@@ -19,13 +19,15 @@ class Subnode:
 
     Parameters
     ----------
-    there : whether it answers. mine : whether this node manages it. why : what is wrong with it, "" if it is OK.
+    there : whether it answers. mine : whether this node manages it. taken : whether it means to: it has taken it, and
+    not released it. why : what is wrong with it, "" if it is OK.
     """
 
     node: str
     there: bool = False
     ok: bool = False
     mine: bool = False
+    taken: bool = False
     why: str = ""
 
 

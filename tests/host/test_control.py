@@ -72,6 +72,9 @@ async def test_the_orders(home: House, client: Client) -> None:
         "ok": True,
         "why": "",
     }
+    about = await client.order("about")
+    assert about["nodes"] == ["SUS"] and about["dir"] == str(home.site.state_dir)
+    assert (about["ifo"], about["pv"], about["port"]) == (home.site.ifo, home.site.pv, home.face.port)
     assert (await client.order("stop", "SUS"))["ok"]
     await home.reached(home.host["SUS"], lambda v: v.worker is Worker.STOP)
     (record,) = await home.journal(kind="op")
@@ -121,7 +124,7 @@ async def test_orders_that_cannot_be_done(home: House, client: Client, do: str, 
 )
 async def test_nonsense_is_answered(client: Client, line: bytes) -> None:
     answer = await client.says(line)
-    assert not answer["ok"] and "is no order; known are create, destroy, start, stop, list" in answer["error"]
+    assert not answer["ok"] and "is no order; known are create, destroy, start, stop, list, about" in answer["error"]
     assert (await client.order("list"))["ok"]  # the connection lives on
 
 

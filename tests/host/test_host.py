@@ -47,6 +47,21 @@ async def test_nodes_come_and_go_while_others_run(home: House) -> None:
         await home.host.remove("IMC")
 
 
+async def test_the_host_shows_which_nodes_it_runs(home: House) -> None:
+    await home.host.add_all(("SUS", "IMC"))
+    assert home.face.nodes == [["SUS", "IMC"]]
+    leaving = asyncio.create_task(home.host.remove("SUS"))
+    await home.until(lambda: "SUS" not in home.face.values)
+    assert home.face.nodes[1:] == [["IMC"]]  # as soon as its PVs are gone
+    await leaving
+    await home.host.add("SUS")
+    await home.host.remove("IMC")
+    await home.host.remove("SUS")
+    assert home.face.nodes[2:] == [["IMC", "SUS"], ["SUS"], []]
+    await home.host.stop()
+    assert home.face.nodes[-1] is None
+
+
 async def test_a_node_is_there_once(home: House) -> None:
     await home.host.add("SUS")
     with pytest.raises(ExpectedError, match="SUS runs already"):

@@ -162,6 +162,17 @@ def test_cleaners_that_respect_locks_leave_the_folder_alone(make: Callable[[], L
         os.close(fd)
 
 
+def test_what_the_locks_say_is_read_without_locking_anything(make: Callable[[], Locks]) -> None:
+    ours = make()
+    assert locks.written(ours.directory) == {}
+    ours.take("X1:GRD/A", "us")
+    ours.directory.joinpath("left.lock").write_text("a dead one")
+    os.mkfifo(ours.directory / "pipe.lock")
+    assert locks.written(ours.directory) == {"X1:GRD/A": "us", "left": "a dead one"}
+    assert make().take("left", "") is None
+    assert locks.written(ours.directory / "nowhere") == {}
+
+
 def test_the_folder_is_the_same_for_all_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("GUARD_LOCK_DIR")
     usual = locks.folder()

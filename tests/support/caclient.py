@@ -15,7 +15,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -126,9 +126,10 @@ class CaClient:
     ----------
     env : environment of the child, from :func:`tests.support.ca_env`: it decides whom the client asks.
     kind : "pyepics" or "caproto".
+    within : a command that runs it, as of another network.
     """
 
-    def __init__(self, env: Mapping[str, str], kind: Kind = "pyepics") -> None:
+    def __init__(self, env: Mapping[str, str], kind: Kind = "pyepics", *, within: Sequence[str] = ()) -> None:
         self.kind = kind
         self._ids = itertools.count(1)
         self._replies: dict[int, dict[str, Any]] = {}
@@ -137,7 +138,9 @@ class CaClient:
         self._rest = b""
         self._changed = threading.Condition()
         worker = Path(__file__).with_name("ca_worker.py")
-        self.child = Child([sys.executable, worker, kind], env=env, cwd=REPO, stdin=True, on_output=self._received)
+        self.child = Child(
+            [*within, sys.executable, worker, kind], env=env, cwd=REPO, stdin=True, on_output=self._received
+        )
 
     def get(self, name: str, *, as_string: bool = False, timeout_s: float = 10) -> CaReading:
         """Ask the server now. ``as_string``: an enum as its label, a CHAR array as text."""

@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 def test_every_block_of_code_is_run_or_written_by_a_test():
     assert not readme.UNMARKED
     assert set(readme.FILES) == {"OVEN.py", "site.toml"}
-    here = {"oven", "oven-client", "oven-load", "try", "host", "orders"}
+    here = {"oven", "oven-client", "oven-load", "try", "host", "orders", "ctrl"}
     tour = "look down up misalign waits again kick trip tripped reset kill stop refused"  # test_demo.py
     assert set(readme.RUN) - here == set(tour.split())
 
@@ -130,6 +130,15 @@ def test_a_host_runs_from_the_site_file_and_takes_orders(folder: Path, tmp_path_
     assert re.search(r"^OVEN_2 is added", orders.output, re.M), orders.report()
     assert re.search(r"^OVEN_2 +EXEC", orders.output, re.M), orders.report()
     assert re.search(r"^OVEN_2 is removed", orders.output, re.M), orders.report()
+    orders = child(["sh", "-e", "-c", readme.RUN["ctrl"]], env=environ, cwd=folder)
+    assert orders.wait(120) == 0, orders.report()
+    assert re.search(r"^OVEN +EXEC", orders.output, re.M), orders.report()
+    assert re.search(r"^OVEN: INIT -> COLD -> WARM\nOVEN: arrived in WARM, after \d", orders.output, re.M), (
+        orders.report()
+    )
+    assert re.search(r"^Who answers for X1:GRD-OVEN_STATE\n  127.0.0.1:\d+  process", orders.output, re.M), (
+        orders.report()
+    )
     host.signal(signal.SIGINT)
     assert host.wait(30) == 0, host.report()
     assert "OVEN" in (folder / "guardhost.log").read_text()

@@ -1,0 +1,95 @@
+"""The orders of ``guardctrl``, one idea a file, and what they share: the options, and how PVs are named.
+
+Most orders are a Channel Access client's: they need no more than the prefix of the PVs, and reach whatever a ``caget``
+in the same shell would. Four speak to a host on this machine, through its control socket (`guardian.cli.ctrl.local`).
+
+Each file has ``add(orders)``, which defines its orders. The libraries of Channel Access are imported when an order
+runs, so that ``--help`` comes at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from guardian.cli.output import complain
+from guardian.errors import ExpectedError
+from guardian.host.site import why_not_ifo, why_not_template
+
+COMMAND = "guardctrl"
+ANSWER_S = 2.0
+Orders = Any  #: what ``ArgumentParser.add_subparsers`` returns; argparse has no public name for it
+
+
+class WrongCall(ExpectedError):
+    """The command line, or a file or variable it refers to, cannot be: exit code 2."""
+
+
+def add_order(
+    orders: Orders, name: str, run: Callable[[argparse.Namespace], int], text: str, *, about: str = ""
+) -> argparse.ArgumentParser:
+    """Define an order; `run` gives the exit code. The options that all orders share may stand behind it too."""
+    order: argparse.ArgumentParser = orders.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}. {about}".strip()
+    )
+    add_shared_options(order, default=argparse.SUPPRESS)
+    order.set_defaults(run=run)
+    return order
+
+
+def add_shared_options(parser: argparse.ArgumentParser, *, default: Any = None) -> None:
+    """How the PVs are named, and where the host is. `default` SUPPRESS: what was said before the order stays."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--site", type=Path, metavar="FILE", default=default, help="the site file: how PVs are named")
+    where.add_argument(
+        "--state-dir", type=Path, metavar="DIR", default=default, help="the state directory of a host on this machine"
+    )
+    parser.add_argument(
+        "--ifo", type=_ifo, default=default, help="first part of every PV name (default: the site's, else $IFO)"
+    )
+    parser.add_argument(
+        "--pv", type=_template, metavar="TEMPLATE", default=default, help="how PVs are named (default: the site's)"
+    )
+    parser.add_argument("--json", action="store_true", default=default or False, help="print facts as JSON")
+
+
+def add_nodes(order: argparse.ArgumentParser, *, text: str, least_one: bool = True) -> None:
+    """The words that say which nodes are meant."""
+    order.add_argument("nodes", nargs="+" if least_one else "*", metavar="NODE", help=text)
+
+
+def answer_s() -> float:
+    """Seconds that connections and answers may take, as for ``caget``.
+
+    Raises
+    ------
+    ExpectedError
+    """
+    text = os.environ.get("EPICS_CLI_TIMEOUT") or str(ANSWER_S)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e6:
+        raise ExpectedError(f"EPICS_CLI_TIMEOUT is {text!r}, which is not a time in seconds")
+    return seconds
+
+
+def say(text: str) -> None:
+    """What went wrong, in one line on stderr."""
+    complain(COMMAND, text)
+
+
+def _ifo(text: str) -> str:
+    if why := why_not_ifo(text):
+        raise argparse.ArgumentTypeError(why)
+    return text
+
+
+def _template(text: str) -> str:
+    if why := why_not_template(text):
+        raise argparse.ArgumentTypeError(why)
+    return text

@@ -1,0 +1,218 @@
+"""``guardctrl doctor [PV]``: why does nothing answer? What is in force, who answers, and the line that mends it.
+
+A host that the environment of this shell does not lead to is looked for by other ways: its lock files say on which port
+it serves. The line that is proposed has been tried.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+
+from guardian.cli.ctrl import Orders, add_order
+from guardian.cli.ctrl.environment import address_list, export_line, in_force, oddities, server_port
+from guardian.cli.ctrl.find import search_s
+from guardian.cli.ctrl.machine import candidates, claims, listeners, local_addresses
+from guardian.cli.ctrl.names import Names, names_of
+from guardian.cli.output import FAILED, OK
+from guardian.host.claim import parse
+from guardian.worker.system import NAME
+
+_ABOUT = """\
+Shows which variables of Channel Access are in force, who answers for the PV, a second server on the port, and the line
+to type where a host on this machine is not found. Without PV: for the one that every host serves. Exit code 1: nobody
+answers, or something is wrong."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Server:
+    """Who answers for the PV. `nodes`: None if it is no host. `host`: who runs the node of the PV, or one of them."""
+
+    where: str
+    nodes: list[str] | None = None
+    host: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Findings:
+    """All that was found. `hidden`: servers of the PV that this environment does not lead to; `line`: what does."""
+
+    pv: str
+    asked: list[str] = field(default_factory=list)
+    servers: list[Server] = field(default_factory=list)
+    hidden: list[Server] = field(default_factory=list)
+    line: str = ""
+    ports: dict[int, list[str]] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def add(orders: Orders) -> None:
+    """Define the order."""
+    order = add_order(orders, "doctor", _doctor, "say why nothing answers, and what to do", about=_ABOUT)
+    order.add_argument("pv_asked", nargs="?", metavar="PV", help="the PV that is missed, or a node")
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    names = names_of(options)
+    pv = _pv(options.pv_asked, names) if options.pv_asked else names.hosts
+    found = asyncio.run(examine(pv, names))
+    if options.json:
+        values = {name: {"value": value, "default": default} for name, (value, default) in in_force().items()}
+        print(json.dumps({"environment": values, **asdict(found)}))
+    else:
+        for line in _report(found, names):
+            print(line)
+    return OK if found.servers and not (found.warnings or found.hidden) else FAILED
+
+
+def _pv(word: str, names: Names) -> str:
+    """What is missed: a PV, or the one that every node has."""
+    head = names.pv("\0", "").partition("\0")[0]
+    return names.pv(word, "STATE") if NAME.fullmatch(word) and not word.startswith(head) else word
+
+
+def hint(pv: str, names: Names) -> str:
+    """The end of a sentence that says that nobody answers for a PV: the line to type, if that is known."""
+    if line := asyncio.run(examine(pv, names)).line:
+        return f"it is served on this machine; type: {line}"
+    return f"is it running, is the prefix right (--ifo, $IFO, --site)? guardctrl doctor {pv} looks closer"
+
+
+async def examine(pv: str, names: Names) -> Findings:
+    """Look for the PV, by the environment and by other ways."""
+    from ioc.cas import ask
+
+    answers = await ask.search([pv], search_s())
+    found = Findings(pv=pv, warnings=[*oddities(), *answers.troubles])
+    found.asked = [f"{ip}:{port}" for ip, port in answers.asked]
+    found.servers = [await _look(server, pv, names) for server in sorted(answers.servers)]
+    await _look_around(found, {port for _, port in answers.servers}, names)
+    for port in sorted({server_port()} | {int(s.where.rpartition(":")[2]) for s in (*found.servers, *found.hidden)}):
+        who = [str(one) for one in listeners(port)]
+        found.ports[port] = who
+        if len(who) > 1:
+            found.warnings.append(
+                f"{len(who)} processes share UDP port {port} on this machine, {'; '.join(who)}: a search that is sent "
+                "to this machine alone reaches only one of them. Give each a port of its own (--port)"
+            )
+    if len(found.servers) > 1 and pv != names.hosts:
+        found.warnings.append(
+            f"{' and '.join(s.where for s in found.servers)} all answer for {pv}: which one a client gets is left to "
+            "chance. Stop all but one"
+        )
+    return found
+
+
+async def _look_around(found: Findings, known: set[int], names: Names) -> None:
+    """Hosts on this machine that the search has not reached."""
+    from ioc.cas import ask
+
+    told = claims()
+    ports = sorted(({claim.port for claim in told.values()} | candidates()) - known)
+    places = [(ip, port) for port in ports for ip in local_addresses(port)]
+    looks = await asyncio.gather(*(_look(place, found.pv, names) for place in places))
+    seen = {port: server for (_, port), server in reversed([*zip(places, looks, strict=True)]) if server.where}
+    found.hidden = [seen[port] for port in sorted(seen)]
+    strangers = {port for _, port in places} - set(seen)
+    found.others = sorted(pv for pv, claim in told.items() if claim.port in strangers)
+    if not found.hidden:
+        return
+    where = [server.where for server in found.hidden]
+    before = os.environ.get("EPICS_CA_ADDR_LIST")
+    os.environ["EPICS_CA_ADDR_LIST"] = address_list(where)
+    try:
+        answers = await ask.search([found.pv], search_s())
+    finally:
+        if before is None:
+            del os.environ["EPICS_CA_ADDR_LIST"]
+        else:
+            os.environ["EPICS_CA_ADDR_LIST"] = before
+    if set(where) <= {f"{ip}:{port}" for ip, port in answers.servers}:
+        found.line = export_line(where)
+
+
+async def _look(address: tuple[str, int], pv: str, names: Names) -> Server:
+    """Ask a server itself; `where` is empty if it does not have the PV after all."""
+    from ioc.cas import ask
+    from ioc.cas.wire import ProtocolError
+
+    where, values = f"{address[0]}:{address[1]}", dict[str, str | None]()
+    try:
+        await ask.read(address, [pv, names.hosts], values)
+        nodes = _list(values.get(names.hosts))
+        node = max((n for n in nodes or () if pv.startswith(names.pv(n, ""))), key=len, default=(nodes or [""])[0])
+        if node:
+            await ask.read(address, [names.pv(node, "HOST")], values)
+    except (OSError, ProtocolError) as error:
+        return Server(where=where if pv in values else "", host=f"does not say who it is: {error!r}")
+    claim = parse(values.get(names.pv(node, "HOST"))) if node else None
+    return Server(where=where if pv in values else "", nodes=nodes, host=str(claim) if claim else "")
+
+
+def _list(text: str | None) -> list[str] | None:
+    try:
+        said = json.loads(text or "")
+    except ValueError:
+        return None
+    return [str(one) for one in said] if isinstance(said, list) else None
+
+
+def _report(found: Findings, names: Names) -> Iterator[str]:
+    width = max(map(len, in_force()))
+    yield "Channel Access in this shell"
+    for name, (value, default) in in_force().items():
+        yield f"  {name:{width}}  {value or '(empty)'}{'  (default)' if default else ''}"
+    yield f"  searches go to {', '.join(found.asked) or 'nobody'}"
+    yield ""
+    yield f"Who answers for {found.pv}"
+    yield from _servers(found.servers) if found.servers else iter(["  nobody"])
+    for port, who in found.ports.items():
+        yield ""
+        yield f"UDP port {port} on this machine"
+        yield from (f"  {one}" for one in who or ["nobody"])
+    if found.hidden:
+        yield ""
+        yield "Not found from this shell, but it runs on this machine"
+        yield from _servers(found.hidden)
+        if found.line:
+            yield ""
+            yield "Type this, then it is found (tried):"
+            yield f"  {found.line}"
+    elif not found.servers:
+        yield ""
+        yield from _advice(found.others, names)
+    for warning in found.warnings:
+        yield ""
+        yield f"WARNING: {warning}"
+
+
+def _servers(servers: Sequence[Server]) -> Iterator[str]:
+    for server in servers:
+        nodes = "" if server.nodes is None else f"{len(server.nodes)} nodes: {', '.join(server.nodes[:6])}"
+        more = ", ..." if server.nodes and len(server.nodes) > 6 else ""
+        yield f"  {server.where}  {server.host}".rstrip()
+        if nodes:
+            yield f"    {nodes}{more}"
+
+
+def _advice(others: Sequence[str], names: Names) -> Iterator[str]:
+    if others:
+        yield "Hosts on this machine run other nodes; PVs of theirs are"
+        yield from (f"  {pv}" for pv in others[:6])
+        yield f"Is the prefix right? It is {names} here; see --ifo, $IFO, --pv, --site."
+        ifos = sorted({_ifo(pv) for pv in others} - {names.ifo, ""})
+        yield from (f"  export IFO={ifo}" for ifo in ifos[:3])
+        return
+    yield "No host on this machine runs it. Where it runs on another machine, name that in EPICS_CA_ADDR_LIST:"
+    yield f"  export EPICS_CA_ADDR_LIST={address_list(['MACHINE'])!r}"
+
+
+def _ifo(pv: str) -> str:
+    """By the usual template."""
+    head, there, _ = pv.partition(":GRD-")
+    return head if there else ""

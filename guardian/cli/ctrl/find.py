@@ -1,0 +1,112 @@
+"""Which nodes there are on the network, and which of them the words on the command line mean.
+
+Channel Access has no wildcards. So each host serves one PV of the same name, HOST_NODES, that lists its nodes: all
+servers that answer for it are found, and each is asked. A node that is named outright needs no such PV: it is found
+where it is, also if it is served by something else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from guardian.cli.ctrl import COMMAND, answer_s
+from guardian.cli.ctrl.names import Names
+from guardian.errors import ExpectedError
+
+#: Hosts that are busy answer late, and datagrams get lost: three are sent in this part of the time for an answer.
+SEARCH = 0.3
+#: Orders to more nodes than this are asked about first.
+MANY = 5
+_GLOB = frozenset("*?[")
+
+
+@dataclass(slots=True)
+class Found:
+    """Where hosts answer, with their nodes; and a sentence for each that could not be asked."""
+
+    hosts: dict[str, list[str]] = field(default_factory=dict)
+    troubles: list[str] = field(default_factory=list)
+
+    @property
+    def nodes(self) -> dict[str, list[str]]:
+        """Each node, by name, with the hosts that run it."""
+        found: dict[str, list[str]] = {}
+        for where, nodes in self.hosts.items():
+            for node in nodes:
+                found.setdefault(node, []).append(where)
+        return dict(sorted(found.items()))
+
+
+def find(names: Names) -> Found:
+    """Ask the network; this takes :func:`search_s`."""
+    return asyncio.run(_find(names.hosts))
+
+
+def search_s() -> float:
+    """Seconds in which whoever has a PV can answer."""
+    return SEARCH * answer_s()
+
+
+async def _find(pv: str) -> Found:
+    from ioc.cas import ask
+    from ioc.cas.wire import ProtocolError
+
+    answers = await ask.search([pv], search_s())
+    found = Found(troubles=list(answers.troubles))
+
+    async def visit(server: ask.Address) -> None:
+        where, values = f"{server[0]}:{server[1]}", dict[str, str | None]()
+        try:
+            await ask.read(server, [pv], values)
+            listed = json.loads(values.get(pv) or "")
+            found.hosts[where] = [str(name) for name in listed]
+        except (OSError, ProtocolError, ValueError, TypeError) as error:
+            found.troubles.append(f"{where} answers to {pv}, and does not say which nodes it runs: {error!r}")
+
+    await asyncio.gather(*(visit(server) for server in answers.servers))
+    found.hosts = dict(sorted(found.hosts.items()))
+    return found
+
+
+def is_pattern(word: str) -> bool:
+    return bool(_GLOB.intersection(word))
+
+
+def chosen(words: Sequence[str], names: Names) -> list[str]:
+    """The nodes that the words mean, in their order, each once. Only a pattern (``SUS_*``) asks the network.
+
+    Raises
+    ------
+    ExpectedError
+        A pattern matches no node.
+    """
+    nodes: list[str] = []
+    there: list[str] | None = None
+    for word in words:
+        if not is_pattern(word):
+            nodes.append(word)
+            continue
+        if there is None:
+            there = list(find(names).nodes)
+        matching = [node for node in there if fnmatchcase(node, word)]
+        if not matching:
+            some = f"found are {', '.join(there)}" if there else f"no host answers for {names.hosts}, see doctor"
+            raise ExpectedError(f"no node matches {word!r}; {some}")
+        nodes += matching
+    return list(dict.fromkeys(nodes))
+
+
+def agreed(what: str, nodes: Sequence[str], *, yes: bool) -> bool:
+    """Whether an order to so many nodes is meant: asked on the terminal, or answered by a pipe, if there are many."""
+    if yes or len(nodes) <= MANY:
+        return True
+    print(f"{COMMAND}: {what} of {len(nodes)} nodes: {', '.join(nodes)}? [y/N] ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        print(file=sys.stderr)
+    return answer.strip().lower() in ("y", "yes")

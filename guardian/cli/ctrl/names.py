@@ -1,0 +1,85 @@
+"""How the PVs of the nodes are called: what the command line says, else the site file or the host, else $IFO."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from guardian.cli.ctrl import WrongCall
+from guardian.core.interface import HOST_NODE, NODES, PV_TEMPLATE, pv_name
+from guardian.errors import ExpectedError
+from guardian.host.control import ask
+from guardian.host.site import CONTROL_SOCKET, Site, default_state_dir, read_site, why_not_ifo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """The names of all PVs of a site."""
+
+    ifo: str = ""
+    template: str = PV_TEMPLATE
+
+    def pv(self, node: str, row: str) -> str:
+        return pv_name(self.template, ifo=self.ifo, node=node, name=row)
+
+    @property
+    def hosts(self) -> str:
+        """The PV that every host serves."""
+        return self.pv(HOST_NODE, NODES.name)
+
+    def __str__(self) -> str:
+        """What nodes are asked for, inside a sentence."""
+        return self.pv("NODE", "STATE")
+
+
+def names_of(options: argparse.Namespace) -> Names:
+    """The names that the command line means.
+
+    Raises
+    ------
+    WrongCall
+        A bad site file or $IFO.
+    ExpectedError
+        No host answers behind --state-dir.
+    """
+    if options.site:
+        site = site_of(options)
+        ifo, template = site.ifo, site.pv
+    elif options.state_dir:
+        told = ask(options.state_dir / CONTROL_SOCKET, {"do": "about"})
+        ifo, template = str(told["ifo"]), str(told["pv"])
+    else:
+        ifo, template = os.environ.get("IFO", ""), PV_TEMPLATE
+    ifo, template = options.ifo if options.ifo is not None else ifo, options.pv or template
+    if why := why_not_ifo(ifo):
+        raise WrongCall(f"$IFO: {why}")
+    return Names(ifo=ifo, template=template)
+
+
+def site_of(options: argparse.Namespace) -> Site:
+    """The site file that the command line names.
+
+    Raises
+    ------
+    WrongCall
+    """
+    try:
+        return read_site(options.site)
+    except ExpectedError as error:
+        raise WrongCall(str(error)) from None
+
+
+def control_socket(options: argparse.Namespace) -> Path:
+    """Of the host on this machine that the command line means.
+
+    Raises
+    ------
+    WrongCall
+    """
+    if options.site:
+        return site_of(options).control_socket
+    ifo: str = os.environ.get("IFO", "") if options.ifo is None else options.ifo
+    directory: Path = options.state_dir or default_state_dir(ifo)
+    return directory / CONTROL_SOCKET

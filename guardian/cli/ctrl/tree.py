@@ -1,0 +1,121 @@
+"""``guardctrl tree [NODE...]``: draws who manages whom, and flags what is wrong with it.
+
+=========  =====================================================================
+STALLED    it rests away from its request, and waits for its manager
+UNMANAGED  a manager took it, and it is in MODE AUTO or MANUAL now
+CONTESTED  two managers took it, or one did and another one has it
+ORPHANED   the manager it follows does not answer
+MISSING    it is listed, by a manager or a host, and does not answer
+=========  =====================================================================
+
+Exit code 1: something is flagged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from guardian.cli.ctrl import Orders, add_nodes, add_order, say
+from guardian.cli.ctrl.facts import Facts
+from guardian.cli.ctrl.find import chosen, find
+from guardian.cli.ctrl.hierarchy import Place, draw, grow
+from guardian.cli.ctrl.listing import nobody, warn_of
+from guardian.cli.ctrl.names import Names, names_of
+from guardian.cli.output import FAILED, OK
+from guardian.errors import ExpectedError
+
+if TYPE_CHECKING:
+    from guardian.cli.caclient import Session
+
+SUBNODES = "SUBNODES"
+
+
+def add(orders: Orders) -> None:
+    """Define the order."""
+    order = add_order(
+        orders,
+        "tree",
+        _tree,
+        "draw who manages whom",
+        about="Flags nodes that are STALLED, UNMANAGED, CONTESTED, ORPHANED or MISSING; exit code 1 if there are any.",
+    )
+    add_nodes(order, text="what is at and below these nodes only", least_one=False)
+
+
+def _tree(options: argparse.Namespace) -> int:
+    from guardian.cli.caclient import Session
+
+    names = names_of(options)
+    if options.nodes:
+        first = chosen(options.nodes, names)
+    else:
+        found = find(names)
+        if not found.hosts:
+            say(nobody(names))
+            return FAILED
+        first = list(found.nodes)
+        warn_of(found, first)
+    facts, listed = _read_all(Session(), first, names)
+    tree = grow(facts, listed)
+    if options.json:
+        print(json.dumps([_as_dict(place) for place in tree]))
+    else:
+        for line in draw(tree):
+            print(line)
+    return FAILED if any(map(_flagged, tree)) else OK
+
+
+def _read_all(
+    session: Session, first: Sequence[str], names: Names
+) -> tuple[dict[str, Facts], dict[str, dict[str, bool]]]:
+    """These nodes and all below them, level by level: what each says, and the nodes that it lists, taken or not."""
+    from guardian.cli.ctrl.remote import connect
+
+    facts: dict[str, Facts] = {}
+    listed: dict[str, dict[str, bool]] = {}
+    level = list(first)
+    while level:
+        for remote in connect(session, level, names, (SUBNODES,)):
+            facts[remote.node] = Facts(node=remote.node)
+            try:
+                facts[remote.node] = remote.facts()
+                nodes = _nodes(remote.text(SUBNODES))
+            except ExpectedError as error:
+                say(str(error))
+                continue
+            if nodes:
+                listed[remote.node] = nodes
+        below = [node for nodes in listed.values() for node in nodes if node not in facts]
+        level = list(dict.fromkeys(below))
+    return facts, listed
+
+
+def _nodes(text: str) -> dict[str, bool]:
+    try:
+        return {str(one["node"]): bool(one["taken"]) for one in json.loads(text or "[]")}
+    except (ValueError, TypeError, KeyError):
+        raise ExpectedError(f"{SUBNODES} says {text[:60]!r}, which is no list of nodes") from None
+
+
+def _flagged(place: Place) -> bool:
+    return bool(place.flags) or any(map(_flagged, place.below))
+
+
+def _as_dict(place: Place) -> dict[str, Any]:
+    said = place.facts
+    return {
+        "node": said.node,
+        "there": said.there,
+        "state": said.state,
+        "request": said.request,
+        "status": said.status,
+        "watched": place.watched,
+        "mode": said.mode,
+        "manager": said.managed_by,
+        "ok": said.ok,
+        "flags": {flag.kind: flag.text for flag in place.flags},
+        "below": [_as_dict(child) for child in place.below],
+    }
