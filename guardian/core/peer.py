@@ -32,6 +32,9 @@ _NO_WORKER = frozenset({Worker.DEAD.name, Worker.STOP.name})
 #: What such a peer shows as STATE and STATUS is what was, or nothing yet.
 _NO_CODE = _NO_WORKER | {Worker.INIT.name}
 _NEVER = float("-inf")
+#: No text that another node tells is longer, so that a manager's own reports stay short. Of its lost channels, so many.
+TEXT_LENGTH = 300
+MOST_CHANNELS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +83,15 @@ def of_summary(text: str) -> Peer | None:
         return None
     if not isinstance(told, dict) or not isinstance(told.get("state"), str):
         return None
-    known = {name: told[name] for name, kind in _KINDS.items() if type(told.get(name)) is kind}
+    known = {name: _short(told[name]) for name, kind in _KINDS.items() if type(told.get(name)) is kind}
     lost = told.get("connect")
-    connect = tuple(name for name in lost if isinstance(name, str)) if isinstance(lost, list) else ()
+    names = lost[:MOST_CHANNELS] if isinstance(lost, list) else []
+    connect = tuple(_short(name) for name in names if isinstance(name, str))
     return Peer(**{**known, "plain": False, "connect": connect})
+
+
+def _short(value: Any) -> Any:
+    return value[:TEXT_LENGTH] if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +114,7 @@ class Bond:
     plainly : it was written to a peer that shows no ids, by this very object.
     refused : the peer's server said no to it.
     unmoved_since : when it was written, as long as the peer was not seen to move for it.
-    managed : the peer was taken, and not released. took_at : when it was written, None once it was echoed.
+    managed : the peer is to be ours, until it is released. took_at : when that was written, None once it was echoed.
     """
 
     node: str
@@ -132,8 +140,12 @@ class Bond:
         if self.asked_at is not None:
             self.asked_at, self.plainly = _NEVER, False
 
-    def took(self, now: float) -> None:
+    def taking(self) -> None:
         """MANAGER and MODE are about to be written."""
+        self.managed, self.took_at = True, None
+
+    def took(self, now: float) -> None:
+        """They were written."""
         self.managed, self.took_at = True, now
 
     def released(self) -> None:
@@ -160,6 +172,10 @@ class Bond:
     def waits(self, now: float) -> bool:
         """Whether the last request is under way: written, and neither echoed nor given up."""
         return self.asked_at is not None and not self.refused and now - self.asked_at < ECHO_S
+
+    def is_silent(self) -> bool:
+        """Whether the peer has not answered to the last request yet; who hangs is not waited for twice."""
+        return self.asked_at is not None and self.asked_at != _NEVER and not self.refused
 
     def needs_writing(self, state: str, peer: Peer, now: float, *, anyway: bool = False) -> bool:
         """Whether asking for `state` is more than saying again what stands (managers say it every cycle).
