@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.access.asked import Client
-from tests.access.test_plain_nodes import caproto_server
 from tests.support.child import REPO, Child
 from tests.support.net import ca_env, free_port, random_prefix
 
@@ -18,17 +17,29 @@ CHECKS = [
     "interrupt_the_making_of_a_node",
     "interrupt_a_request",
     "interrupt_a_taking",
+    "fork",
+    "odd_names",
+    "odd_states",
+    "odd_summaries",
+    "empty_arrays",
+    "no_access",
+    "who_hangs_is_waited_for_once",
+    "told_in_the_middle_of_an_import",
+    "thousands",
 ]
 
 
 @pytest.fixture
 def attacker() -> Iterator[Client]:
     prefix, port = random_prefix(), free_port()
-    argv = [sys.executable, "-m", "tests.access.hostile", prefix.rstrip(":")]
+    env, server = ca_env(port), [sys.executable, "-m", "tests.access.hostile_server", prefix]
     with (
-        caproto_server(prefix, port, "ours"),
-        Child(argv, env=ca_env(port), cwd=REPO, stdin=True) as child,
+        Child(server, env=env, cwd=REPO) as serving,
+        Child(
+            [sys.executable, "-m", "tests.access.hostile", prefix.rstrip(":")], env=env, cwd=REPO, stdin=True
+        ) as child,
     ):
+        serving.wait_for("SERVER READY", 60)
         yield Client(child)
 
 
