@@ -214,6 +214,9 @@ class Node:
         self._bond.see(peer, home.me)
         if not state or not self._bond.needs_writing(state, peer, now, anyway=anyway):
             return
+        if state == self._bond.state and (pause_s := self._bond.requests.pause_s(now)):
+            home.wait(lambda: False, pause_s)
+            peer, now = self._node.ready(state), time.monotonic()
         is_silent, self._reply = self._bond.is_silent(), None
         try:
             self._bond.asked(state, "" if peer.plain else home.new_id(), now)
@@ -354,6 +357,11 @@ def take(nodes: Iterable[Node]) -> None:
     for node, _ in there:
         node._bond.taking()
     home.keep()
+    now = time.monotonic()
+    if pause_s := max(
+        [node._bond.takings.pause_s(now) for node, other in there if not _manages(home, other)], default=0
+    ):
+        home.wait(lambda: all([_manages(home, other) for _, other in there]), pause_s)
     for node, other in there:
         if not _manages(home, other):
             home.log(f"{node.name} is taken")

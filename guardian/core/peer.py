@@ -17,7 +17,7 @@ Between a write and its echo the written value is the truth (section 7 of the de
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from guardian.enums import LEAVING, NONE_STATE, ErrorKind, Mode, Op, Status, Worker
@@ -27,6 +27,9 @@ ECHO_S = 2.0
 #: A peer that was asked, and stays stalled all the same (no path leads there, it is stopped), is asked again after so
 #: long: managers revive in every cycle.
 AGAIN_S = 1.0
+#: After so many writes of the same in a row, less than two seconds apart each, there is one a second: two managers that
+#: fight for a node overrule each other as fast as the network is, and would fill the disk with the story of it.
+FIGHT = 5
 _LEAVING = frozenset(status.name for status in LEAVING)
 _NO_WORKER = frozenset({Worker.DEAD.name, Worker.STOP.name})
 #: What such a peer shows as STATE and STATUS is what was, or nothing yet.
@@ -105,6 +108,22 @@ class BondFacts:
 
 
 @dataclass(slots=True)
+class Pace:
+    """How often the same was written in a row, and when last."""
+
+    repeats: int = 0
+    last: float = _NEVER
+
+    def wrote(self, now: float, *, same: bool = True) -> None:
+        self.repeats = self.repeats + 1 if same and now - self.last < 2 * AGAIN_S else 0
+        self.last = now
+
+    def pause_s(self, now: float) -> float:
+        """How long to wait before it is written once more."""
+        return max(0.0, self.last + AGAIN_S - now) if self.repeats >= FIGHT else 0.0
+
+
+@dataclass(slots=True)
 class Bond:
     """What one Node object has asked of its peer. Times are monotonic seconds.
 
@@ -114,6 +133,7 @@ class Bond:
     plainly : it was written to a peer that shows no ids, by this very object.
     refused : the peer's server said no to it.
     unmoved_since : when it was written, as long as the peer was not seen to move for it.
+    requests, takings : of the writes of REQUEST, and of MANAGER and MODE.
     managed : the peer is to be ours, until it is released. took_at : when that was written, None once it was echoed.
     """
 
@@ -126,12 +146,15 @@ class Bond:
     unmoved_since: float = _NEVER
     managed: bool = False
     took_at: float | None = None
+    requests: Pace = field(default_factory=Pace)
+    takings: Pace = field(default_factory=Pace)
 
     def facts(self, key: str) -> BondFacts:
         return BondFacts(key=key, state=self.state, cmd=self.cmd, managed=self.managed)
 
     def asked(self, state: str, cmd: str, now: float) -> None:
         """A request is about to be written. No `cmd`: to a peer that shows no ids."""
+        self.requests.wrote(now, same=state == self.state)
         self.state, self.cmd, self.asked_at, self.refused = state, cmd, now, False
         self.plainly, self.unmoved_since = not cmd, now
 
@@ -147,9 +170,10 @@ class Bond:
     def took(self, now: float) -> None:
         """They were written."""
         self.managed, self.took_at = True, now
+        self.takings.wrote(now)
 
     def released(self) -> None:
-        self.managed, self.took_at = False, None
+        self.managed, self.took_at, self.takings = False, None, Pace()
 
     def see(self, peer: Peer, me: str) -> None:
         """Note the echoes in this moment of the peer."""
