@@ -173,6 +173,8 @@ def test_the_times_of_managers():
     assert "until three quarters of a second after the last one that did, and for 3 s if none does" in words
     assert (subordinate.PROBE_AFTER_S, subordinate.DOUBT_S) == (0.25, 10)
     assert "for a quarter of a second after it was named, or for ten seconds after it was lost" in words
+    assert (subordinate.HESITATE_S, subordinate.DISBELIEVE_S) == (0.25, 1)
+    assert "they are believed after another quarter of a second; after one second, if it had" in words
     assert f"any text of {COMMAND_ID_BYTES} bytes at most" in words
 
 
