@@ -3,7 +3,17 @@
 And what all pages look like: a block of code shows whether it is a file, typed, or printed. That is said by the comment
 above it, by which the tests know it too (``tests/support/page.py``): one truth, two readers.
 
-============================  ====================================================================
+============================  ===========================================================================
+``guardian-pvs``              every row of ``guardian/core/interface.py``; ``guardian-pvs:: HOST``: those of the host
+``guardian-alarms``           which trouble puts an alarm on which PV, found by asking each row
+``guardian-enum:: E PV``      a class of ``guardian/enums.py``: numbers, what they mean, the labels that PV serves
+``guardian-json:: PV``        what a PV that holds JSON has in it, by an example
+``guardian-new-module:: N``   the module that ``guardutil new N`` writes
+``guardian-command:: NAME``   usage and options of a command and of all its subcommands, from its own parser
+``guardian-node-properties``  every property of ``Node``, and what it is while the node is not there
+``guardian-faults``           what ``check_fault`` says of which trouble, found by asking it
+============================  ===========================================================================
+
 Docstrings here say ``name : what it is`` where numpydoc has ``name : type``; :func:`describe_parameters` tells the two
 apart.
 """
