@@ -193,12 +193,11 @@ _CLAIM = Claim(
     runs=True,
 )
 _SUBNODES = (
-    Subnode(node="SUS_MC1", there=True, ok=True, mine=True, taken=True),
+    Subnode(node="SUS_MC1", there=True, ok=True, mine=True),
     Subnode(
         node="SUS_MC2",
         there=True,
         mine=True,
-        taken=True,
         why="STALLED in TRIPPED after a jump, request ALIGNED (managed by ALIGN); write REQUEST=ALIGNED again "
         "(since 12:03:05Z)",
     ),
