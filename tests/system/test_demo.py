@@ -133,6 +133,7 @@ def test_the_tour_of_the_readme(start: Callable[..., Demo]):
 
         code, said = demo.run("look")
         assert code == 0, said
+        assert re.search(r"^IFO .* OK\n\|-- ALIGN .* OK\n\|   \|-- SUS_MC1 .* OK\n", said, re.M), said
         states = dict(re.findall(r"GRD-(\w+)_STATE +(\w+)", said))
         assert states == {"IFO": "LOCKED", "IMC_LOCK": "BOOSTED", "ALIGN": "ALIGNED", "SUS_MC1": "ALIGNED"}
         assert re.search(r"IFO_OK +True", said) and float(re.search(r"IMC-TRANS +(\S+)", said)[1]) > 90
@@ -143,6 +144,7 @@ def test_the_tour_of_the_readme(start: Callable[..., Demo]):
         assert code == 0, said
         askers = dict(re.findall(r"GRD-(\w+)_REQUEST_BY (\w+), ", said))
         assert askers == {"SUS_MC1": "ALIGN", "ALIGN": "IFO"}
+        assert "IFO: DOWN -> ALIGNED -> LOCKED" in said and "IFO: arrived in LOCKED" in said
         wait_locked(ca, "the cavity to be locked from the top")
 
         demo.watch("misalign", r"SUS_MC1_STATE .* MISALIGNED", r"SUS_MC1_STATUS .* DONE")
@@ -160,6 +162,7 @@ def test_the_tour_of_the_readme(start: Callable[..., Demo]):
         eventually(lambda: "because SUS_MC2: STALLED" in text(ca, "X1:GRD-IFO_WHY"), LOADED_S, "the top to know", 0.1)
         code, said = demo.run("tripped")
         assert code == 0, said
+        assert re.search(r"\|-- SUS_MC2 .* \*\* STALLED: in TRIPPED", said), said
         assert re.search(r"SUS_MC2_STATE +TRIPPED", said) and "watchdog tripped" in said
         assert re.search(r"IFO_WHY .*because ALIGN: .*because SUS_MC2: STALLED in TRIPPED", said), said
 

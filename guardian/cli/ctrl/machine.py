@@ -1,7 +1,8 @@
 """What runs on this machine, found without a search: lock files of hosts, and the kernel's table of sockets.
 
-A Channel Access server has one number for its UDP and its TCP port, so few programs but servers come into question.
-Those of other users are left alone, unless a lock file says that they are hosts.
+A Channel Access server has one number for its UDP and its TCP port; of the programs of this user that have such a port,
+those come into question that are called guardian or guardhost. Those of other users are left alone, unless a lock file
+says that they are hosts. Where GUARD_LOCK_DIR keeps hosts apart, nobody is looked for across its border.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Listener:
     def __str__(self) -> str:
         if not self.pid:
             return f"a process of {self.user}"
-        return f"process {self.pid} of {self.user} ({self.program})"
+        return f"process {self.pid} of {self.user} ({self.program[:100]})"
 
 
 def claims() -> dict[str, Claim]:
@@ -64,10 +65,17 @@ def local_addresses(port: int) -> list[str]:
 
 
 def candidates() -> set[int]:
-    """Ports on which this user has what may be a server of Channel Access."""
+    """Ports on which a host of this user may serve."""
+    if os.environ.get("GUARD_LOCK_DIR"):
+        return set()
     udp = {one.port for one in _table("udp") if one.uid == os.getuid()}
     tcp = {one.port for one in _table("tcp") if one.uid == os.getuid() and one.state == _LISTEN}
-    return {port for port in udp & tcp if port >= _PRIVILEGED}
+    ports = [port for port in udp & tcp if port >= _PRIVILEGED]
+    return {port for port in ports if any(map(_is_host, listeners(port)))}
+
+
+def _is_host(one: Listener) -> bool:
+    return "guardian" in one.program or "guardhost" in one.program
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +115,7 @@ def _owners(inodes: set[int]) -> dict[int, int]:
 def _program(pid: int) -> str:
     with contextlib.suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        return " ".join(word.decode(errors="replace") for word in words if word)[:100]
+        return " ".join(word.decode(errors="replace") for word in words if word)
     return "ended"
 
 
