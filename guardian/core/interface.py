@@ -54,6 +54,8 @@ SUMMARY_BYTES = 8_000
 SUBNODES_BYTES = 65_536
 #: Of WHY in SUMMARY: what a manager shows of its subordinates.
 WHY_BYTES = 300
+#: Of USERMSG in SUMMARY: what a manager passes on.
+SAYS_BYTES = 200
 #: Bytes of a REQUEST_CMD.
 COMMAND_BYTES = 1000
 #: Lost channels that SUMMARY names; CONNECT_S has as many as fit.
@@ -164,6 +166,7 @@ def summary(view: View) -> dict[str, Any]:
         "error": view.error.name,
         "connect": list(view.connect[:SUMMARY_CHANNELS]),
         "notification": bool(view.notifications),
+        "says": clip("; ".join(view.notifications), SAYS_BYTES),
         "ok": explain.is_ok(view),
         "why": clip(explain.why_not_ok(view), WHY_BYTES),
     }
