@@ -81,7 +81,8 @@ def _where(facts: Facts) -> str:
         parts.append(f"it waits for {', '.join(facts.connect) or 'a channel'}")
     if facts.op in ("STOP", "PAUSE"):
         parts.append(f"OP is {facts.op}")
-    return ", ".join(parts)
+    _, _, because = facts.why.partition("; because ")
+    return ", ".join(parts) + (f"; because {because}" if because else "")
 
 
 class Progress:
