@@ -43,7 +43,7 @@ def test_a_tripped_device_stalls_is_told_in_WHY_and_is_revived(tree: Guardhost) 
     argv = [sys.executable, "-m", "guardian.cli.guardctrl", "--ifo", tree.ifo, "request", "ALIGNED", "TOP"]
     argv += ["--wait", "--timeout", "1"]
     ended = subprocess.run(argv, env=tree.env, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == TIMED_OUT and "because SUS_2: STALLED in TRIPPED" in ended.stderr, ended
+    assert ended.returncode == TIMED_OUT and "because SUS_2: on the way: in TRIPPED" in ended.stderr, ended
     trip.unlink()
     tree.wait("TOP", "OK", "True")
     assert tree.get("SUS_2", "STATE") == "ALIGNED"
