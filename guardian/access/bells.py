@@ -18,6 +18,24 @@ from typing import Any
 _SLICE_S = 0.1
 
 
+class Bell:
+    """One thread waits, any number ring. Ringing never blocks, and a ring while nobody waits is kept."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def ring(self) -> None:
+        with suppress(RuntimeError):  # rung already
+            self._lock.release()
+
+    def wait(self, timeout_s: float | None) -> None:
+        """Until it rings, at most `timeout_s` seconds."""
+        self._lock.acquire(timeout=-1 if timeout_s is None else timeout_s)
+
+
 class Bells:
     """Any number of threads wait, any number ring. Ringing never blocks."""
 

@@ -61,7 +61,7 @@ class Channels:
         self._failure: Exception | None = None
         self._bells = Bells()
         self._channels: dict[str, Channel] = {}
-        self._apart: list[Channel] = []
+        self._apart: set[Channel] = set()
         self._registering = threading.Lock()
         self._closed = False
 
@@ -198,7 +198,7 @@ class Channels:
             if self._closed:
                 raise EzcaError(f"{full}: these channels are closed.")
             channel = Channel(library, full, news)
-            self._apart.append(channel)
+            self._apart.add(channel)
         return channel
 
     def give_back(self, channels: Iterable[Channel]) -> None:
@@ -206,7 +206,7 @@ class Channels:
         for channel in channels:
             channel.close()  # libca calls into it until this returns
             with self._registering:
-                self._apart.remove(channel)
+                self._apart.discard(channel)
 
     def close(self) -> None:
         """Give all channels back. The object cannot be used any more."""

@@ -13,6 +13,7 @@ is written to them is written to nobody.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -27,6 +28,9 @@ from guardian.errors import ExpectedError, EzcaConnectError, EzcaError
 from guardian.state import GuardStateDecorator
 
 T = TypeVar("T")
+#: What can be part of the name of a PV, and leaves room for the rest of it.
+_NAME_LENGTH = 60
+_NAME = re.compile(rf"[A-Za-z0-9_:-]{{1,{_NAME_LENGTH}}}")
 _There = tuple["Node", Subordinate]
 #: Whose nodes they are; False: the code is only looked at; None: there is no node.
 _home: Subordinates | bool | None = None
@@ -47,12 +51,14 @@ class Node:
     def __init__(self, name: str) -> None:
         if not isinstance(name, str) or not name:
             raise TypeError(f"a node is named by a text, as 'SUS_MC1', not by {name!r}")
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name[:60]!r} names no node: letters, digits, _ and - do, {_NAME_LENGTH} at most")
         self._name = str(name)
         self._home = _home
         self._reply: Reply | None = None
         self._bond = Bond(node=self._name)
         self._node: Subordinate | None = None
-        if isinstance(_home, Subordinates):
+        if isinstance(_home, Subordinates) and _home.lives_here():
             self._node, self._bond = _home.join(self._name, self)
 
     def __repr__(self) -> str:
@@ -189,7 +195,7 @@ class Node:
         """
         if not isinstance(state, str) or not state:
             raise TypeError(f"{self._name}: a state is named by a text, not by {state!r}")
-        self._ask(str(state), anyway=False)
+        self._ask(str(state).strip(), anyway=False)  # as it is taken, and shown, there
 
     def revive(self) -> None:
         """Ask again for what this object asked last, or, if it never did, for its present REQUEST.
@@ -208,16 +214,19 @@ class Node:
         self._bond.see(peer, home.me)
         if not state or not self._bond.needs_writing(state, peer, now, anyway=anyway):
             return
-        self._reply = None
-        self._bond.asked(state, "" if peer.plain else home.new_id(), now)
-        home.keep()
-        home.log(f"{self._name} => {state}")
+        if state == self._bond.state and (pause_s := self._bond.requests.pause_s(now)):
+            home.wait(lambda: False, pause_s)
+            peer, now = self._node.ready(state), time.monotonic()
+        is_silent, self._reply = self._bond.is_silent(), None
         try:
+            self._bond.asked(state, "" if peer.plain else home.new_id(), now)
+            home.keep()
+            home.log(f"{self._name} => {state}")
             self._reply = self._node.request(state, home.me, self._bond.cmd)
         except BaseException:  # an interrupt, too
             self._bond.unheard()
             raise
-        home.wait(lambda: self._is_settled() or self._is_lost(), CONFIRM_S)
+        home.wait(lambda: self._is_settled() or self._is_lost(), 0.0 if is_silent else CONFIRM_S)
         if self._is_settled():
             if self._bond.refused:
                 raise EzcaError(f"{self._name}: it refuses REQUEST={state}; has it no such state? Its GRDMSG says why.")
@@ -228,9 +237,10 @@ class Node:
 
     def _is_lost(self) -> bool:
         """Whether what was asked of it was lost on the way, as far as is known."""
-        if self._node is None or self._reply is None or self._bond.asked_at is None:
+        reply = self._reply
+        if self._node is None or reply is None or self._bond.asked_at is None:
             return False
-        return self._node.lost("REQUEST_CMD", self._reply)
+        return self._node.lost("REQUEST_CMD", reply)
 
     def _is_settled(self) -> bool:
         """Whether what it was asked is echoed or refused."""
@@ -273,13 +283,16 @@ class Node:
 
     def _peer(self) -> Peer | None:
         """What it shows, after what was asked of it was compared with it."""
-        if self._node is None or not isinstance(self._home, Subordinates):
+        home = self._home
+        if self._node is None or not isinstance(home, Subordinates) or not home.lives_here():
             return None
-        peer = self._node.peer()
+        peer, reply = self._node.peer(), self._reply
         if peer is not None:
-            self._bond.see(peer, self._home.me)
-            if self._reply is not None and self._bond.asked_at is not None:
-                self._bond.refused = self._node.refused("REQUEST_CMD", self._reply)
+            self._bond.see(peer, home.me)
+            if reply is not None and self._bond.asked_at is not None:
+                refused = self._node.refused("REQUEST_CMD", reply)
+                if reply is self._reply:  # a thread may look while the next one is sent
+                    self._bond.refused = refused
         return peer
 
     def _seen(self) -> Peer | None:
@@ -300,7 +313,13 @@ class Node:
                 f"{self._name}: nodes are commanded by a node, and none runs this code. "
                 "Run it with `guardian NODE`, or try it in `guardian -i NODE`"
             )
-        return self._home if isinstance(self._home, Subordinates) else None
+        if not isinstance(self._home, Subordinates):
+            return None
+        if not self._home.lives_here():
+            raise EzcaError(
+                f"{self._name}: a process that a node has forked commands no nodes. Let the node itself do it."
+            )
+        return self._home
 
     op = OP
     mode = MODE
@@ -335,14 +354,19 @@ def take(nodes: Iterable[Node]) -> None:
     home, there = _those_there(nodes, "not taken", "MANAGER", "MODE", "REQUEST_CMD")
     if home is None:
         return
-    now = time.monotonic()
     for node, _ in there:
-        node._bond.took(now)
+        node._bond.taking()
     home.keep()
+    now = time.monotonic()
+    if pause_s := max(
+        [node._bond.takings.pause_s(now) for node, other in there if not _manages(home, other)], default=0
+    ):
+        home.wait(lambda: all([_manages(home, other) for _, other in there]), pause_s)
     for node, other in there:
         if not _manages(home, other):
             home.log(f"{node.name} is taken")
-            _try(home, node, partial(other.take, home.me), "not taken")
+            if _try(home, node, partial(other.take, home.me), "not taken"):
+                node._bond.took(time.monotonic())
     home.wait(lambda: all([node._is_taken() for node, _ in there]), CONFIRM_S)
 
 
@@ -383,8 +407,10 @@ def _manages(home: Subordinates, other: Subordinate) -> bool:
     return peer is not None and manages(home.me, peer)
 
 
-def _try(home: Subordinates, node: Node, write: Callable[[], None], failure: str) -> None:
+def _try(home: Subordinates, node: Node, write: Callable[[], None], failure: str) -> bool:
     try:
         write()
-    except (EzcaConnectError, EzcaError) as error:  # it went away between two lines
+    except (EzcaConnectError, EzcaError) as error:  # it went away between two lines, or lets nobody write
         home.notify(f"{node.name}: {failure}: {error}")
+        return False
+    return True

@@ -17,6 +17,8 @@ from guardian.access.channel import Channel
 from guardian.core.peer import Peer
 from guardian.enums import NONE_STATE, ErrorKind, Mode, Op, Status
 
+#: Of a number that is only asked whether it is 0.
+_DIGITS = 40
 #: What must be there for a node to be one.
 NEEDED = ("STATE", "REQUEST")
 #: What tells more of it. The twins with _S are read first: in some versions the PV itself shows an index.
@@ -99,7 +101,7 @@ class Plain:
         if sample is None:
             return default
         text = wire.sample_text(sample)
-        return int(float(text)) if text.replace(".", "", 1).isdecimal() else int(text not in ("", "False"))
+        return int(float(text[:_DIGITS])) if text.replace(".", "", 1).isdecimal() else int(text not in ("", "False"))
 
     def _label(self, row: str, enum: type[Op | Mode | Status | ErrorKind], default: str) -> str:
         """The name of an enum; original and successor number them alike."""

@@ -10,6 +10,9 @@ gets it from the host, which is told before anything is written.
 
 from __future__ import annotations
 
+import _thread
+import itertools
+import os
 import secrets
 import threading
 import time
@@ -19,7 +22,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
-from guardian.access.bells import Bells
+from guardian.access.bells import Bell, Bells
 from guardian.access.channel import Channel
 from guardian.access.channels import Channels
 from guardian.access.subordinate import Subordinate
@@ -69,16 +72,18 @@ class Subordinates:
         self._report = report
         self._changed = changed
         self._bells = Bells()
-        self._awake = threading.Event()
+        self._awake = Bell()
         self._nodes: dict[str, Subordinate] = {}
         self._stored = {facts.key: facts for facts in bonds}
         self._bonds: dict[str, Bond] = {}
         self._owners: WeakValueDictionary[str, Any] = WeakValueDictionary()
         self._importing = False
-        self._joining = threading.Lock()
-        self._keeper: threading.Thread | None = None
+        self._joining = threading.RLock()  # a __del__ or a signal handler of user code may make a Node, too
+        self._keeping = threading.Lock()  # held by the keeper as long as it lives
+        self._troubles: dict[str, str] = {}
+        self._pid = os.getpid()
         self._token = secrets.token_hex(4)
-        self._number = 0
+        self._numbers = itertools.count(1)
         self._told: tuple[Subnode, ...] = ()
         self._told_at = float("-inf")
         self._looked = True
@@ -103,20 +108,24 @@ class Subordinates:
                 if self._looked:
                     self._looked, self._looking_since, self._progress_at = False, now, now
             node.owners.add(owner)
-        turn = 1
-        while (key := name if turn == 1 else f"{name}/{turn}") in self._owners:
-            turn += 1
-        self._owners[key] = owner
-        bond = self._bonds.get(key) if self._importing else None
-        if bond is None:
-            stored = self._stored.pop(key, None)
-            bond = of_facts(name, stored) if stored is not None and self._importing else Bond(node=name)
-        self._bonds[key] = bond
-        if self._keeper is None:
-            self._keeper = threading.Thread(target=self._keep_watch, name="guardian-nodes", daemon=True)
-            self._keeper.start()
-        self._awake.set()
+            turn = 1
+            while (key := name if turn == 1 else f"{name}/{turn}") in self._owners:
+                turn += 1
+            self._owners[key] = owner
+            bond = self._bonds.get(key) if self._importing else None
+            if bond is None:
+                stored = self._stored.pop(key, None)
+                bond = of_facts(name, stored) if stored is not None and self._importing else Bond(node=name)
+            self._bonds[key] = bond
+        # User code is interrupted anywhere, also here: `threading.Thread` and `Event` would not survive that.
+        if not self._keeping.locked():
+            _thread.start_new_thread(self._keep_watch, ())
+        self._awake.ring()
         return node, bond
+
+    def lives_here(self) -> bool:
+        """Whether this is the process that watches the nodes, and no child that user code has forked."""
+        return os.getpid() == self._pid
 
     @contextmanager
     def importing(self) -> Iterator[None]:
@@ -133,7 +142,11 @@ class Subordinates:
 
     def _open(self, node: str, row: str, news: Callable[[], None]) -> Channel:
         channel = self._channels.apart(pv_name(self._template, ifo=self._ifo, node=node, name=row), news)
-        channel.open()
+        try:
+            channel.open()
+        except BaseException:
+            self._channels.give_back([channel])
+            raise
         return channel
 
     # --- looking and waiting -----------------------------------------------------------------------------------
@@ -143,7 +156,7 @@ class Subordinates:
 
         All connect at once, so what is missing costs the same however many there are.
         """
-        if not self._looked:
+        if not self._looked and self.lives_here():
             self._bells.wait(self._seen_enough, self._looking_since + LONGEST_LOOK_S)
             self._looked = True
 
@@ -161,12 +174,17 @@ class Subordinates:
 
     def new_id(self) -> str:
         """The id of a request: of nobody else, and of no other time."""
-        self._number += 1
-        return f"{self.me}#{self._token}.{self._number}"
+        return f"{self.me}#{self._token}.{next(self._numbers)}"
 
     def keep(self) -> None:
-        """Tell the host what was asked. Before it is written: what a dead worker has written must be known."""
-        facts = [self._bonds[key].facts(key) for key in sorted(self._bonds) if key in self._owners]
+        """Tell the host what was asked. Before it is written: what a dead worker has written must be known.
+
+        In the middle of an import, what was asked by objects that are still to be made is told again.
+        """
+        bonds, importing = dict(self._bonds), self._importing
+        facts = [bonds[key].facts(key) for key in sorted(bonds) if importing or key in self._owners]
+        if importing:
+            facts += [one for key, one in sorted(self._stored.copy().items()) if key not in bonds]
         self._report(Bonds(bonds=tuple(one for one in facts if one.state or one.managed)))
 
     # --- the keeper --------------------------------------------------------------------------------------------
@@ -174,20 +192,33 @@ class Subordinates:
     def _news(self) -> None:
         """In a thread of libca."""
         self._bells.ring()
-        self._awake.set()
+        self._awake.ring()
         self._changed()
 
     def _keep_watch(self) -> None:
+        if not self._keeping.acquire(blocking=False):
+            return  # there is one
         wait_s: float | None = TICK_S
         while True:
             self._awake.wait(wait_s)
-            self._awake.clear()
             now = time.monotonic()
             again = False
             for name, node in tuple(self._nodes.items()):
-                if not self._forgotten(name, node, now):
-                    again = node.tend(now) or not node.owners or again
+                again = self._tend(name, node, now) or again
             wait_s = TICK_S if self._tell(now) or again else None
+
+    def _tend(self, name: str, node: Subordinate, now: float) -> bool:
+        """True if it is to be tended again soon. What goes wrong with one node is told, and spoils no other."""
+        try:
+            again = not self._forgotten(name, node, now) and (node.tend(now) or not node.owners)
+        except Exception as error:
+            trouble = f"{name}: cannot be watched: {type(error).__name__}: {error}"
+            if self._troubles.get(name) != trouble:
+                self._troubles[name] = trouble
+                self.log(trouble)
+            return True
+        self._troubles.pop(name, None)
+        return again
 
     def _forgotten(self, name: str, node: Subordinate, now: float) -> bool:
         """Whether no Node object has spoken of it for a while; then it is closed."""
@@ -197,6 +228,8 @@ class Subordinates:
             if now - node.wanted_at < LINGER_S:
                 return False
             del self._nodes[name]
+            for key in [key for key, bond in self._bonds.items() if bond.node == name]:
+                del self._bonds[key]
         self._channels.give_back(node.channels())
         return True
 

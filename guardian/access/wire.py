@@ -146,6 +146,8 @@ def sample_text(sample: Sample) -> str:
     offset = _VALUE_AT[sample.kind]
     if sample.kind in (Kind.STRING, Kind.CHAR):
         return text_of(sample.raw[offset : offset + (STRING_SIZE if sample.kind is Kind.STRING else sample.count)])
+    if not sample.count:  # an empty array
+        return ""
     return str(struct.unpack_from(_FORMATS[sample.kind], sample.raw, offset)[0])
 
 

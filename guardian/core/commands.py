@@ -21,6 +21,8 @@ from guardian.errors import RefusedError
 E = TypeVar("E", bound=IntEnum)
 #: An id is made by whoever asks, and shown in SUMMARY with every step.
 COMMAND_ID_BYTES = 200
+#: Who asks, as claimed; what the server knows of the client follows it on REQUEST_BY, and must not be pushed out.
+BY_BYTES = 100
 
 
 def parse(name: str, value: Any, by: str, view: View) -> Input | None:
@@ -90,8 +92,10 @@ def _request_cmd(value: Any, by: str, view: View) -> Input:
     if not isinstance(asked, dict) or not isinstance(asked.get("state"), str):
         raise RefusedError(f'{str(value)[:80]!r} is no {{"state": "NAME", "by": "who", "id": "unique"}}')
     who, cmd = asked.get("by", ""), asked.get("id", "")
-    if not isinstance(who, str) or not isinstance(cmd, str) or len(cmd.encode(errors="replace")) > COMMAND_ID_BYTES:
-        raise RefusedError(f"'by' and 'id' are texts, and an id has at most {COMMAND_ID_BYTES} bytes")
+    for key, text, most in (("by", who, BY_BYTES), ("id", cmd, COMMAND_ID_BYTES)):
+        # Escapes of JSON can be what is no character at all, and could be sent nowhere; or an end before the end.
+        if not isinstance(text, str) or not text.isprintable() or len(text.encode()) > most:
+            raise RefusedError(f"'{key}' is a text of at most {most} bytes, without control characters")
     request = _request(asked["state"], f"{who}, {by}" if who else by, view)
     return replace(request, cmd=cmd)
 

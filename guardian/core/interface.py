@@ -231,9 +231,17 @@ def _lost(v: View) -> str:
 
 
 def _subnodes(v: View) -> str:
-    """With all the reasons if they fit; a manager of hundreds that are all in trouble tells which are."""
+    """With all the reasons if they fit; a manager of hundreds that are all in trouble tells which are.
+
+    A thousand do not fit even so: as many as do, those in trouble first; SUBNODES_TOTAL counts all.
+    """
     told = _json([asdict(one) for one in v.subnodes])
-    return told if len(told.encode()) <= SUBNODES_BYTES else _json([asdict(one) | {"why": ""} for one in v.subnodes])
+    if len(told.encode()) <= SUBNODES_BYTES:
+        return told
+    bare = [asdict(one) | {"why": ""} for one in sorted(v.subnodes, key=lambda one: one.ok)]
+    while (size := len((told := _json(bare)).encode())) > SUBNODES_BYTES:
+        del bare[len(bare) * SUBNODES_BYTES // size :]
+    return told
 
 
 def _names(names: Any) -> list[str]:

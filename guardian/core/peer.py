@@ -17,7 +17,7 @@ Between a write and its echo the written value is the truth (section 7 of the de
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from guardian.enums import LEAVING, NONE_STATE, ErrorKind, Mode, Op, Status, Worker
@@ -27,11 +27,17 @@ ECHO_S = 2.0
 #: A peer that was asked, and stays stalled all the same (no path leads there, it is stopped), is asked again after so
 #: long: managers revive in every cycle.
 AGAIN_S = 1.0
+#: After so many writes of the same in a row, less than two seconds apart each, there is one a second: two managers that
+#: fight for a node overrule each other as fast as the network is, and would fill the disk with the story of it.
+FIGHT = 5
 _LEAVING = frozenset(status.name for status in LEAVING)
 _NO_WORKER = frozenset({Worker.DEAD.name, Worker.STOP.name})
 #: What such a peer shows as STATE and STATUS is what was, or nothing yet.
 _NO_CODE = _NO_WORKER | {Worker.INIT.name}
 _NEVER = float("-inf")
+#: No text that another node tells is longer, so that a manager's own reports stay short. Of its lost channels, so many.
+TEXT_LENGTH = 300
+MOST_CHANNELS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +88,15 @@ def of_summary(text: str) -> Peer | None:
         return None
     if not isinstance(told, dict) or not isinstance(told.get("state"), str):
         return None
-    known = {name: told[name] for name, kind in _KINDS.items() if type(told.get(name)) is kind}
+    known = {name: _short(told[name]) for name, kind in _KINDS.items() if type(told.get(name)) is kind}
     lost = told.get("connect")
-    connect = tuple(name for name in lost if isinstance(name, str)) if isinstance(lost, list) else ()
+    names = lost[:MOST_CHANNELS] if isinstance(lost, list) else []
+    connect = tuple(_short(name) for name in names if isinstance(name, str))
     return Peer(**{**known, "plain": False, "connect": connect})
+
+
+def _short(value: Any) -> Any:
+    return value[:TEXT_LENGTH] if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +110,22 @@ class BondFacts:
 
 
 @dataclass(slots=True)
+class Pace:
+    """How often the same was written in a row, and when last."""
+
+    repeats: int = 0
+    last: float = _NEVER
+
+    def wrote(self, now: float, *, same: bool = True) -> None:
+        self.repeats = self.repeats + 1 if same and now - self.last < 2 * AGAIN_S else 0
+        self.last = now
+
+    def pause_s(self, now: float) -> float:
+        """How long to wait before it is written once more."""
+        return max(0.0, self.last + AGAIN_S - now) if self.repeats >= FIGHT else 0.0
+
+
+@dataclass(slots=True)
 class Bond:
     """What one Node object has asked of its peer. Times are monotonic seconds.
 
@@ -108,7 +135,8 @@ class Bond:
     plainly : it was written to a peer that shows no ids, by this very object.
     refused : the peer's server said no to it.
     unmoved_since : when it was written, as long as the peer was not seen to move for it.
-    managed : the peer was taken, and not released. took_at : when it was written, None once it was echoed.
+    requests, takings : of the writes of REQUEST, and of MANAGER and MODE.
+    managed : the peer is to be ours, until it is released. took_at : when that was written, None once it was echoed.
     """
 
     node: str
@@ -120,12 +148,15 @@ class Bond:
     unmoved_since: float = _NEVER
     managed: bool = False
     took_at: float | None = None
+    requests: Pace = field(default_factory=Pace)
+    takings: Pace = field(default_factory=Pace)
 
     def facts(self, key: str) -> BondFacts:
         return BondFacts(key=key, state=self.state, cmd=self.cmd, managed=self.managed)
 
     def asked(self, state: str, cmd: str, now: float) -> None:
         """A request is about to be written. No `cmd`: to a peer that shows no ids."""
+        self.requests.wrote(now, same=state == self.state)
         self.state, self.cmd, self.asked_at, self.refused = state, cmd, now, False
         self.plainly, self.unmoved_since = not cmd, now
 
@@ -134,12 +165,17 @@ class Bond:
         if self.asked_at is not None:
             self.asked_at, self.plainly = _NEVER, False
 
-    def took(self, now: float) -> None:
+    def taking(self) -> None:
         """MANAGER and MODE are about to be written."""
+        self.managed, self.took_at = True, None
+
+    def took(self, now: float) -> None:
+        """They were written."""
         self.managed, self.took_at = True, now
+        self.takings.wrote(now)
 
     def released(self) -> None:
-        self.managed, self.took_at = False, None
+        self.managed, self.took_at, self.takings = False, None, Pace()
 
     def see(self, peer: Peer, me: str) -> None:
         """Note the echoes in this moment of the peer."""
@@ -162,6 +198,10 @@ class Bond:
     def waits(self, now: float) -> bool:
         """Whether the last request is under way: written, and neither echoed nor given up."""
         return self.asked_at is not None and not self.refused and now - self.asked_at < ECHO_S
+
+    def is_silent(self) -> bool:
+        """Whether the peer has not answered to the last request yet; who hangs is not waited for twice."""
+        return self.asked_at is not None and self.asked_at != _NEVER and not self.refused
 
     def needs_writing(self, state: str, peer: Peer, now: float, *, anyway: bool = False) -> bool:
         """Whether asking for `state` is more than saying again what stands (managers say it every cycle).

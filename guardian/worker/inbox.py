@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 
+from guardian.access.bells import Bell
 from guardian.core.events import Command, Leave, Stop
 
 
@@ -18,17 +18,17 @@ class Inbox:
 
     def __init__(self) -> None:
         self._commands: deque[Command] = deque()
-        self._bell = threading.Event()
+        self._bell = Bell()  # no Event: a signal handler of user code may raise in the middle of it
         self._nudged = False
 
     def put(self, command: Command) -> None:
         self._commands.append(command)
-        self._bell.set()
+        self._bell.ring()
 
     def nudge(self) -> None:
         """Something that the code watches has changed; from any thread (R18)."""
         self._nudged = True
-        self._bell.set()
+        self._bell.ring()
 
     @property
     def nudged(self) -> bool:
@@ -44,9 +44,7 @@ class Inbox:
 
     def wait(self, timeout_s: float | None) -> None:
         """Until a command comes or a nudge, at most `timeout_s` seconds."""
-        if not self._commands:
-            self._bell.wait(timeout_s)
-        self._bell.clear()
+        self._bell.wait(0 if self._commands else timeout_s)
 
     def ends_call(self, entry: int) -> bool:
         """Whether a command waits that means the end of a method of `entry`."""

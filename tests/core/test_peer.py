@@ -310,3 +310,40 @@ def test_names_of_enums_that_are_not_known_here_are_kept() -> None:
     peer = of_summary(json.dumps({"state": "SAFE", "status": "DREAMING", "worker": "TWIN", "op": "DRILL"}))
     assert peer is not None and (peer.status, peer.worker, peer.op) == ("DREAMING", "TWIN", "DRILL")
     assert faults(Bond(node="SUS_MC1"), peer) == ["OP is DRILL, not EXEC"]
+
+
+def test_who_is_overruled_again_and_again_asks_once_a_second_and_another_state_at_once() -> None:
+    bond, now = Bond(node="SUS_MC1"), 10.0
+    for _ in range(6):
+        assert not bond.requests.pause_s(now)
+        bond.asked("ALIGNED", "TOP#1", now)
+        now += 0.02
+    assert bond.requests.pause_s(now) == pytest.approx(0.98)
+    now += 1.0
+    bond.asked("ALIGNED", "TOP#2", now)
+    assert bond.requests.pause_s(now + 0.02) == pytest.approx(0.98), "as long as it goes on"
+    bond.asked("SAFE", "TOP#3", now + 0.02)
+    assert not bond.requests.pause_s(now + 0.02)
+
+
+def test_who_takes_and_releases_is_not_slowed_down_and_who_fights_is() -> None:
+    bond = Bond(node="SUS_MC1")
+    for _ in range(20):
+        bond.taking()
+        bond.took(10.0)
+        assert not bond.takings.pause_s(10.0)
+        bond.released()
+    for _ in range(6):
+        bond.took(10.0)
+    assert bond.takings.pause_s(10.5) == pytest.approx(0.5)
+
+
+def test_texts_of_a_SUMMARY_are_cut() -> None:
+    told = of_summary(json.dumps({"state": "A", "why": "y" * 10_000, "connect": ["X" * 1000] * 1000}))
+    assert told is not None and len(told.why) == 300 and len("".join(told.connect)) <= 6000
+
+
+def test_a_node_that_is_about_to_be_taken_is_not_ours_yet() -> None:
+    bond = Bond(node="SUS_MC1")
+    bond.taking()
+    assert bond.managed and not manages(ME, bond.written(THERE, ME, 0.0))

@@ -74,5 +74,14 @@ def test_WHY_names_those_it_manages_before_those_it_watches_and_counts_the_rest(
     assert "PSL" not in why and "SUS_2: not connected; and 2 more" in why
 
 
+def test_SUBNODES_of_thousands_is_JSON_all_the_same_and_names_those_in_trouble_first() -> None:
+    node = aligned()
+    node.hears(*_subnodes(*(Subnode(node=f"SUS_{n}", ok=n < 2000, why="" if n < 2000 else "é") for n in range(2010))))
+    told = BY_NAME["SUBNODES"].value(node.view)
+    assert len(told.encode()) <= BY_NAME["SUBNODES"].size
+    assert [one["node"] for one in json.loads(told)][:10] == [f"SUS_{n}" for n in range(2000, 2010)]
+    assert BY_NAME["SUBNODES_TOTAL"].value(node.view) == 2010
+
+
 def _subnodes(*nodes: Subnode) -> tuple[Subnodes, ...]:
     return (Subnodes(subnodes=nodes),)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import eventually
 from tests.system.hosting import Guardhost
-from tests.system.trees import DEVICE, DEVICES, MANAGER, Puppet, puppet, summary
+from tests.system.trees import DEVICE, DEVICES, HOLDS_ON, MANAGER, Puppet, puppet, summary
 
 pytestmark = [pytest.mark.ca, pytest.mark.proc]
 
@@ -121,3 +121,18 @@ def test_a_subordinate_that_stays_stalled_is_revived_once_a_second_however_often
         asked = host.ca.get(host.pv("SUS_1", "REQUEST_ID")).value - before
         assert asked <= 2 + (time.monotonic() - began), "no more than once a second"
         assert host.get("SUS_1", "STALLED") == "True"
+
+
+def test_two_managers_that_fight_for_a_node_do_so_in_a_few_lines_a_second(tmp_path: Path) -> None:
+    fights = HOLDS_ON.format(nodes=["SUS_1", "SUS_2"])
+    with Guardhost(tmp_path, {**DEVICES, "A": fights, "B": fights}, nodes=["SUS_1", "SUS_2", "A", "B"]) as host:
+        for one, other in (("A", "B"), ("B", "A")):
+            eventually(lambda one=one, other=other: f"MANAGER is {other}, not {one}" in host.get(one, "USERMSG"), 30)  # type: ignore[misc]
+        time.sleep(2)
+        before, began = [summary(host, node)["id"] for node in ("SUS_1", "SUS_2")], time.monotonic()
+        time.sleep(4)
+        steps = sum(summary(host, node)["id"] for node in ("SUS_1", "SUS_2")) - sum(before)
+        assert steps / (time.monotonic() - began) < 60, f"{steps} steps"
+        host.put("A", "OP", "STOP")
+        host.wait("B", "STATUS", "DONE")
+        assert {summary(host, node)["manager"] for node in ("SUS_1", "SUS_2")} == {"B"}
