@@ -15,6 +15,8 @@ from guardian.enums import ALIVE, FOLLOWS_GRAPH, NONE_STATE, ErrorKind, LoadStat
 
 #: Subordinates whose reasons are told.
 OTHERS = 3
+#: What stands between the reason of a node and those of its subordinates.
+BECAUSE = "; because "
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def _because(view: View) -> str:
     bad = [one for one in view.subnodes if not one.ok and one.mine] or [one for one in view.subnodes if not one.ok]
     told = "; ".join(f"{one.node}: {one.why}" for one in bad[:OTHERS])
     more = f"; and {len(bad) - OTHERS} more" if len(bad) > OTHERS else ""
-    return f"; because {told}{more}" if bad else ""
+    return f"{BECAUSE}{told}{more}" if bad else ""
 
 
 def severity(view: View) -> Severity:
