@@ -15,6 +15,8 @@ from guardian.enums import ALIVE, FOLLOWS_GRAPH, NONE_STATE, ErrorKind, LoadStat
 
 #: Subordinates whose reasons are told.
 OTHERS = 3
+#: What stands between the reason of a node and those of its subordinates.
+BECAUSE = "; because "
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ def _because(view: View) -> str:
     told = "; ".join(f"{one.node}: {one.why}" for one in bad[:OTHERS])
     more = f"; and {len(bad) - OTHERS} more" if len(bad) > OTHERS else ""
     if bad:
-        return f"; because {told}{more}"
+        return f"{BECAUSE}{told}{more}"
     return f"; it says: {'; '.join(view.notifications)}" if view.notifications else ""
 
 
