@@ -25,8 +25,8 @@ from guardian.cli.ctrl.journey import Journey, journey, why_not_state
 from guardian.cli.ctrl.listing import silent
 from guardian.cli.ctrl.names import Names, names_of
 from guardian.cli.output import FAILED, OK
+from guardian.core.documents import read_graph
 from guardian.core.graph import Graph
-from guardian.core.interface import read_graph
 from guardian.errors import ExpectedError
 
 if TYPE_CHECKING:
