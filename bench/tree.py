@@ -53,9 +53,8 @@ def start(host: Guardhost, below: dict[str, list[str]], began: float) -> None:
     used_s = sum(sum(p.cpu_times()[:2]) for p in processes)
     time.sleep(10)
     used_s = sum(sum(p.cpu_times()[:2]) for p in processes) - used_s
-    print(
-        f"at rest: {used_s / 10:.0%} of one processor, {sum(p.memory_info().rss for p in processes) >> 20} MB resident"
-    )
+    own = sum(p.memory_full_info().uss for p in processes)
+    print(f"at rest: {used_s / 10:.0%} of one processor, {own >> 20} MB that are not shared")
 
 
 def arrived(host: Guardhost, node: str, manager: str) -> bool:

@@ -25,7 +25,8 @@ from typing import Any
 import caproto as ca
 import numpy as np
 
-from guardian.core.interface import STRING_BYTES, Kind, Row, clip
+from guardian.core.documents import clip
+from guardian.core.interface import STRING_BYTES, Kind, Row
 from guardian.enums import Severity
 from guardian.errors import RefusedError
 from guardian.host.face import Put, Unreadable, Update

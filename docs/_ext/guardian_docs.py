@@ -40,9 +40,10 @@ from sphinx.util.docutils import SphinxDirective
 from guardian import enums
 from guardian.access.node import Node
 from guardian.cli.util.new import TEMPLATE
+from guardian.core.documents import graph_facts, summary
 from guardian.core.events import Step
 from guardian.core.graph import Edge, Graph, StateInfo
-from guardian.core.interface import BY_NAME, HOST_NODE, HOST_ROWS, Archive, Kind, Row, graph_facts, summary
+from guardian.core.interface import BY_NAME, HOST_NODE, HOST_ROWS, Archive, Kind, Row
 from guardian.core.peer import ECHO_S, Bond, Peer
 from guardian.core.view import Subnode, View
 from guardian.enums import ErrorKind, LoadStatus, Severity, Status, Worker

@@ -30,7 +30,16 @@ from typing import Any
 
 from guardian.access import wire
 from guardian.access.bells import Bells
-from guardian.access.libca import DISCONNECTED, NORMAL, UP, VALUE_OR_ALARM, ConnectionCallback, EventCallback, Library
+from guardian.access.libca import (
+    CONNECTED,
+    DISCONNECTED,
+    NORMAL,
+    UP,
+    VALUE_OR_ALARM,
+    ConnectionCallback,
+    EventCallback,
+    Library,
+)
 from guardian.access.wire import Facts, Kind, Payload, Sample, Shape
 from guardian.errors import EzcaConnectError, EzcaError
 
@@ -380,6 +389,8 @@ class Channel:
         if not self.connected:
             raise self._lost()
         if not self._call.ca_write_access(self._channel):
+            if not self._is_up:
+                raise self._lost()
             raise EzcaError(
                 f"{self.name}: this process has no write access. "
                 "The server's access security decides by user and host: ask for the right, or write as somebody else."
@@ -465,9 +476,15 @@ class Channel:
             status = reply.status
         else:
             self._replies.pop(number, None)
-        if self._is_gone(reply):
+        if self._is_gone(reply) or status == DISCONNECTED:  # libca tells of the answers first
             raise self._lost()
         return status or None
+
+    @property
+    def _is_up(self) -> bool:
+        """What libca says. It knows of a loss before it tells, and then grants no access any more."""
+        with self._setup:
+            return bool(self._channel) and bool(self._call.ca_state(self._channel) == CONNECTED)
 
     def _is_gone(self, reply: Reply) -> bool:
         return not self.connected or self._connections != reply.circuit
@@ -478,7 +495,7 @@ class Channel:
         )
 
     def _no_value(self) -> EzcaError | EzcaConnectError:
-        if not self.connected:
+        if not self.connected or not self._is_up:
             return self._lost()
         if not self._call.ca_read_access(self._channel):
             return EzcaError(f"{self.name}: this process has no read access. Ask for the right at the server.")

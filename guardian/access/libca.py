@@ -15,10 +15,11 @@ from typing import Any
 
 from guardian.access.repeater import as_if_repeated
 
-#: CA_OP_CONN_UP, ECA_NORMAL, ECA_DISCONN, DBE_VALUE | DBE_ALARM
+#: CA_OP_CONN_UP, ECA_NORMAL, ECA_DISCONN, cs_conn, DBE_VALUE | DBE_ALARM
 UP = 6
 NORMAL = 1
 DISCONNECTED = 192
+CONNECTED = 2
 VALUE_OR_ALARM = 1 | 4
 
 
@@ -54,6 +55,7 @@ _PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "ca_element_count": (_ulong, (_ptr,)),
     "ca_read_access": (ctypes.c_uint, (_ptr,)),
     "ca_write_access": (ctypes.c_uint, (_ptr,)),
+    "ca_state": (ctypes.c_int, (_ptr,)),
     "ca_message": (ctypes.c_char_p, (_long,)),
 }
 

@@ -263,7 +263,7 @@ class Node:
         """Whether anything is wrong between this system and it; each fault is notified.
 
         It must be there, run its code without error, have the REQUEST that this object asked for last, and be managed
-        by this system if it was taken. That it has a notification itself is notified, and no fault.
+        by this system if it was taken. What it has to say itself is passed on, and is no fault.
         """
         if not isinstance(self._home, Subordinates):
             return False
@@ -273,7 +273,7 @@ class Node:
         for fault in faults:
             self._home.notify(fault)
         if peer is not None and peer.notification:
-            self._home.notify(f"{self._name}: it has a notification, see its USERMSG")
+            self._home.notify(f"{self._name} says: {peer.says}" if peer.says else f"{self._name}: see its USERMSG")
         return bool(faults)
 
     def checker(self, fail_return: str | None = None) -> type[GuardStateDecorator]:

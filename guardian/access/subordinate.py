@@ -31,7 +31,7 @@ WRITER_S = 2.0
 SEARCH_S = 1.0
 STRANGER_S = 5.0
 #: Without an answer for so long, a node may be one that has no SUMMARY; one that had is rather away.
-PROBE_AFTER_S = 0.2
+PROBE_AFTER_S = 0.25
 DOUBT_S = 10.0
 #: Plain PVs may be found before the SUMMARY of the same node, and one by one: they are believed after so long. A node
 #: that looked for a moment as if it had no SUMMARY, or no manager, would be asked by its plain PVs, or given up.

@@ -9,6 +9,8 @@ Invariants
 * Every wait is bounded, and ends at once when the channel is lost.
 * libca calls back in threads of its own. What happens there: decode, store, notify; never a request.
 * A value is decoded before the callback returns, since libca reuses the buffer.
+* Nobody is waited for at the end: a tidy end of libca waits half a minute for a server that is stopped (SIGSTOP, a lost
+  cable), and the kernel closes the sockets as well.
 * Text is UTF-8, or Latin-1 where it is not: no byte a server can send raises.
 
 A plain put is followed by a read. Servers answer in order on a circuit, so a refusal has arrived when the read has;
@@ -17,6 +19,7 @@ only a server that writes in a task of its own may be later (see :meth:`Channel.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import itertools
 import re
@@ -34,6 +37,8 @@ STRING, INT, FLOAT, ENUM, CHAR, LONG, DOUBLE = range(7)
 TYPE_NAMES = ("STRING", "INT", "FLOAT", "ENUM", "CHAR", "LONG", "DOUBLE")
 _TIME, _CTRL = 14, 28  # added to a native type: the same with time stamp, the same with limits
 _NORMAL = 1  # ECA_NORMAL
+_TWICE = 200  # ECA_DBLCHNL
+_SERVERS = re.compile(r'Channel: "(.*)", Connecting to: (.+), Ignored: (.+)')
 
 
 class NotConnected(ExpectedError):
@@ -110,9 +115,11 @@ class Session:
         self._handlers: dict[int, Callable[[Any], None]] = {}
         self._keys = itertools.count(1)
         self._channels: dict[int, Channel] = {}
+        self.twins: dict[str, tuple[str, str]] = {}  # served twice: by whom it is read, and who answered later
         self.changed = threading.Condition()  # notified after every connection, answer, objection
         with as_if_repeated():
             ca.initialize_libca()
+            atexit.unregister(ca.finalize_libca)
             self.lib = ca.libca
             # libca looks for a repeater when it makes its first channel, not before.
             ca.clear_channel(ca.create_channel("repeater", auto_cb=False))
@@ -158,7 +165,9 @@ class Session:
 
     def _exception(self, args: Any) -> None:
         channel = self._channels.get(args.chid) if args.chid else None
-        if channel is not None:
+        if args.stat == _TWICE and (said := _SERVERS.match(_text(args.ctx or b""))):
+            self.twins[said[1]] = said[2], said[3]
+        elif channel is not None:
             channel.objections.append(_reason(args.stat, args.ctx or b"", channel.name))
             self.notify()
 

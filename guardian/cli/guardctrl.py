@@ -1,7 +1,8 @@
 """``guardctrl``: looks at nodes wherever they run, asks them for states, and tells why nothing answers.
 
 Exit codes are those of `guardian.cli.output`: 1 says that something failed or was refused, 2 a wrong call; who waits
-for nodes (``request --wait``, ``load --wait``) also gets 3, not in time, and 4, stalled.
+for nodes (``request --wait``, ``load --wait``) also gets 3, not in time, and 4, stalled. With ``--json`` there is one
+JSON value on stdout however an order ends; only a call that is no order has none.
 """
 
 from __future__ import annotations
@@ -13,34 +14,40 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from guardian._version import __version__
-from guardian.cli.ctrl import (
-    COMMAND,
-    WrongCall,
-    add_shared_options,
-    doctor,
-    listing,
-    local,
-    orders,
-    request,
-    say,
-    status,
-    tree,
-)
-from guardian.cli.output import FAILED, WRONG_CALL, open_streams
+from guardian.cli.output import FAILED, WRONG_CALL, complain, open_streams
 from guardian.errors import ExpectedError
+
+COMMAND = "guardctrl"
 
 
 class _Parser(argparse.ArgumentParser):
     """Says in one line what is wrong with a call."""
 
     def error(self, message: str) -> NoReturn:
-        say(f"{message}; see {self.prog} --help")
+        complain(COMMAND, f"{message}; see {self.prog} --help")
         self.exit(WRONG_CALL)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do one order."""
     open_streams()
+    try:
+        code = _main(argv)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return FAILED
+    except OSError as error:  # what was printed is not taken: `guardctrl list | head`, or a full disk
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if not isinstance(error, BrokenPipeError):
+            complain(COMMAND, str(error))
+        return FAILED
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    # Here, not above, as Ctrl-C may come while they are loaded.
+    from guardian.cli.ctrl import WrongCall, add_shared_options, doctor, listing, local, orders, request, status, tree
+
     parser = _Parser(prog=COMMAND, description="Look at nodes wherever they run, and give them orders.")
     parser.add_argument("--version", action="version", version=__version__)
     add_shared_options(parser)
@@ -50,21 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         code: int = options.run(options)
-        sys.stdout.flush()
         return code
-    except WrongCall as error:
-        say(str(error))
-        return WRONG_CALL
-    except ExpectedError as error:
-        say(str(error))
-        return FAILED
-    except KeyboardInterrupt:
-        return FAILED
-    except OSError as error:  # what was printed is not taken: `guardctrl list | head`, or a full disk
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if not isinstance(error, BrokenPipeError):
-            say(str(error))
-        return FAILED
+    except ExpectedError as error:  # nothing has been printed on stdout, or nothing that --json prints
+        complain(COMMAND, str(error))
+        if options.json:
+            print(options.nothing)
+        return WRONG_CALL if isinstance(error, WrongCall) else FAILED
 
 
 if __name__ == "__main__":

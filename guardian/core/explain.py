@@ -15,6 +15,8 @@ from guardian.enums import ALIVE, FOLLOWS_GRAPH, NONE_STATE, ErrorKind, LoadStat
 
 #: Subordinates whose reasons are told.
 OTHERS = 3
+#: What stands between the reason of a node and those of its subordinates.
+BECAUSE = "; because "
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,8 @@ def is_active(view: View) -> bool:
 def why_not_ok(view: View) -> str:
     """The reason a node is not OK, "" if it is: "STALLED in TRIPPED after a jump, ... (since 12:03:05Z)".
 
-    That of a manager goes on with those of its subordinates, and theirs with those of theirs.
+    That of a manager goes on with those of its subordinates, and theirs with those of theirs. Where that is no reason,
+    user code may have one: what it says is told.
     """
     for term in TERMS:
         if not term.holds(view) and (sentence := term.sentence(view)):
@@ -155,11 +158,13 @@ def why_not_ok(view: View) -> str:
 
 
 def _because(view: View) -> str:
-    """What is wrong with the nodes that this one manages, else with those it watches."""
+    """What is wrong with the nodes that this one manages, else with those it watches; else what user code says."""
     bad = [one for one in view.subnodes if not one.ok and one.mine] or [one for one in view.subnodes if not one.ok]
     told = "; ".join(f"{one.node}: {one.why}" for one in bad[:OTHERS])
     more = f"; and {len(bad) - OTHERS} more" if len(bad) > OTHERS else ""
-    return f"; because {told}{more}" if bad else ""
+    if bad:
+        return f"{BECAUSE}{told}{more}"
+    return f"; it says: {'; '.join(view.notifications)}" if view.notifications else ""
 
 
 def severity(view: View) -> Severity:

@@ -14,15 +14,14 @@ an integer twin, and long texts are CHAR arrays.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from guardian._version import __version__
 from guardian.core import explain
-from guardian.core.graph import Edge, Graph, StateInfo
+from guardian.core.documents import SUBNODES_BYTES, SUMMARY_BYTES, as_json, clip, graph_facts, subnodes, summary
 from guardian.core.view import View
 from guardian.enums import (
     NONE_INDEX,
@@ -50,14 +49,8 @@ MAX_STATES = 1000
 #: Bytes of a message, and of a JSON document.
 TEXT_BYTES = 2000
 JSON_BYTES = 262_144
-SUMMARY_BYTES = 8_000
-SUBNODES_BYTES = 65_536
-#: Of WHY in SUMMARY: what a manager shows of its subordinates.
-WHY_BYTES = 300
 #: Bytes of a REQUEST_CMD.
 COMMAND_BYTES = 1000
-#: Lost channels that SUMMARY names; CONNECT_S has as many as fit.
-SUMMARY_CHANNELS = 20
 
 
 class Kind(Enum):
@@ -132,113 +125,12 @@ def pv_name(template: str, *, ifo: str, node: str, name: str) -> str:
     return built[1:] if not ifo and built.startswith(":") else built
 
 
-def clip(text: str, size: int) -> str:
-    """`text` cut to `size` bytes of UTF-8, never in the middle of a character; a cut is marked."""
-    data = text.encode()
-    if len(data) <= size:
-        return text
-    return data[: size - 3].decode(errors="ignore") + "..."
-
-
-def summary(view: View) -> dict[str, Any]:
-    """SUMMARY: one consistent moment, what managers and consoles read."""
-    return {
-        "id": view.event_id,
-        "stamp": round(view.stamp, 6),
-        "request": view.request,
-        "request_id": view.request_id,
-        "by": view.request_by,
-        "cmd": view.request_cmd,
-        "state": view.state,
-        "since": round(view.state_time, 3),
-        "target": view.target,
-        "status": view.status.name,
-        "stalled": view.stalled,
-        "op": view.op.name,
-        "mode": view.mode.name,
-        "manager": view.manager,
-        "worker": view.worker.name,
-        "load": view.load_status.name,
-        "states": len(view.graph.states) if view.graph is not None else 0,
-        "nominal": view.nominal or "",
-        "error": view.error.name,
-        "connect": list(view.connect[:SUMMARY_CHANNELS]),
-        "notification": bool(view.notifications),
-        "ok": explain.is_ok(view),
-        "why": clip(explain.why_not_ok(view), WHY_BYTES),
-    }
-
-
-def graph_facts(graph: Graph | None) -> dict[str, Any]:
-    """GRAPH: states with their flags, and the declared edges (implied ones follow from ``goto``, R19)."""
-    if graph is None:
-        return {"states": [], "edges": []}
-    return {
-        "states": [
-            {
-                "name": s.name,
-                "index": s.index,
-                "request": s.request,
-                "goto": s.goto,
-                "redirect": s.redirect,
-                "doc": s.doc,
-            }
-            for s in graph.states.values()
-        ],
-        "edges": [[e.start, e.end, e.weight] for e in graph.edges if not e.implied],
-    }
-
-
-def read_graph(facts: Any) -> Graph:
-    """The graph that GRAPH told of: :func:`graph_facts` backwards.
-
-    Raises
-    ------
-    GraphError, ValueError
-        It is no graph; of another program, or of a node whose code is not loaded yet.
-    """
-    try:
-        states = [
-            StateInfo(
-                name=s["name"],
-                index=s["index"],
-                request=s["request"],
-                goto=s["goto"],
-                redirect=s["redirect"],
-                doc=s["doc"],
-            )
-            for s in facts["states"]
-        ]
-        edges = [Edge(start=start, end=end, weight=weight) for start, end, weight in facts["edges"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"it is no graph: {error!r}") from None
-    return Graph.build(states, edges)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
 def _user_message(line: int) -> Callable[[View], str]:
     return lambda v: clip(v.notifications[line], STRING_BYTES) if line < len(v.notifications) else ""
 
 
 def _lost(v: View) -> str:
     return ", ".join(v.connect) or ("a channel that gave no name" if v.error is ErrorKind.CONNECT else "")
-
-
-def _subnodes(v: View) -> str:
-    """With all the reasons if they fit; a manager of hundreds that are all in trouble tells which are.
-
-    A thousand do not fit even so: as many as do, those in trouble first; SUBNODES_TOTAL counts all.
-    """
-    told = _json([asdict(one) for one in v.subnodes])
-    if len(told.encode()) <= SUBNODES_BYTES:
-        return told
-    bare = [asdict(one) | {"why": ""} for one in sorted(v.subnodes, key=lambda one: one.ok)]
-    while (size := len((told := _json(bare)).encode())) > SUBNODES_BYTES:
-        del bare[len(bare) * SUBNODES_BYTES // size :]
-    return told
 
 
 def _names(names: Any) -> list[str]:
@@ -324,7 +216,7 @@ ROWS: tuple[Row, ...] = (
         kind=Kind.LONG,
         size=COMMAND_BYTES,
         text="JSON {state, by, id}: how programs ask",
-        value=lambda v: "{}" if not v.request_cmd else _json({"state": v.request, "id": v.request_cmd}),
+        value=lambda v: "{}" if not v.request_cmd else as_json({"state": v.request, "id": v.request_cmd}),
         writable=True,
         archive=Archive.NO,
     ),
@@ -466,7 +358,7 @@ ROWS: tuple[Row, ...] = (
         kind=Kind.LONG,
         size=SUBNODES_BYTES,
         text="JSON: nodes it manages or watches",
-        value=_subnodes,
+        value=subnodes,
         archive=Archive.NO,
     ),
     Row(name="SUBNODES_TOTAL", kind=Kind.INT, text="nodes it manages or watches", value=lambda v: len(v.subnodes)),
@@ -548,7 +440,7 @@ ROWS: tuple[Row, ...] = (
         size=JSON_BYTES,
         text="JSON: states, flags and edges",
         source=Source.GRAPH,
-        value=lambda g: _json(graph_facts(g)),
+        value=lambda g: as_json(graph_facts(g)),
         archive=Archive.NO,
     ),
     Row(
@@ -572,7 +464,7 @@ ROWS: tuple[Row, ...] = (
         kind=Kind.LONG,
         size=SUMMARY_BYTES,
         text="JSON: all of one moment",
-        value=lambda v: _json(summary(v)),
+        value=lambda v: as_json(summary(v)),
         archive=Archive.NO,
     ),
     Row(
@@ -618,7 +510,7 @@ EVENT = Row(
     kind=Kind.LONG,
     size=TEXT_BYTES * 2,
     text="JSON: the last event",
-    value=_json,
+    value=as_json,
     archive=Archive.NO,
 )
 
@@ -629,7 +521,7 @@ NODES = Row(
     kind=Kind.LONG,
     size=JSON_BYTES,
     text="JSON: the nodes that this host runs",
-    value=_json,
+    value=as_json,
     archive=Archive.NO,
 )
 HOST_ROWS = (NODES,)

@@ -49,6 +49,7 @@ class Peer:
     plain : it has no SUMMARY: what it was asked cannot be told from what others asked.
     cmd : id of the REQUEST_CMD that made its present request. by : who made it.
     states : how many states it has; 0: its code is not loaded yet, and every request would be refused.
+    says : what it has to say to its operator.
     why : why it is not OK, in its own words.
     """
 
@@ -71,6 +72,7 @@ class Peer:
     error: str = ErrorKind.NONE.name
     connect: tuple[str, ...] = ()
     notification: bool = False
+    says: str = ""
     ok: bool = False
     why: str = ""
 

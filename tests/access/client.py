@@ -15,7 +15,9 @@ from contextlib import contextmanager
 import numpy as np
 import psutil
 
+from guardian.access.channel import Reply
 from guardian.access.channels import Channels
+from guardian.access.libca import DISCONNECTED, NORMAL
 from guardian.errors import EzcaConnectError, EzcaError, Interrupted
 from tests.access.asked import answer
 from tests.support.waiting import eventually
@@ -279,6 +281,40 @@ def interrupted_anywhere(ezca, log):
     for value in (1.0, 2.0, 3.0):
         ezca["NUM"] = value
         assert ezca["NUM"] == value
+
+
+def lost_before_it_is_told(ezca, log):
+    """libca ends what is under way, and takes all access back, before it tells that a circuit is lost.
+
+    That is no refusal, and no right that is missing: the method is called again when the channel is back (R13).
+    """
+
+    class Losing:
+        def __init__(self, real):
+            self.real = real
+
+        def __getattr__(self, name):
+            answers = {"ca_state": 1, "ca_write_access": 0, "ca_read_access": 0}
+            return (lambda *_: answers[name]) if name in answers else getattr(self.real, name)
+
+    ezca["NUM"] = 1
+    channel = ezca._register(ezca.full_name("NUM"))
+    reply = Reply(True, channel.circuit)
+    reply.status, reply.done = DISCONNECTED, True
+    for status in (NORMAL, DISCONNECTED):
+        with raises(EzcaConnectError, "NUM", "lost"):
+            channel._answer(0, reply, status, time.monotonic() + 5)
+    assert channel.said(reply) is None and channel.lost(reply)
+    real, channel._call = channel._call, Losing(channel._call)
+    try:
+        with raises(EzcaConnectError, "NUM", "lost"):
+            ezca["NUM"] = 2
+        channel._latest = channel._fetched = None
+        channel._unsure = False
+        with raises(EzcaConnectError, "NUM", "lost"):
+            ezca["NUM"]
+    finally:
+        channel._call = real
 
 
 # -- own writes, monitors ---------------------------------------------------------------------------------------------

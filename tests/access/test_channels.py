@@ -24,6 +24,7 @@ EVERYWHERE = [
     "prefixes",
     "logs_changes",
     "refused_write",
+    "lost_before_it_is_told",
     "slow_write",
     "interrupted_write",
     "interrupted_behind_each_call",

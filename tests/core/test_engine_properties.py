@@ -7,7 +7,7 @@ import json
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from guardian.core import explain, interface
+from guardian.core import documents, explain, interface
 from guardian.core.engine import Engine, Start
 from guardian.core.events import (
     Began,
@@ -146,7 +146,7 @@ def test_a_journal_replayed_gives_the_same_states(seed: int, script: Script, sta
     for event, now, actions in world.history:  # the inputs, to a fresh automaton
         assert again.feed(event, now) == actions
     lines = [  # the steps, through a file
-        json.dumps({"kind": s.kind, "via": s.via and s.via.name, "text": s.text, **interface.summary(s.view)})
+        json.dumps({"kind": s.kind, "via": s.via and s.via.name, "text": s.text, **documents.summary(s.view)})
         for s in world.steps
     ]
     state, seen = "INIT", []

@@ -9,7 +9,7 @@ import pytest
 
 from guardian.core.explain import TERMS, clock, is_active, is_ok, severity, why_not_ok
 from guardian.core.graph import Graph
-from guardian.core.view import View
+from guardian.core.view import Subnode, View
 from guardian.enums import ErrorKind, LoadStatus, Mode, Op, Severity, Status, Worker
 from tests.core.driver import system
 
@@ -132,3 +132,13 @@ def test_R15_every_term_is_dated() -> None:
     from guardian.core.machine import _SINCE
 
     assert {term.since for term in TERMS} <= set(_SINCE)
+
+
+def test_WHY_goes_on_with_what_user_code_says_where_no_other_node_is_the_reason() -> None:
+    waits = replace(OK, status=Status.RUN, notifications=("no light", "the shutter is closed"))
+    assert why_not_ok(waits).endswith(
+        "is not complete yet (RUN) (since 01:46:40Z); it says: no light; the shutter is closed"
+    )
+    bad = Subnode(node="PSL", there=True, why="ERROR in ON")
+    assert why_not_ok(replace(waits, subnodes=(bad,))).endswith("; because PSL: ERROR in ON")
+    assert "it says" not in why_not_ok(replace(waits, **SAFE)), "what a person asked for is the reason"

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardian.core import interface
+from guardian.core.documents import clip, read_graph
 from guardian.core.graph import Graph
 from guardian.core.interface import (
     BY_NAME,
@@ -20,9 +21,7 @@ from guardian.core.interface import (
     Kind,
     Source,
     Vitals,
-    clip,
     pv_name,
-    read_graph,
 )
 from guardian.core.view import View
 from guardian.enums import ErrorKind, LoadStatus, Mode, Op, Severity, Status, Worker

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from guardian.core.interface import summary
+from guardian.core.documents import summary
 from guardian.core.peer import ECHO_S, Bond, BondFacts, Peer, manages, of_facts, of_summary
 from guardian.enums import Mode, Op
 from tests.core.driver import aligned, suspension

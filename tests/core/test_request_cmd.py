@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 
+from guardian.core.documents import summary
 from guardian.core.engine import Start
 from guardian.core.events import Requested, Subnodes
-from guardian.core.interface import BY_NAME, summary
+from guardian.core.interface import BY_NAME
 from guardian.core.view import Subnode
 from guardian.enums import Mode
 from tests.core.driver import Node, aligned, suspension

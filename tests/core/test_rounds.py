@@ -19,8 +19,8 @@ from random import Random
 
 import pytest
 
+from guardian.core.documents import summary
 from guardian.core.events import Requested
-from guardian.core.interface import summary
 from guardian.core.peer import Bond, Peer, of_facts, of_summary
 from guardian.core.view import View
 from guardian.enums import LEAVING, Mode, Op, Status, Worker

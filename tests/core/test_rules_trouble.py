@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pytest
 
-from guardian.core import explain, interface
+from guardian.core import documents, explain, interface
 from guardian.core.engine import Limits, Start
 from guardian.core.events import (
     Began,
@@ -591,7 +591,7 @@ def test_R23_one_step_one_event_one_stamp() -> None:
     steps = node.steps
     assert [s.view.event_id for s in steps] == list(range(1, len(steps) + 1))
     assert steps[-1].view.stamp == EPOCH + node.mono
-    assert interface.summary(steps[-1].view)["id"] == steps[-1].view.event_id
+    assert documents.summary(steps[-1].view)["id"] == steps[-1].view.event_id
 
 
 # --- R24 modes
@@ -635,7 +635,7 @@ def test_R24_a_persons_request_to_a_managed_node_is_accepted_and_named() -> None
     node.manager("IMC")
     node.mode(Mode.MANAGED)
     node.request("DAMPED", by="anna@desk")
-    summary = interface.summary(node.view)
+    summary = documents.summary(node.view)
     assert (summary["by"], summary["request"], summary["manager"]) == ("anna@desk", "DAMPED", "IMC")
 
 

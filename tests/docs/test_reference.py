@@ -171,8 +171,10 @@ def test_the_times_of_managers():
     words = " ".join(REFERENCE["managers"].text.split())
     assert (subordinates.PATIENCE_S, subordinates.LONGEST_LOOK_S) == (0.75, 3)
     assert "until 0.75 s after the last one that did, and for 3 s if none does" in words
-    assert (subordinate.PROBE_AFTER_S + subordinate.HESITATE_S, subordinate.DOUBT_S) == (0.45, 10)
-    assert "for half a second after it was named, or for ten seconds after it was lost" in words
+    assert (subordinate.PROBE_AFTER_S, subordinate.DOUBT_S) == (0.25, 10)
+    assert "for a quarter of a second after it was named, or for ten seconds after it was lost" in words
+    assert (subordinate.HESITATE_S, subordinate.DISBELIEVE_S) == (0.25, 1)
+    assert "they are believed after another quarter of a second; after one second, if it had" in words
     assert f"behind the write, in {BY_BYTES} bytes at most" in words
     assert f"any text of {COMMAND_ID_BYTES} bytes at most" in words
 

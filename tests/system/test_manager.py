@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from guardian.cli.output import TIMED_OUT
 from tests.support import eventually
 from tests.system.hosting import Guardhost
 from tests.system.trees import DEVICES, MANAGER, Puppet, puppet, summary
@@ -39,6 +40,10 @@ def test_a_tripped_device_stalls_is_told_in_WHY_and_is_revived(tree: Guardhost) 
     tree.wait("SUS_2", "STATE", "TRIPPED")
     eventually(lambda: "because SUS_2: " in tree.get("TOP", "WHY"), 30, "WHY to name SUS_2")
     assert tree.get("TOP", "OK") == "False"
+    argv = [sys.executable, "-m", "guardian.cli.guardctrl", "--ifo", tree.ifo, "request", "ALIGNED", "TOP"]
+    argv += ["--wait", "--timeout", "1"]
+    ended = subprocess.run(argv, env=tree.env, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == TIMED_OUT and "because SUS_2: on the way: in TRIPPED" in ended.stderr, ended
     trip.unlink()
     tree.wait("TOP", "OK", "True")
     assert tree.get("SUS_2", "STATE") == "ALIGNED"

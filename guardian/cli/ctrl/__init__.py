@@ -31,12 +31,15 @@ class WrongCall(ExpectedError):
 def add_order(
     orders: Orders, name: str, run: Callable[[argparse.Namespace], int], text: str, *, about: str = ""
 ) -> argparse.ArgumentParser:
-    """Define an order; `run` gives the exit code. The options that all orders share may stand behind it too."""
+    """Define an order; `run` gives the exit code. The options that all orders share may stand behind it too.
+
+    What --json prints is a list; `nothing` is what it prints if the order fails before there are facts.
+    """
     order: argparse.ArgumentParser = orders.add_parser(
         name, help=text, description=f"{text[0].upper()}{text[1:]}. {about}".strip()
     )
     add_shared_options(order, default=argparse.SUPPRESS)
-    order.set_defaults(run=run)
+    order.set_defaults(run=run, nothing="[]")
     return order
 
 
@@ -66,7 +69,7 @@ def answer_s() -> float:
 
     Raises
     ------
-    ExpectedError
+    WrongCall
     """
     text = os.environ.get("EPICS_CLI_TIMEOUT") or str(ANSWER_S)
     try:
@@ -74,7 +77,7 @@ def answer_s() -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < 1e6:
-        raise ExpectedError(f"EPICS_CLI_TIMEOUT is {text!r}, which is not a time in seconds")
+        raise WrongCall(f"EPICS_CLI_TIMEOUT is {text!r}, which is not a time in seconds")
     return seconds
 
 

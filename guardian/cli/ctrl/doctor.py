@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
-from guardian.cli.ctrl import Orders, add_order
+from guardian.cli.ctrl import Orders, add_order, answer_s
 from guardian.cli.ctrl.environment import address_list, export_line, in_force, oddities, server_port
 from guardian.cli.ctrl.find import search_s
 from guardian.cli.ctrl.machine import candidates, claims, listeners, local_addresses
@@ -30,21 +30,34 @@ answers, or something is wrong."""
 
 @dataclass(slots=True, kw_only=True)
 class Server:
-    """Who answers for the PV. `nodes`: None if it is no host. `host`: who runs the node of the PV, or one of them."""
+    """Who answers for the PV.
+
+    Parameters
+    ----------
+    nodes : None if it is no host. host : who runs the node of the PV, or one of them. hangs : it says nothing at all.
+    """
 
     where: str
     nodes: list[str] | None = None
     host: str = ""
+    hangs: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
 class Findings:
-    """All that was found. `hidden`: servers of the PV that this environment does not lead to; `line`: what does."""
+    """All that was found.
+
+    Parameters
+    ----------
+    hidden : servers of the PV that this environment does not lead to. line : what does.
+    hanging : a sentence for each host on this machine that hangs. others : PVs of hosts that do not have this one.
+    """
 
     pv: str
     asked: list[str] = field(default_factory=list)
     servers: list[Server] = field(default_factory=list)
     hidden: list[Server] = field(default_factory=list)
+    hanging: list[str] = field(default_factory=list)
     line: str = ""
     ports: dict[int, list[str]] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
@@ -54,6 +67,7 @@ class Findings:
 def add(orders: Orders) -> None:
     """Define the order."""
     order = add_order(orders, "doctor", _doctor, "say why nothing answers, and what to do", about=_ABOUT)
+    order.set_defaults(nothing="{}")
     order.add_argument("pv_asked", nargs="?", metavar="PV", help="the PV that is missed, or a node")
 
 
@@ -78,8 +92,15 @@ def _pv(word: str, names: Names) -> str:
 
 def hint(pv: str, names: Names) -> str:
     """The end of a sentence that says that nobody answers for a PV: the line to type, if that is known."""
-    if line := asyncio.run(examine(pv, names)).line:
-        return f"it is served on this machine; type: {line}"
+    found = asyncio.run(examine(pv, names))
+    if found.servers:
+        return f"it has just answered, so try again; EPICS_CLI_TIMEOUT gives it more time than {answer_s():g} s"
+    if found.line:
+        return f"it is served on this machine; type: {found.line}"
+    if found.hanging:
+        return found.hanging[0]
+    if ifos := _other_ifos(found.others, names):
+        return f"hosts on this machine run {found.others[0]} and the like; type: export IFO={ifos[0]}"
     return f"is it running, is the prefix right (--ifo, $IFO, --site)? guardctrl doctor {pv} looks closer"
 
 
@@ -117,8 +138,15 @@ async def _look_around(found: Findings, known: set[int], names: Names) -> None:
     places = [(ip, port) for port in ports for ip in local_addresses(port)]
     looks = await asyncio.gather(*(_look(place, found.pv, names) for place in places))
     seen = {port: server for (_, port), server in reversed([*zip(places, looks, strict=True)]) if server.where}
-    found.hidden = [seen[port] for port in sorted(seen)]
-    strangers = {port for _, port in places} - set(seen)
+    there = [seen[port] for port in sorted(seen)]
+    found.servers += [server for server in there if server.where in found.asked]  # they were slow to answer the search
+    found.hidden = [server for server in there if server.where not in found.asked]
+    hanging = {port for (_, port), server in zip(places, looks, strict=True) if server.hangs} - set(seen)
+    for port in sorted(hanging):
+        who = "; ".join(map(str, listeners(port))) or "a process that has just ended"
+        found.hanging.append(f"port {port} on this machine is that of {who}, which does not answer: is it stopped?")
+    found.warnings += found.hanging
+    strangers = {port for _, port in places} - set(seen) - hanging
     found.others = sorted(pv for pv, claim in told.items() if claim.port in strangers)
     if not found.hidden:
         return
@@ -149,7 +177,8 @@ async def _look(address: tuple[str, int], pv: str, names: Names) -> Server:
         if node:
             await ask.read(address, [names.pv(node, "HOST")], values)
     except (OSError, ProtocolError) as error:
-        return Server(where=where if pv in values else "", host=f"does not say who it is: {error!r}")
+        hangs = not values and isinstance(error, TimeoutError)
+        return Server(where=where if pv in values else "", host=f"does not say who it is: {error!r}", hangs=hangs)
     claim = parse(values.get(names.pv(node, "HOST"))) if node else None
     return Server(where=where if pv in values else "", nodes=nodes, host=str(claim) if claim else "")
 
@@ -183,7 +212,7 @@ def _report(found: Findings, names: Names) -> Iterator[str]:
             yield ""
             yield "Type this, then it is found (tried):"
             yield f"  {found.line}"
-    elif not found.servers:
+    elif not found.servers and not found.hanging:
         yield ""
         yield from _advice(found.others, names)
     for warning in found.warnings:
@@ -205,11 +234,14 @@ def _advice(others: Sequence[str], names: Names) -> Iterator[str]:
         yield "Hosts on this machine run other nodes; PVs of theirs are"
         yield from (f"  {pv}" for pv in others[:6])
         yield f"Is the prefix right? It is {names} here; see --ifo, $IFO, --pv, --site."
-        ifos = sorted({_ifo(pv) for pv in others} - {names.ifo, ""})
-        yield from (f"  export IFO={ifo}" for ifo in ifos[:3])
+        yield from (f"  export IFO={ifo}" for ifo in _other_ifos(others, names)[:3])
         return
     yield "No host on this machine runs it. Where it runs on another machine, name that in EPICS_CA_ADDR_LIST:"
     yield f"  export EPICS_CA_ADDR_LIST={address_list(['MACHINE'])!r}"
+
+
+def _other_ifos(pvs: Sequence[str], names: Names) -> list[str]:
+    return sorted({_ifo(pv) for pv in pvs} - {names.ifo, ""})
 
 
 def _ifo(pv: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import Any
 
+from guardian.core.explain import BECAUSE
 from guardian.core.peer import Peer, of_summary
 from guardian.enums import ErrorKind, Mode, Op, Status
 
@@ -66,12 +67,22 @@ class Facts:
         return "OK" if self.ok else self.why or _plain_reason(self)
 
     @property
+    def because(self) -> str:
+        """What its subordinates lack, if that keeps it from being OK."""
+        return self.reason.partition(BECAUSE)[2]
+
+    @property
     def managed_by(self) -> str:
         """Its manager, "" if it decides for itself."""
         return self.manager if self.mode == "MANAGED" else ""
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "there": self.there}
+
+
+def printable(text: str) -> str:
+    """On one line, and without what would steer a terminal: any program may serve such a PV."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 _OF_PEER = frozenset(Facts.__dataclass_fields__) & frozenset(Peer.__dataclass_fields__)
@@ -88,8 +99,12 @@ def from_summary(node: str, where: str, text: str, why: str) -> Facts:
     said = of_summary(text)
     if said is None:
         raise ValueError(f"its SUMMARY is {text[:60]!r}, which is none")
-    known = {name: getattr(said, name) for name in _OF_PEER}
+    known = {name: _printable(getattr(said, name)) for name in _OF_PEER}
     return Facts(node=node, where=where, ours=True, **{**known, "why": "" if said.ok else why or said.why})
+
+
+def _printable(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) else value
 
 
 def from_rows(node: str, where: str, rows: Mapping[str, str]) -> Facts:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from guardian.cli.ctrl import COMMAND, answer_s
+from guardian.cli.ctrl import COMMAND, WrongCall, answer_s
 from guardian.cli.ctrl.names import Names
 from guardian.errors import ExpectedError
 
@@ -27,9 +28,15 @@ _GLOB = frozenset("*?[")
 
 @dataclass(slots=True)
 class Found:
-    """Where hosts answer, with their nodes; and a sentence for each that could not be asked."""
+    """Where hosts answer, with their nodes; and a sentence for each that could not be asked.
+
+    Attributes
+    ----------
+    deaf : hosts that answer, and do not say which nodes they run.
+    """
 
     hosts: dict[str, list[str]] = field(default_factory=dict)
+    deaf: list[str] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
 
     @property
@@ -66,11 +73,20 @@ async def _find(pv: str) -> Found:
             listed = json.loads(values.get(pv) or "")
             found.hosts[where] = [str(name) for name in listed]
         except (OSError, ProtocolError, ValueError, TypeError) as error:
-            found.troubles.append(f"{where} answers to {pv}, and does not say which nodes it runs: {error!r}")
+            found.deaf.append(where)
+            why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+            found.troubles.append(
+                f"{where} answers to {pv}, and does not say which nodes it runs "
+                f"({why or type(error).__name__}): it has just ended, or hangs"
+            )
 
     await asyncio.gather(*(visit(server) for server in answers.servers))
     found.hosts = dict(sorted(found.hosts.items()))
     return found
+
+
+def may_be_node(word: str) -> bool:
+    return word.isascii() and word.replace("_", "").replace("-", "").isalnum()
 
 
 def is_pattern(word: str) -> bool:
@@ -82,9 +98,17 @@ def chosen(words: Sequence[str], names: Names) -> list[str]:
 
     Raises
     ------
+    WrongCall
+        A word can be no node.
     ExpectedError
         A pattern matches no node.
     """
+    for word in words:
+        if not (is_pattern(word) or may_be_node(word)):
+            head = names.pv("\0", "").partition("\0")[0]
+            bare = word.removeprefix(head) if head else word
+            hint = f"; did you mean {bare}?" if bare != word and may_be_node(bare) else ""
+            raise WrongCall(f"{word!r} is no name of a node{hint}")
     nodes: list[str] = []
     there: list[str] | None = None
     for word in words:

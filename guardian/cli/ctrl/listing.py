@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from guardian.cli.ctrl import Orders, add_nodes, add_order, say
@@ -14,6 +17,11 @@ from guardian.cli.ctrl.names import Names, control_socket, names_of
 from guardian.cli.output import FAILED, OK
 from guardian.errors import ExpectedError
 from guardian.host.control import ask
+
+#: Nodes that are named in a sentence; more are counted.
+SOME = 10
+#: Ways that are longer than this are not lined up with.
+_WAY = 40
 
 
 def add(orders: Orders) -> None:
@@ -28,12 +36,13 @@ def add(orders: Orders) -> None:
     add_nodes(order, text="these only; * and ? match any characters", least_one=False)
 
 
-def facts_of(nodes: Sequence[str], names: Names) -> list[Facts]:
+def facts_of(nodes: Sequence[str], names: Names, *, searched: bool = False) -> list[Facts]:
     """What each of these nodes says now; those that do not answer are not :attr:`Facts.there`."""
     from guardian.cli.caclient import Session
     from guardian.cli.ctrl.remote import connect
 
-    return [_or_silent(remote.facts, remote.node) for remote in connect(Session(), nodes, names)]
+    remotes = connect(Session(), nodes, names, searched=searched)
+    return [_or_silent(remote.facts, remote.node) for remote in remotes]
 
 
 def _or_silent(read: Any, node: str) -> Facts:
@@ -57,7 +66,16 @@ def silent(nodes: Sequence[str], names: Names) -> str:
     from guardian.cli.ctrl.doctor import hint
 
     pv = names.pv(nodes[0], "STATE")
-    return f"{', '.join(nodes)} {'does' if len(nodes) == 1 else 'do'} not answer ({pv}); {hint(pv, names)}"
+    some = ", ".join(nodes[:SOME]) + (f" and {len(nodes) - SOME} more" if len(nodes) > SOME else "")
+    near = get_close_matches(nodes[0].upper(), find(names).nodes, n=1)
+    meant = f"did you mean {near[0]}? " if near and near[0] not in nodes else ""
+    return f"{some} {'does' if len(nodes) == 1 else 'do'} not answer ({pv}); {meant}{hint(pv, names)}"
+
+
+def tell_silent(every: Sequence[Facts], names: Names) -> None:
+    """Say what to do about those that do not answer."""
+    if missing := [facts.node for facts in every if not facts.there]:
+        say(silent(missing, names))
 
 
 def warn_of(found: Found, nodes: Sequence[str]) -> None:
@@ -82,23 +100,33 @@ def _list(options: argparse.Namespace) -> int:
         nodes = list(found.nodes)
     warn_of(found, nodes)
     if not options.nodes and not found.hosts:
-        say(nobody(names))
-        if options.json:
-            print("[]")
-        return FAILED
-    every = facts_of(nodes, names)
+        raise ExpectedError(nobody(names))
+    every = facts_of(nodes, names, searched=not options.nodes)
+    tell_silent(every, names)
     _print([{**facts.as_dict(), "why": "" if facts.ok else facts.reason} for facts in every], as_json=options.json)
-    return OK if all(facts.there for facts in every) else FAILED
+    return OK if all(facts.there for facts in every) and not found.deaf else FAILED
 
 
 def _print(nodes: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(nodes))
         return
-    width = max((len(n["node"]) for n in nodes), default=4)
+    there = [n for n in nodes if n.get("there", True)]
+    ways = {n["node"]: f"{n['state']} -> {n['request']}" for n in there}
+    width = max((len(n["node"]) for n in nodes), default=0)
+    widest = min(max(map(len, ways.values()), default=0), _WAY)
     for n in nodes:
-        if n.get("there", True):
-            way = f"{n['state']} -> {n['request']}  {n['status']}"
-            print(f"{n['node']:{width}}  {n['op']:5}  {n['mode']:7}  {way}  {'OK' if n['ok'] else n['why']}")
+        if n["node"] in ways:
+            head = f"{n['op']:5}  {n['mode']:7}  {ways[n['node']]:{widest}}  {n['status']:8}"
+            print(_cut(f"{n['node']:{width}}  {head}  {'OK' if n['ok'] else n['why']}"))
         else:
             print(f"{n['node']:{width}}  {n['why']}")
+
+
+def _cut(line: str) -> str:
+    """To one line of the terminal, if stdout is one: WHY of a manager is long, and ``why`` shows all of it."""
+    try:
+        room = os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else 0
+    except OSError:
+        room = 0
+    return line if not room or len(line) <= room else f"{line[: max(room - 4, 0)]} ..."

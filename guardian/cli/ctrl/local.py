@@ -38,12 +38,17 @@ def add(orders: Orders) -> None:
 
 def _tell(options: argparse.Namespace) -> int:
     socket = control_socket(options)
-    code = OK
+    code, told = OK, []
     for node in options.nodes:
         try:
-            answer = ask(socket, {"do": options.do, "node": node})
-            print(json.dumps(answer) if options.json else _DONE[options.do].format(node=node))
+            ask(socket, {"do": options.do, "node": node})
+            told.append({"node": node, "ok": True, "text": _DONE[options.do].format(node=node)})
+            if not options.json:
+                print(told[-1]["text"])
         except ExpectedError as error:
             say(str(error))
+            told.append({"node": node, "ok": False, "text": str(error)})
             code = FAILED
+    if options.json:
+        print(json.dumps(told))
     return code

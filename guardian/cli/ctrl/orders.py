@@ -83,8 +83,7 @@ def _each(options: argparse.Namespace, row: str, value: str, shown: str, wait_s:
     if missing := [remote.node for remote in remotes if not remote.there]:
         raise ExpectedError(f"nothing was written: {silent(missing, names)}")
     if not agreed(shown, [remote.node for remote in remotes], yes=options.yes):
-        say("nothing was written")
-        return FAILED
+        raise ExpectedError("nothing was written")
     told = [_one(remote, row, value, shown) for remote in remotes]
     if wait_s is not None:
         _wait(
@@ -140,6 +139,8 @@ def _wait(loading: dict[str, tuple[Remote, _Said]], timeout_s: float) -> None:
 def _is_loaded(remote: Remote, said: _Said) -> bool:
     try:
         status = remote.text("LOAD_STATUS")
+        if not remote.there:
+            raise ExpectedError("it does not answer")
         if status == LoadStatus.ERROR.name:
             said.code, said.text = FAILED, f"the new code is refused: {remote.facts().reason}"
         elif status == LoadStatus.DONE.name:

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 
 from guardian.cli.caclient import CHAR, STRING, Channel, Reading, Session
-from guardian.cli.ctrl import answer_s
-from guardian.cli.ctrl.facts import PLAIN_ROWS, Facts, from_rows, from_summary
+from guardian.cli.ctrl import answer_s, say
+from guardian.cli.ctrl.facts import PLAIN_ROWS, Facts, from_rows, from_summary, printable
 from guardian.cli.ctrl.names import Names
 from guardian.core.interface import STRING_BYTES
 from guardian.errors import ExpectedError
@@ -145,17 +145,36 @@ class Remote:
         return channel.objection(late_s)
 
 
-def connect(session: Session, nodes: Sequence[str], names: Names, rows: Sequence[str] = ()) -> list[Remote]:
-    """Reach these nodes, all at once; those that do not answer in time are not :attr:`Remote.there`."""
+def connect(
+    session: Session, nodes: Sequence[str], names: Names, rows: Sequence[str] = (), *, searched: bool = False
+) -> list[Remote]:
+    """Reach these nodes, all at once; those that do not answer in time are not :attr:`Remote.there`.
+
+    Parameters
+    ----------
+    searched : the hosts on the network were asked, so it was told already which nodes are run twice.
+    """
     remotes = [Remote(session, names, node, rows) for node in nodes]
-    connect_all(session, remotes)
+    connect_all(session, remotes, searched=searched)
     return remotes
 
 
-def connect_all(session: Session, remotes: Sequence[Remote], *, or_else: Callable[[], bool] = lambda: False) -> None:
+def connect_all(
+    session: Session,
+    remotes: Sequence[Remote],
+    *,
+    or_else: Callable[[], bool] = lambda: False,
+    searched: bool = False,
+) -> None:
     """Wait until these nodes answer, or `or_else` says that it is enough, or the time is over."""
     session.wait(lambda: all(remote.there for remote in remotes) or or_else(), answer_s())
     settle(session, remotes)
+    for remote in remotes if not searched else ():
+        if (twin := session.twins.get(remote.channels["STATE"].name)) is not None:
+            say(
+                f"warning: {remote.node} is run twice: {twin[0]} answers here, {twin[1]} answers too; remove it from "
+                "all but one"
+            )
 
 
 def settle(session: Session, remotes: Sequence[Remote]) -> None:
@@ -173,7 +192,7 @@ def _kind(channel: Channel) -> int:
 
 
 def _text(reading: Reading) -> str:
-    return reading.text()
+    return printable(reading.text())
 
 
 def _encoded(channel: Channel, text: str) -> tuple[int, list[Any]]:

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from guardian.cli.ctrl import COMMAND, Orders, WrongCall, add_nodes, add_order, say
 from guardian.cli.ctrl.facts import Facts
-from guardian.cli.ctrl.find import agreed, chosen, is_pattern
+from guardian.cli.ctrl.find import agreed, chosen, is_pattern, may_be_node
 from guardian.cli.ctrl.journey import Journey, journey, why_not_state
 from guardian.cli.ctrl.listing import silent
 from guardian.cli.ctrl.names import Names, names_of
 from guardian.cli.output import FAILED, OK
+from guardian.core.documents import read_graph
 from guardian.core.graph import Graph
-from guardian.core.interface import read_graph
 from guardian.errors import ExpectedError
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ def _request(options: argparse.Namespace) -> int:
         _report(ways, {}, options)
         return OK
     if not agreed(f"request {options.state}", list(facts), yes=options.yes):
-        say("nothing was requested")
-        return FAILED
+        raise ExpectedError("nothing was requested")
     return _ask(remotes, facts, ways, options)
 
 
@@ -121,7 +120,7 @@ def _reach(session: Session, state: str, nodes: Sequence[str], names: Names) -> 
     from guardian.cli.ctrl.remote import Remote, connect_all
 
     remotes = [Remote(session, names, node, _ROWS) for node in nodes]
-    twin = session.channel(names.pv(state, "STATE")) if _may_be_node(state) else None
+    twin = session.channel(names.pv(state, "STATE")) if may_be_node(state) else None
     connect_all(session, remotes, or_else=lambda: twin is not None and twin.connected)
     missing = [remote.node for remote in remotes if not remote.there]
     if not missing:
@@ -135,10 +134,6 @@ def _turned(state: str, nodes: Sequence[str], meant: str, what: str) -> str:
     """The right line, where a node stands in the place of the state, and the state among the nodes."""
     right = [meant, state, *(node for node in nodes if node != meant)]
     return f"{state} {what}; did you mean: {COMMAND} request {shlex.join(right)}"
-
-
-def _may_be_node(word: str) -> bool:
-    return word.isascii() and word.replace("_", "").replace("-", "").isalnum()
 
 
 def _graph(remote: Remote) -> Graph | None:
@@ -182,7 +177,10 @@ def _ask(
     if not options.wait:
         _report(ways, ends, options)
         return worst([end.code for end in ends.values()])
-    ends |= Waiting(waiting).run(options.timeout, Progress())
+    try:
+        ends |= Waiting(waiting).run(options.timeout, Progress())
+    except KeyboardInterrupt:
+        raise ExpectedError(f"it is not waited for any more; {options.state} stays requested") from None
     _report(ways, ends, options, took_s=time.monotonic() - begun)
     return worst([end.code for end in ends.values()])
 

@@ -11,7 +11,7 @@ from typing import Any
 from guardian.cli.ctrl import Orders, add_nodes, add_order, say
 from guardian.cli.ctrl.facts import Facts
 from guardian.cli.ctrl.find import chosen, find
-from guardian.cli.ctrl.listing import facts_of, nobody, silent, warn_of
+from guardian.cli.ctrl.listing import facts_of, nobody, silent, tell_silent, warn_of
 from guardian.cli.ctrl.names import Names, names_of
 from guardian.cli.output import FAILED, OK
 from guardian.core.explain import clock
@@ -45,11 +45,11 @@ def _why(options: argparse.Namespace) -> int:
     else:
         found = find(names)
         if not found.hosts:
-            say(nobody(names))
-            return FAILED
+            raise ExpectedError(nobody(names))
         nodes = list(found.nodes)
         warn_of(found, nodes)
-    every = facts_of(nodes, names)
+    every = facts_of(nodes, names, searched=not options.nodes)
+    tell_silent(every, names)
     shown = [facts for facts in every if options.nodes or not facts.ok]
     if options.json:
         print(json.dumps([{"node": f.node, "ok": f.ok, "why": "" if f.ok else f.reason} for f in shown]))
@@ -67,10 +67,14 @@ def _status(options: argparse.Namespace) -> int:
 
     names = names_of(options)
     code, told = OK, []
-    for remote in connect(Session(), chosen(options.nodes, names), names, _ROWS):
+    remotes = connect(Session(), chosen(options.nodes, names), names, _ROWS)
+    if missing := [remote.node for remote in remotes if not remote.there]:
+        say(silent(missing, names))
+        code = FAILED
+    for remote in remotes:
+        if remote.node in missing:
+            continue
         try:
-            if not remote.there:
-                raise ExpectedError(silent([remote.node], names))
             facts, rows = remote.facts(), {row: remote.text(row) for row in _ROWS}
         except ExpectedError as error:
             say(str(error))

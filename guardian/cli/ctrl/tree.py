@@ -54,11 +54,10 @@ def _tree(options: argparse.Namespace) -> int:
     else:
         found = find(names)
         if not found.hosts:
-            say(nobody(names))
-            return FAILED
+            raise ExpectedError(nobody(names))
         first = list(found.nodes)
         warn_of(found, first)
-    facts, listed = _read_all(Session(), first, names)
+    facts, listed = _read_all(Session(), first, names, searched=not options.nodes)
     tree = grow(facts, listed)
     if options.json:
         print(json.dumps([_as_dict(place) for place in tree]))
@@ -69,7 +68,7 @@ def _tree(options: argparse.Namespace) -> int:
 
 
 def _read_all(
-    session: Session, first: Sequence[str], names: Names
+    session: Session, first: Sequence[str], names: Names, *, searched: bool
 ) -> tuple[dict[str, Facts], dict[str, dict[str, bool]]]:
     """These nodes and all below them, level by level: what each says, and the nodes that it lists, taken or not."""
     from guardian.cli.ctrl.remote import connect
@@ -78,7 +77,7 @@ def _read_all(
     listed: dict[str, dict[str, bool]] = {}
     level = list(first)
     while level:
-        for remote in connect(session, level, names, (SUBNODES,)):
+        for remote in connect(session, level, names, (SUBNODES,), searched=searched):
             facts[remote.node] = Facts(node=remote.node)
             try:
                 facts[remote.node] = remote.facts()

@@ -81,7 +81,7 @@ def _where(facts: Facts) -> str:
         parts.append(f"it waits for {', '.join(facts.connect) or 'a channel'}")
     if facts.op in ("STOP", "PAUSE"):
         parts.append(f"OP is {facts.op}")
-    return ", ".join(parts)
+    return ", ".join(parts) + (f"; because {facts.because}" if facts.because else "")
 
 
 class Progress:
@@ -164,6 +164,9 @@ class Waiting:
 
     def _line(self, facts: dict[str, Facts]) -> str:
         def one(said: Facts) -> str:
-            return f"{said.node} {said.state} -> {said.target} ({said.status})" if said.there else f"{said.node} lost"
+            if not said.there:
+                return f"{said.node} lost"
+            because = f" because {said.because}" if len(facts) == 1 and said.because else ""
+            return f"{said.node} {said.state} -> {said.target} ({said.status}){because}"
 
         return f"{time.monotonic() - self._since:3.0f} s  waiting for {', '.join(map(one, facts.values()))}"

@@ -14,8 +14,8 @@ from typing import Any
 from guardian.access.prefix import channel_prefix
 from guardian.cli.output import FAILED, OK
 from guardian.cli.util import Orders, add_order, graph_of, look, say
+from guardian.core.documents import graph_facts
 from guardian.core.graph import Edge, Graph, SystemFacts
-from guardian.core.interface import graph_facts
 from guardian.errors import ExpectedError
 
 

@@ -1,0 +1,126 @@
+"""The JSON documents among a node's PVs: what they hold, and how they are read back. Pure.
+
+SUMMARY and SUBNODES are read by managers, GRAPH by whoever plans or draws; all of them by consoles.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from guardian.core import explain
+from guardian.core.graph import Edge, Graph, StateInfo
+from guardian.core.view import View
+
+#: Bytes of the PVs that hold them.
+SUMMARY_BYTES = 8_000
+SUBNODES_BYTES = 65_536
+#: Of WHY in SUMMARY: what a manager shows of its subordinates.
+WHY_BYTES = 300
+#: Of USERMSG in SUMMARY: what a manager passes on.
+SAYS_BYTES = 200
+#: Lost channels that SUMMARY names; CONNECT_S has as many as fit.
+SUMMARY_CHANNELS = 20
+
+
+def clip(text: str, size: int) -> str:
+    """`text` cut to `size` bytes of UTF-8, never in the middle of a character; a cut is marked."""
+    data = text.encode()
+    if len(data) <= size:
+        return text
+    return data[: size - 3].decode(errors="ignore") + "..."
+
+
+def as_json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def summary(view: View) -> dict[str, Any]:
+    """SUMMARY: one consistent moment, what managers and consoles read."""
+    return {
+        "id": view.event_id,
+        "stamp": round(view.stamp, 6),
+        "request": view.request,
+        "request_id": view.request_id,
+        "by": view.request_by,
+        "cmd": view.request_cmd,
+        "state": view.state,
+        "since": round(view.state_time, 3),
+        "target": view.target,
+        "status": view.status.name,
+        "stalled": view.stalled,
+        "op": view.op.name,
+        "mode": view.mode.name,
+        "manager": view.manager,
+        "worker": view.worker.name,
+        "load": view.load_status.name,
+        "states": len(view.graph.states) if view.graph is not None else 0,
+        "nominal": view.nominal or "",
+        "error": view.error.name,
+        "connect": list(view.connect[:SUMMARY_CHANNELS]),
+        "notification": bool(view.notifications),
+        "says": clip("; ".join(view.notifications), SAYS_BYTES),
+        "ok": explain.is_ok(view),
+        "why": clip(explain.why_not_ok(view), WHY_BYTES),
+    }
+
+
+def graph_facts(graph: Graph | None) -> dict[str, Any]:
+    """GRAPH: states with their flags, and the declared edges (implied ones follow from ``goto``, R19)."""
+    if graph is None:
+        return {"states": [], "edges": []}
+    return {
+        "states": [
+            {
+                "name": s.name,
+                "index": s.index,
+                "request": s.request,
+                "goto": s.goto,
+                "redirect": s.redirect,
+                "doc": s.doc,
+            }
+            for s in graph.states.values()
+        ],
+        "edges": [[e.start, e.end, e.weight] for e in graph.edges if not e.implied],
+    }
+
+
+def read_graph(facts: Any) -> Graph:
+    """The graph that GRAPH told of: :func:`graph_facts` backwards.
+
+    Raises
+    ------
+    GraphError, ValueError
+        It is no graph; of another program, or of a node whose code is not loaded yet.
+    """
+    try:
+        states = [
+            StateInfo(
+                name=s["name"],
+                index=s["index"],
+                request=s["request"],
+                goto=s["goto"],
+                redirect=s["redirect"],
+                doc=s["doc"],
+            )
+            for s in facts["states"]
+        ]
+        edges = [Edge(start=start, end=end, weight=weight) for start, end, weight in facts["edges"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"it is no graph: {error!r}") from None
+    return Graph.build(states, edges)
+
+
+def subnodes(v: View) -> str:
+    """SUBNODES: with all the reasons if they fit; a manager of hundreds that are all in trouble tells which are.
+
+    A thousand do not fit even so: as many as do, those in trouble first; SUBNODES_TOTAL counts all.
+    """
+    told = as_json([asdict(one) for one in v.subnodes])
+    if len(told.encode()) <= SUBNODES_BYTES:
+        return told
+    bare = [asdict(one) | {"why": ""} for one in sorted(v.subnodes, key=lambda one: one.ok)]
+    while (size := len((told := as_json(bare)).encode())) > SUBNODES_BYTES:
+        del bare[len(bare) * SUBNODES_BYTES // size :]
+    return told
