@@ -134,5 +134,7 @@ def test_two_managers_that_fight_for_a_node_do_so_in_a_few_lines_a_second(tmp_pa
         steps = sum(summary(host, node)["id"] for node in ("SUS_1", "SUS_2")) - sum(before)
         assert steps / (time.monotonic() - began) < 60, f"{steps} steps"
         host.put("A", "OP", "STOP")
+        eventually(
+            lambda: {summary(host, node)["manager"] for node in ("SUS_1", "SUS_2")} == {"B"}, 30, "B to have both"
+        )
         host.wait("B", "STATUS", "DONE")
-        assert {summary(host, node)["manager"] for node in ("SUS_1", "SUS_2")} == {"B"}
