@@ -22,6 +22,7 @@ from typing import TypeVar
 from guardian.access.channel import Reply
 from guardian.access.subordinate import CONFIRM_S, Subordinate
 from guardian.access.subordinates import Subordinates
+from guardian.core.graph import NAME_BYTES
 from guardian.core.peer import Bond, Peer, manages
 from guardian.enums import ErrorKind, Mode, Status
 from guardian.errors import ExpectedError, EzcaConnectError, EzcaError
@@ -195,7 +196,10 @@ class Node:
         """
         if not isinstance(state, str) or not state:
             raise TypeError(f"{self._name}: a state is named by a text, not by {state!r}")
-        self._ask(str(state).strip(), anyway=False)  # as it is taken, and shown, there
+        wanted = str(state).strip()  # as it is taken, and shown, there
+        if (size := len(wanted.encode(errors="replace"))) > NAME_BYTES:
+            raise EzcaError(f"{self._name}: no state has a name of {size} bytes, as {wanted[:NAME_BYTES]}... has")
+        self._ask(wanted, anyway=False)
 
     def revive(self) -> None:
         """Ask again for what this object asked last, or, if it never did, for its present REQUEST.
@@ -226,7 +230,8 @@ class Node:
         except BaseException:  # an interrupt, too
             self._bond.unheard()
             raise
-        home.wait(lambda: self._is_settled() or self._is_lost(), 0.0 if is_silent else CONFIRM_S)
+        if not is_silent:
+            home.confirm(lambda: self._is_settled() or self._is_lost(), CONFIRM_S)
         if self._is_settled():
             if self._bond.refused:
                 raise EzcaError(f"{self._name}: it refuses REQUEST={state}; has it no such state? Its GRDMSG says why.")

@@ -38,6 +38,9 @@ LONGEST_LOOK_S = 3.0
 TICK_S = 0.25
 #: A node that no object speaks of any more is forgotten after so long: code may make its objects where it uses them.
 LINGER_S = 5.0
+#: Where one node has just not answered, others are waited for as long as an answer takes: a host that hangs has many.
+HURRY_S = 2.0
+HURRIED_S = 0.02
 
 
 class Subordinates:
@@ -89,6 +92,7 @@ class Subordinates:
         self._looked = True
         self._progress_at = self._looking_since = 0.0
         self._present = 0
+        self._unanswered_at = float("-inf")
 
     # --- who they are ------------------------------------------------------------------------------------------
 
@@ -169,6 +173,12 @@ class Subordinates:
     def wait(self, ready: Callable[[], bool], timeout_s: float) -> bool:
         """True as soon as ``ready()`` is, asked after each change; False after `timeout_s`."""
         return self._bells.wait(ready, time.monotonic() + timeout_s)
+
+    def confirm(self, answered: Callable[[], bool], timeout_s: float) -> None:
+        """Wait for the answer to what was written, less patiently after another node has not answered in time."""
+        hurried = time.monotonic() - self._unanswered_at < HURRY_S
+        if not self.wait(answered, HURRIED_S if hurried else timeout_s):
+            self._unanswered_at = time.monotonic()
 
     # --- what was asked ----------------------------------------------------------------------------------------
 
