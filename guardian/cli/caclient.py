@@ -9,9 +9,9 @@ Invariants
 * Every wait is bounded, and ends at once when the channel is lost.
 * libca calls back in threads of its own. What happens there: decode, store, notify; never a request.
 * A value is decoded before the callback returns, since libca reuses the buffer.
-* Nobody is waited for at the end. A tidy end of libca, which pyepics would make, waits half a minute for a server that is
-  stopped (SIGSTOP, a lost cable); so the channels are given up, that none calls back any more, and the kernel closes the
-  sockets.
+* Nobody is waited for at the end. A tidy end of libca, which pyepics would make, waits half a minute for a server that
+  is stopped (SIGSTOP, a lost cable). So the channels are given up, that none calls back any more, and the kernel closes
+  the sockets.
 * Text is UTF-8, or Latin-1 where it is not: no byte a server can send raises.
 
 A plain put is followed by a read. Servers answer in order on a circuit, so a refusal has arrived when the read has;

@@ -378,7 +378,9 @@ def test_the_tree_of_a_manager_in_a_third_host(site: Site, tmp_path: Path) -> No
             return site.shell("tree", "TOP", env=env).out.splitlines()
 
         lines = eventually(lambda: len(found := tree()) == 3 and "MANAGED" in found[1] and found, 60, "the tree")
-        assert re.match(r"TOP  UP DONE  AUTO", lines[0]) and re.match(r"\|-- CAV  SAFE DONE  MANAGED  not OK$", lines[1]), lines
+        assert re.match(r"TOP  UP DONE  AUTO", lines[0]) and re.match(
+            r"\|-- CAV  SAFE DONE  MANAGED  not OK$", lines[1]
+        ), lines
         assert re.match(r"`-- SUS_6 \(watched\)  SAFE DONE  AUTO  not OK$", lines[2]), lines
         assert "  NODES     2, of which 2 not OK; see guardctrl tree" in site.shell("status", "TOP", env=env).out
         site.two.put("CAV", "MODE", "AUTO")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -9,10 +10,12 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from guardian.cli.ctrl.facts import from_rows, printable
+from guardian.cli.ctrl.find import agreed, some
 from guardian.cli.output import FAILED, OK, TIMED_OUT, WRONG_CALL
 from tests.cli.ctrl.calling import ARGV, Called, Shell
 from tests.support import Child, ca_env, eventually, free_port, random_prefix
@@ -138,6 +141,25 @@ def test_what_is_not_confirmed_is_an_empty_list(shell: Shell, host: Guardhost) -
         assert told.err.endswith("guardctrl: nothing was written\n")
     finally:
         host.ctrl("destroy", *more)
+
+
+@pytest.mark.parametrize("typed", ["y\n", "YES\n", "y", "n\n", "\n", "", "yesterday\n", KeyboardInterrupt, "\udcff"])
+def test_only_a_yes_is_a_yes(typed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def readline(self, size: int | None = -1) -> str:
+            if typed is KeyboardInterrupt:
+                raise typed
+            _ = typed.encode("utf-8")  # as a strict stdin does: what is no text is a ValueError
+            return str(typed)
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    assert agreed("op", list("ABCDEF"), yes=False) is (typed in ("y\n", "YES\n", "y"))
+
+
+def test_many_nodes_are_counted_and_not_all_named() -> None:
+    nodes = [f"SUS_{number}" for number in range(300)]
+    assert some(nodes[:2]) == "SUS_0, SUS_1"
+    assert some(nodes).endswith("SUS_8, SUS_9 and 290 more")
 
 
 def test_texts_of_others_do_not_steer_the_terminal() -> None:
