@@ -9,8 +9,9 @@ Invariants
 * Every wait is bounded, and ends at once when the channel is lost.
 * libca calls back in threads of its own. What happens there: decode, store, notify; never a request.
 * A value is decoded before the callback returns, since libca reuses the buffer.
-* Nobody is waited for at the end: a tidy end of libca waits half a minute for a server that is stopped (SIGSTOP, a lost
-  cable), and the kernel closes the sockets as well.
+* Nobody is waited for at the end. A tidy end of libca, which pyepics would make, waits half a minute for a server that
+  is stopped (SIGSTOP, a lost cable). So the channels are given up, that none calls back any more, and the kernel closes
+  the sockets.
 * Text is UTF-8, or Latin-1 where it is not: no byte a server can send raises.
 
 A plain put is followed by a read. Servers answer in order on a circuit, so a refusal has arrived when the read has;
@@ -120,6 +121,7 @@ class Session:
         with as_if_repeated():
             ca.initialize_libca()
             atexit.unregister(ca.finalize_libca)
+            atexit.register(self._end)
             self.lib = ca.libca
             # libca looks for a repeater when it makes its first channel, not before.
             ca.clear_channel(ca.create_channel("repeater", auto_cb=False))
@@ -148,6 +150,12 @@ class Session:
     def notify(self) -> None:
         with self.changed:
             self.changed.notify_all()
+
+    def _end(self) -> None:
+        """Have libca call nothing of this process any more: a thread that comes into a Python that ends, aborts it."""
+        self.lib.ca_add_exception_event(None, None)
+        for channel in self._channels.values():
+            self.lib.ca_clear_channel(channel.chid)
 
     def _register(self, handler: Callable[[Any], None]) -> int:
         key = next(self._keys)

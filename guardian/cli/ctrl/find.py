@@ -23,6 +23,8 @@ from guardian.errors import ExpectedError
 SEARCH = 0.3
 #: Orders to more nodes than this are asked about first.
 MANY = 5
+#: Nodes that are named in a sentence; more are counted.
+SOME = 10
 _GLOB = frozenset("*?[")
 
 
@@ -119,18 +121,27 @@ def chosen(words: Sequence[str], names: Names) -> list[str]:
             there = list(find(names).nodes)
         matching = [node for node in there if fnmatchcase(node, word)]
         if not matching:
-            some = f"found are {', '.join(there)}" if there else f"no host answers for {names.hosts}, see doctor"
-            raise ExpectedError(f"no node matches {word!r}; {some}")
+            found = f"found are {some(there)}" if there else f"no host answers for {names.hosts}, see doctor"
+            raise ExpectedError(f"no node matches {word!r}; {found}")
         nodes += matching
     return list(dict.fromkeys(nodes))
+
+
+def some(nodes: Sequence[str]) -> str:
+    """These nodes in a sentence, however many there are."""
+    more = f" and {len(nodes) - SOME} more" if len(nodes) > SOME else ""
+    return ", ".join(nodes[:SOME]) + more
 
 
 def agreed(what: str, nodes: Sequence[str], *, yes: bool) -> bool:
     """Whether an order to so many nodes is meant: asked on the terminal, or answered by a pipe, if there are many."""
     if yes or len(nodes) <= MANY:
         return True
-    print(f"{COMMAND}: {what} of {len(nodes)} nodes: {', '.join(nodes)}? [y/N] ", end="", file=sys.stderr, flush=True)
-    answer = sys.stdin.readline()
+    print(f"{COMMAND}: {what} of {len(nodes)} nodes: {some(nodes)}? [y/N] ", end="", file=sys.stderr, flush=True)
+    try:
+        answer = sys.stdin.readline()
+    except (KeyboardInterrupt, ValueError):  # ValueError: what is no text
+        answer = ""
     if not answer.endswith("\n"):
         print(file=sys.stderr)
     return answer.strip().lower() in ("y", "yes")

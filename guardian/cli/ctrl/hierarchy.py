@@ -106,7 +106,8 @@ def _line(place: Place) -> str:
         return words[0]
     if said.there:
         way = said.state if said.state == said.request else f"{said.state} -> {said.request}"
-        words += [f"{way} {said.status}", said.mode, "OK" if said.ok else "not OK"]
-        words += [f"OP={said.op}" if said.op != "EXEC" else "", "ERROR" if said.error == "ERROR" else ""]
+        words += [f"{way} {said.status}", said.mode, "OK" if said.ok else ""]
+        wrong = [f"OP={said.op}" if said.op != "EXEC" else "", "ERROR" if said.error == "ERROR" else ""]
+        words += wrong if said.ok or place.flags or any(wrong) else ["not OK"]
     words += [f"** {flag.kind}: {flag.text}" for flag in place.flags]
     return "  ".join(filter(None, words))

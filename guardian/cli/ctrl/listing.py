@@ -12,14 +12,12 @@ from typing import Any
 
 from guardian.cli.ctrl import Orders, add_nodes, add_order, say
 from guardian.cli.ctrl.facts import Facts
-from guardian.cli.ctrl.find import Found, chosen, find
+from guardian.cli.ctrl.find import Found, chosen, find, some
 from guardian.cli.ctrl.names import Names, control_socket, names_of
 from guardian.cli.output import FAILED, OK
 from guardian.errors import ExpectedError
 from guardian.host.control import ask
 
-#: Nodes that are named in a sentence; more are counted.
-SOME = 10
 #: Ways that are longer than this are not lined up with.
 _WAY = 40
 
@@ -66,10 +64,9 @@ def silent(nodes: Sequence[str], names: Names) -> str:
     from guardian.cli.ctrl.doctor import hint
 
     pv = names.pv(nodes[0], "STATE")
-    some = ", ".join(nodes[:SOME]) + (f" and {len(nodes) - SOME} more" if len(nodes) > SOME else "")
     near = get_close_matches(nodes[0].upper(), find(names).nodes, n=1)
     meant = f"did you mean {near[0]}? " if near and near[0] not in nodes else ""
-    return f"{some} {'does' if len(nodes) == 1 else 'do'} not answer ({pv}); {meant}{hint(pv, names)}"
+    return f"{some(nodes)} {'does' if len(nodes) == 1 else 'do'} not answer ({pv}); {meant}{hint(pv, names)}"
 
 
 def tell_silent(every: Sequence[Facts], names: Names) -> None:

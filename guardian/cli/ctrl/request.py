@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from guardian.cli.ctrl import COMMAND, Orders, WrongCall, add_nodes, add_order, say
 from guardian.cli.ctrl.facts import Facts
-from guardian.cli.ctrl.find import agreed, chosen, is_pattern, may_be_node
+from guardian.cli.ctrl.find import SOME, agreed, chosen, is_pattern, may_be_node
 from guardian.cli.ctrl.journey import Journey, journey, why_not_state
 from guardian.cli.ctrl.listing import silent
 from guardian.cli.ctrl.names import Names, names_of
@@ -84,7 +84,8 @@ def _request(options: argparse.Namespace) -> int:
     facts = {remote.node: remote.facts() for remote in remotes}
     graphs = {remote.node: _graph(remote) for remote in remotes}
     if faults := [why for n, f in facts.items() if (why := why_not_state(f, graphs[n], options.state))]:
-        raise ExpectedError(f"nothing was requested: {' '.join(faults)}")
+        more = f" And {len(faults) - SOME} nodes more." if len(faults) > SOME else ""
+        raise ExpectedError(f"nothing was requested: {'; '.join(faults[:SOME])}{more}")
     ways = {node: journey(facts[node], graphs[node], options.state) for node in facts}
     if not options.json:
         for way in ways.values():

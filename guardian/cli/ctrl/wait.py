@@ -94,7 +94,7 @@ class Progress:
     def show(self, text: str) -> None:
         if self._on:
             room = _columns() - 1
-            line = text if len(text) <= room else text[: room - 3] + "..."
+            line = text if len(text) <= room else text[: max(room - 3, 0)] + "..."
             if line != self._shown:
                 print("\r" + line.ljust(len(self._shown)), end="", file=sys.stderr, flush=True)
                 self._shown = line

@@ -97,7 +97,7 @@ def test_list_finds_the_nodes_of_all_hosts(site: Site) -> None:
     told = eventually(lambda: (t := site.shell("list")).code == OK and len(t.out.splitlines()) == 7 and t, 60, "all")
     lines = told.out.splitlines()
     assert [line.split()[0] for line in lines] == ["CAV", *MIRRORS]
-    assert re.match(r"SUS_1  EXEC   AUTO     SAFE -> SAFE  DONE  REQUEST is SAFE", lines[1]), told
+    assert re.match(r"SUS_1  EXEC   AUTO     SAFE -> SAFE  DONE      REQUEST is SAFE", lines[1]), told
     facts = site.shell("--json", "list", "SUS_1", "CAV").facts
     assert [(f["node"], f["there"], f["state"], f["ok"]) for f in facts] == [
         ("SUS_1", True, "SAFE", False),
@@ -378,8 +378,10 @@ def test_the_tree_of_a_manager_in_a_third_host(site: Site, tmp_path: Path) -> No
             return site.shell("tree", "TOP", env=env).out.splitlines()
 
         lines = eventually(lambda: len(found := tree()) == 3 and "MANAGED" in found[1] and found, 60, "the tree")
-        assert re.match(r"TOP  UP DONE  AUTO", lines[0]) and re.match(r"\|-- CAV  SAFE DONE  MANAGED$", lines[1]), lines
-        assert re.match(r"`-- SUS_6 \(watched\)  SAFE DONE  AUTO$", lines[2]), lines
+        assert re.match(r"TOP  UP DONE  AUTO", lines[0]) and re.match(
+            r"\|-- CAV  SAFE DONE  MANAGED  not OK$", lines[1]
+        ), lines
+        assert re.match(r"`-- SUS_6 \(watched\)  SAFE DONE  AUTO  not OK$", lines[2]), lines
         assert "  NODES     2, of which 2 not OK; see guardctrl tree" in site.shell("status", "TOP", env=env).out
         site.two.put("CAV", "MODE", "AUTO")
         eventually(lambda: "** UNMANAGED: TOP took it, and its MODE is AUTO" in "\n".join(tree()), 60, "the flag")
@@ -409,7 +411,7 @@ def old() -> Iterator[Shell]:
 
 def test_an_original_guardian_is_asked_by_its_plain_pvs(old: Shell) -> None:
     told = old("list", "OLD")
-    assert (told.code, told.out) == (OK, "OLD  EXEC   AUTO     DOWN -> DOWN  DONE  not OK in DOWN\n"), told
+    assert (told.code, told.out) == (OK, "OLD  EXEC   AUTO     DOWN -> DOWN  DONE      not OK in DOWN\n"), told
     told = old("request", "UP", "OLD", "--wait")
     assert told.code == OK and "warning: OLD: its graph is not known" in told.err, told
     assert "OLD: arrived in UP" in told.out
