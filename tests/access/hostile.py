@@ -70,9 +70,9 @@ def interrupt_the_making_of_a_node(site):
 
 
 def interrupt_a_request(site):
-    """Wherever it hits, what is asked once more is written, or was."""
+    """Where it hits, what is asked once more is written, or was."""
     node_module.CONFIRM_S = 0.01
-    for at in range(0, POINTS, 2):
+    for at in range(0, POINTS, 2):  # every other point, for the time it takes
         fresh_home(site)
         node = Node("OLD")
         assert node.wait_connected(10)
@@ -92,7 +92,7 @@ def interrupt_a_request(site):
 
 
 def interrupt_a_taking(site):
-    """Wherever it hits, a node that was not taken does not count as ours."""
+    """Where it hits, a node that was not taken does not count as ours."""
     node_module.CONFIRM_S = 0.01
     for at in range(0, POINTS, 4):  # each point takes a quarter of a second
         fresh_home(site)
