@@ -175,6 +175,7 @@ class Session:
         channel = self._channels.get(args.chid) if args.chid else None
         if args.stat == _TWICE and (said := _SERVERS.match(_text(args.ctx or b""))):
             self.twins[said[1]] = said[2], said[3]
+            self.notify()
         elif channel is not None:
             channel.objections.append(_reason(args.stat, args.ctx or b"", channel.name))
             self.notify()

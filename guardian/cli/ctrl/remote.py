@@ -20,6 +20,8 @@ from guardian.errors import ExpectedError
 #: A server that has answered for one PV of a node has all that it is going to have: the rest is waited for so long,
 #: as a part of the time for an answer.
 REST = 0.25
+#: How long a second server of the same node is listened for; one that is later than this is not told.
+TWIN_S = 0.1
 #: How long a write to a server of another kind is listened to for a refusal, when what is read back differs.
 LATE_REFUSAL_S = 0.3
 
@@ -169,10 +171,18 @@ def connect_all(
     """Wait until these nodes answer, or `or_else` says that it is enough, or the time is over."""
     session.wait(lambda: all(remote.there for remote in remotes) or or_else(), answer_s())
     settle(session, remotes)
-    for remote in remotes if not searched else ():
-        if (twin := session.twins.get(remote.channels["STATE"].name)) is not None:
+    if not searched:
+        _warn_of_twins(session, remotes)
+
+
+def _warn_of_twins(session: Session, remotes: Sequence[Remote]) -> None:
+    """Say which nodes are run twice: the one that answers first is taken, and the other is heard of a little later."""
+    states = {remote.node: remote.channels["STATE"].name for remote in remotes if remote.there}
+    session.wait(lambda: all(name in session.twins for name in states.values()), TWIN_S)
+    for node, name in states.items():
+        if twin := session.twins.get(name):
             say(
-                f"warning: {remote.node} is run twice: {twin[0]} answers here, {twin[1]} answers too; remove it from "
+                f"warning: {node} is run twice: {twin[0]} answers here, {twin[1]} answers too; remove it from "
                 "all but one"
             )
 
