@@ -86,7 +86,11 @@ def frames_in_dump(dump: str) -> list[tuple[str, str, str]]:
 def where_in_dump(dump: str) -> str:
     """The innermost line of user code of the main thread, in what faulthandler wrote: "SUS.py:31", or ""."""
     user = [(file, line) for file, line, _ in frames_in_dump(dump) if is_users(file)]
-    return f"{Path(user[0][0]).name}:{user[0][1]}" if user else ""
+    if not user:
+        return ""
+    # What was made of a text ("<string>") may be ours, as the methods of a dataclass are; a line of a file is better.
+    file, line = next((frame for frame in user if not frame[0].startswith("<")), user[0])
+    return f"{Path(file).name}:{line}"
 
 
 def is_ours(filename: str) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from guardian.core.events import Channels, Connected, Judge, Pause, Policy, Raised, Resume, Returned
 from guardian.enums import Call, ErrorKind, OnComplete
+from guardian.worker.faults import where_in_dump
 from guardian.worker.loop import CYCLE_S, RETRY_S
 from tests.support import REPO, Child, ca_env
 from tests.worker.conftest import Start
@@ -242,3 +243,12 @@ def test_R13_channels_that_are_no_list_of_names(run: Start, channels: str, named
     )
     worker.stop()
     assert not worker.of(Connected)
+
+
+def test_in_a_dump_a_line_of_a_file_is_better_than_one_of_a_text() -> None:
+    """The methods of a dataclass are made of a text, those of ours too."""
+    head = "Current thread 0x00007f0000000000 (most recent call first):\n"
+    made = '  File "<string>", line 3 in __init__\n'
+    user = '  File "/site/SUS.py", line 7 in <module>\n'
+    assert where_in_dump(head + made + user) == "SUS.py:7"
+    assert where_in_dump(head + made) == "<string>:3" and where_in_dump(head) == ""
