@@ -269,12 +269,9 @@ class Channel:
             if self.asks() or not self.connected or not self._unsure:
                 return
             shape = self.shape()
-            self._library.attach()
-            number, reply = self._new_request(is_put=False)
-            arguments = (shape.kind + wire.TIME, 0 if shape.is_array else 1, self._channel)
-            if self._call.ca_array_get_callback(*arguments, self._on_event, number) == NORMAL:
+            number, reply, status = self._question(shape.kind + wire.TIME, 0 if shape.is_array else 1)
+            if status == NORMAL:
                 self._inquiry = reply
-                self._call.ca_flush_io()
             else:
                 self._replies.pop(number, None)
 
@@ -450,17 +447,22 @@ class Channel:
         with self._setup:  # another thread may be about to close it
             if not self.connected:
                 raise self._lost()
-            self._library.attach()
-            number, reply = self._new_request(is_put=False)
-            status = self._call.ca_array_get_callback(form, count, self._channel, self._on_event, number)
-            if status == NORMAL:
-                self._call.ca_flush_io()
+            number, reply, status = self._question(form, count)
         answer = self._answer(number, reply, status, deadline)
         if answer is None or (answer == NORMAL and not reply.data):
             raise self._no_value()
         if answer != NORMAL:
             raise EzcaError(f"{self.name}: the server gave no value ({self._library.message(answer)}).")
         return reply
+
+    def _question(self, form: int, count: int) -> tuple[int, Reply, int]:
+        """Send a question; its number, where the answer comes, and the status of sending it. Hold `_setup`."""
+        self._library.attach()
+        number, reply = self._new_request(is_put=False)
+        status = self._call.ca_array_get_callback(form, count, self._channel, self._on_event, number)
+        if status == NORMAL:
+            self._call.ca_flush_io()
+        return number, reply, status
 
     def _new_request(self, *, is_put: bool) -> tuple[int, Reply]:
         number, reply = next(self._numbers), Reply(is_put, self._connections)

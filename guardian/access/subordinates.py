@@ -140,7 +140,7 @@ class Subordinates:
         self._owners, self._importing = WeakValueDictionary(), True
         try:
             yield
-        except BaseException:
+        except BaseException:  # whatever ends an import, the old code goes on
             self._owners, self._bonds = owners, bonds
             raise
         finally:
@@ -150,7 +150,7 @@ class Subordinates:
         channel = self._channels.apart(pv_name(self._template, ifo=self._ifo, node=node, name=row), news)
         try:
             channel.open()
-        except BaseException:
+        except BaseException:  # an interrupt, too
             self._channels.give_back([channel])
             raise
         return channel
@@ -248,7 +248,8 @@ class Subordinates:
 
     def _tell(self, now: float) -> bool:
         """Tell the host how the others are; True if it is too early to."""
-        present = tuple(self._subnode(self._nodes[name]) for name in sorted(self._nodes))
+        taken = {bond.node for bond in tuple(self._bonds.values()) if bond.managed}
+        present = tuple(self._subnode(self._nodes[name], taken=name in taken) for name in sorted(self._nodes))
         if present == self._told:
             return False
         if now - self._told_at < TICK_S:
@@ -257,9 +258,8 @@ class Subordinates:
         self._report(Subnodes(subnodes=present))
         return False
 
-    def _subnode(self, node: Subordinate) -> Subnode:
+    def _subnode(self, node: Subordinate, *, taken: bool) -> Subnode:
         peer = node.peer()
-        taken = any(bond.managed for bond in tuple(self._bonds.values()) if bond.node == node.name)
         if peer is None:
             return Subnode(node=node.name, taken=taken, why="not connected")
         mine = manages(self.me, peer)

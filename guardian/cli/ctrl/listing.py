@@ -52,6 +52,24 @@ def _or_silent(read: Any, node: str) -> Facts:
     return facts
 
 
+def named(words: Sequence[str], names: Names) -> list[str]:
+    """The nodes that the words mean; without words, all that are found on the network.
+
+    Raises
+    ------
+    ExpectedError
+        As :func:`chosen`; or no host answers.
+    """
+    if words:
+        return chosen(words, names)
+    found = find(names)
+    if not found.hosts:
+        raise ExpectedError(nobody(names))
+    nodes = list(found.nodes)
+    warn_of(found, nodes)
+    return nodes
+
+
 def nobody(names: Names) -> str:
     """What to say if no host answers: the line to type, if one runs on this machine."""
     from guardian.cli.ctrl.doctor import hint

@@ -77,6 +77,7 @@ def _each(options: argparse.Namespace, row: str, value: str, shown: str, wait_s:
     """Write a value to each node, once all of them answer."""
     from guardian.cli.caclient import Session
     from guardian.cli.ctrl.remote import connect
+    from guardian.cli.ctrl.wait import worst
 
     names = names_of(options)
     remotes = connect(Session(), chosen(options.nodes, names), names, (row, "LOAD_STATUS"))
@@ -96,7 +97,7 @@ def _each(options: argparse.Namespace, row: str, value: str, shown: str, wait_s:
             print(f"{said.node}: {said.text}")
     if options.json:
         print(json.dumps([{"node": said.node, "ok": said.code == OK, "text": said.text} for said in told]))
-    return next(code for code in (FAILED, TIMED_OUT, OK) if code == OK or code in [said.code for said in told])
+    return worst([said.code for said in told])
 
 
 @dataclass(slots=True)

@@ -85,12 +85,15 @@ class Remote:
         """
         if not self.there:
             return Facts(node=self.node)
-        rows = ("SUMMARY", "WHY") if self.ours else tuple(row for row in PLAIN_ROWS if self.has(row))
-        return self._facts({row: self._read(row) for row in rows})
+        return self._facts({row: self._read(row) for row in self._telling()})
+
+    def _telling(self) -> tuple[str, ...]:
+        """The rows that tell what is known of it."""
+        return ("SUMMARY", "WHY") if self.ours else tuple(row for row in PLAIN_ROWS if self.has(row))
 
     def follow(self) -> None:
         """Keep what :meth:`heard` returns up to date, by monitors."""
-        for row in ("SUMMARY", "WHY") if self.ours else tuple(row for row in PLAIN_ROWS if self.has(row)):
+        for row in self._telling():
             self._heard[row] = self._read(row)
             self.channels[row].monitor(_kind(self.channels[row]), 0, partial(self._hear, row))
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from guardian.cli.ctrl import Orders, add_nodes, add_order, say
 from guardian.cli.ctrl.facts import Facts
-from guardian.cli.ctrl.find import chosen, find
-from guardian.cli.ctrl.listing import facts_of, nobody, silent, tell_silent, warn_of
+from guardian.cli.ctrl.find import chosen
+from guardian.cli.ctrl.listing import facts_of, named, silent, tell_silent
 from guardian.cli.ctrl.names import Names, names_of
 from guardian.cli.output import FAILED, OK
 from guardian.core.explain import clock
@@ -40,15 +40,7 @@ def add(orders: Orders) -> None:
 
 def _why(options: argparse.Namespace) -> int:
     names = names_of(options)
-    if options.nodes:
-        nodes = chosen(options.nodes, names)
-    else:
-        found = find(names)
-        if not found.hosts:
-            raise ExpectedError(nobody(names))
-        nodes = list(found.nodes)
-        warn_of(found, nodes)
-    every = facts_of(nodes, names, searched=not options.nodes)
+    every = facts_of(named(options.nodes, names), names, searched=not options.nodes)
     tell_silent(every, names)
     shown = [facts for facts in every if options.nodes or not facts.ok]
     if options.json:

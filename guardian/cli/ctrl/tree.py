@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from guardian.cli.ctrl import Orders, add_nodes, add_order, say
 from guardian.cli.ctrl.facts import Facts
-from guardian.cli.ctrl.find import chosen, find
 from guardian.cli.ctrl.hierarchy import Place, draw, grow
-from guardian.cli.ctrl.listing import nobody, warn_of
+from guardian.cli.ctrl.listing import named
 from guardian.cli.ctrl.names import Names, names_of
 from guardian.cli.output import FAILED, OK
 from guardian.errors import ExpectedError
@@ -49,14 +48,7 @@ def _tree(options: argparse.Namespace) -> int:
     from guardian.cli.caclient import Session
 
     names = names_of(options)
-    if options.nodes:
-        first = chosen(options.nodes, names)
-    else:
-        found = find(names)
-        if not found.hosts:
-            raise ExpectedError(nobody(names))
-        first = list(found.nodes)
-        warn_of(found, first)
+    first = named(options.nodes, names)
     facts, listed = _read_all(Session(), first, names, searched=not options.nodes)
     tree = grow(facts, listed)
     if options.json:
