@@ -37,6 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except KeyboardInterrupt:
         return FAILED
+    except RuntimeError as error:  # before Python 3.12, while a module makes a class, Ctrl-C comes in such a wrapping
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
+        return FAILED
     except OSError as error:  # what was printed is not taken: `guardctrl list | head`, or a full disk
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if not isinstance(error, BrokenPipeError):

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from guardian.cli import guardctrl
 from guardian.cli.ctrl.facts import from_rows, printable
 from guardian.cli.ctrl.find import agreed, some
 from guardian.cli.output import FAILED, OK, TIMED_OUT, WRONG_CALL
@@ -237,6 +238,19 @@ def test_ctrl_c_is_answered_without_a_traceback_at_any_moment(nowhere: Shell, af
     asking.send_signal(signal.SIGINT)
     _, said = asking.communicate(timeout=60)
     assert (asking.returncode, said) == (FAILED, "")
+
+
+def test_ctrl_c_while_a_class_is_made_is_answered_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupts:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise KeyboardInterrupt
+
+    def loads(_argv: object) -> int:
+        type("Made", (), {"field": Interrupts()})
+        return OK
+
+    monkeypatch.setattr(guardctrl, "_main", loads)
+    assert guardctrl.main([]) == FAILED
 
 
 @ca
