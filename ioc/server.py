@@ -20,6 +20,8 @@ from collections.abc import Mapping, Sequence
 import caproto as ca
 
 from guardian.core.interface import PV_TEMPLATE, pv_name
+from guardian.core.security import Everybody, Security
+from guardian.core.who import Who
 from guardian.errors import ExpectedError, InternalError, RefusedError
 from guardian.host.face import Elsewhere, Put, Update
 from ioc.cas import Context, ask, bind
@@ -44,13 +46,22 @@ class Server:
     ----------
     ifo : prefix of the site, may be empty.
     template : of PV names, see :func:`guardian.core.interface.pv_name`.
+    security : what clients are told they may do; None: everybody may write what can be written.
     interfaces : addresses to serve on; None: EPICS_CAS_INTF_ADDR_LIST, else all. Only a server on 0.0.0.0 hears
         searches by broadcast.
     """
 
-    def __init__(self, *, ifo: str, template: str = PV_TEMPLATE, interfaces: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        ifo: str,
+        template: str = PV_TEMPLATE,
+        interfaces: Sequence[str] | None = None,
+        security: Security | None = None,
+    ) -> None:
         self._ifo = ifo
         self._template = template
+        self._security = security or Everybody()
         self._interfaces = tuple(interfaces) if interfaces else None
         self._names = Names()
         self._nodes: dict[str, dict[str, RowChannel]] = {}
@@ -106,7 +117,7 @@ class Server:
         self.post(node, [update for update in updates if update.row.name in claimed], stamp)
 
     def _add(self, node: str, updates: Sequence[Update], stamp: float, put: Put) -> None:
-        channels = {update.row.name: channel(update, stamp, put) for update in updates}
+        channels = {update.row.name: channel(update, stamp, put, self._security) for update in updates}
         names = {self._name(node, row_name): one for row_name, one in channels.items()}
         if taken := sorted(name for name in names if name in self._names):
             raise InternalError(
@@ -168,5 +179,5 @@ class Server:
         return pv_name(self._template, ifo=self._ifo, node=node, name=row_name)
 
 
-def _no_put(_row: str, _value: object, _by: str) -> None:
+def _no_put(_row: str, _value: object, _who: Who) -> None:
     raise RefusedError("the node is not there yet")

@@ -73,6 +73,15 @@ class Source(Enum):
     VITALS = "vitals"  #: once a second
 
 
+class Asg(Enum):
+    """The access security group of a PV, by its name in EPICS access security files."""
+
+    READ = "READ"  #: nobody writes it
+    OPERATE = "OPERATE"  #: what an operator asks of a node
+    MANAGE = "MANAGE"  #: what a manager needs besides, to take a node
+    EXPERT = "EXPERT"  #: what changes how it works, not where it goes
+
+
 class Archive(Enum):
     """How the value is best archived."""
 
@@ -108,7 +117,7 @@ class Row:
     text: str
     value: Callable[[Any], Any]
     source: Source = Source.VIEW
-    writable: bool = False
+    asg: Asg = Asg.READ
     labels: tuple[str, ...] = ()
     units: str = ""
     precision: int = 0
@@ -117,6 +126,11 @@ class Row:
     size: int = 1
     alarm: Callable[[View], Severity] | None = None
     archive: Archive = Archive.EVENT
+
+    @property
+    def writable(self) -> bool:
+        """Whether anybody may write it."""
+        return self.asg is not Asg.READ
 
 
 def pv_name(template: str, *, ifo: str, node: str, name: str) -> str:
@@ -196,7 +210,7 @@ ROWS: tuple[Row, ...] = (
         value=lambda v: v.index(v.target),
         alarm=_unknown,
     ),
-    Row(name="REQUEST", kind=Kind.STRING, text="the state that is wanted", value=lambda v: v.request, writable=True),
+    Row(name="REQUEST", kind=Kind.STRING, text="the state that is wanted", value=lambda v: v.request, asg=Asg.OPERATE),
     Row(
         name="REQUEST_S",
         kind=Kind.STRING,
@@ -209,7 +223,7 @@ ROWS: tuple[Row, ...] = (
         kind=Kind.INT,
         text="index of REQUEST, -1 for NONE",
         value=lambda v: v.index(v.request),
-        writable=True,
+        asg=Asg.OPERATE,
     ),
     Row(
         name="REQUEST_CMD",
@@ -217,7 +231,7 @@ ROWS: tuple[Row, ...] = (
         size=COMMAND_BYTES,
         text="JSON {state, by, id}: how programs ask",
         value=lambda v: "{}" if not v.request_cmd else as_json({"state": v.request, "id": v.request_cmd}),
-        writable=True,
+        asg=Asg.OPERATE,
         archive=Archive.NO,
     ),
     Row(name="REQUEST_ID", kind=Kind.INT, text="number of accepted REQUEST writes", value=lambda v: v.request_id),
@@ -270,7 +284,7 @@ ROWS: tuple[Row, ...] = (
         labels=_labels(Op),
         text="stop, pause or run the node",
         value=lambda v: v.op,
-        writable=True,
+        asg=Asg.OPERATE,
     ),
     Row(
         name="MODE",
@@ -278,14 +292,14 @@ ROWS: tuple[Row, ...] = (
         labels=_labels(Mode),
         text="who decides where the node goes",
         value=lambda v: v.mode,
-        writable=True,
+        asg=Asg.OPERATE,
     ),
     Row(
         name="MANAGER",
         kind=Kind.STRING,
         text="the node that manages this one",
         value=lambda v: v.manager,
-        writable=True,
+        asg=Asg.MANAGE,
     ),
     Row(
         name="REENTER",
@@ -293,7 +307,7 @@ ROWS: tuple[Row, ...] = (
         labels=_YES_NO,
         text="write 1: run STATE again from main()",
         value=lambda v: 0,
-        writable=True,
+        asg=Asg.OPERATE,
         archive=Archive.NO,
     ),
     Row(
@@ -302,7 +316,7 @@ ROWS: tuple[Row, ...] = (
         labels=_YES_NO,
         text="write 1: read the code anew",
         value=lambda v: 0,
-        writable=True,
+        asg=Asg.EXPERT,
         archive=Archive.NO,
     ),
     Row(

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from guardian.core.interface import Row
+from guardian.core.who import Who
 from guardian.enums import Severity
 
-#: ``put(row_name, value, by)`` takes a client's write; returns when it is accepted and published, or raises
+#: ``put(row_name, value, who)`` takes a client's write; returns when it is accepted and published, or raises
 #: :class:`guardian.errors.RefusedError`. ``value`` is plain Python: int for ENUM, BOOL and INT (or the label a client
-#: wrote, as str), str for STRING and LONG, :class:`Unreadable` for bytes that are neither. ``by`` is the writer as
-#: claimed: "user@host (address)". What is returned, if not None, is done once the setting is safe from kill -9 (R21): a
-#: write that is to be confirmed is confirmed then, or after a second where the disk is slow.
-Put = Callable[[str, Any, str], "asyncio.Future[None] | None"]
+#: wrote, as str), str for STRING and LONG, :class:`Unreadable` for bytes that are neither. What is returned, if not
+#: None, is done once the setting is safe from kill -9 (R21): a write that is to be confirmed is confirmed then, or after
+#: a second where the disk is slow. It comes for every row and client: ``put`` judges who may write.
+Put = Callable[[str, Any, Who], "asyncio.Future[None] | None"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from guardian.core.interface import HOST_NODE, NODES
+from guardian.core.security import Everybody, Security
+from guardian.core.who import Who
 from guardian.enums import Severity
 from guardian.errors import ExpectedError, RefusedError
 from guardian.host import claims, locks
@@ -41,6 +43,7 @@ class Host:
     Parameters
     ----------
     site : what to run and how. face : what shows the nodes. sink : where log lines go.
+    security : who may write; None: everybody who can reach it.
     on_ousted : called with a sentence when the last node was taken down because an older host runs it.
     make_spawner : makes what starts the workers, given the receiver of its events.
     """
@@ -51,12 +54,14 @@ class Host:
         face: Face,
         sink: LogSink,
         *,
+        security: Security | None = None,
         on_ousted: Callable[[str], None] = lambda _: None,
         make_spawner: Callable[[Callable[[Event], None]], Spawner] = lambda told: Spawner(on_event=told),
     ) -> None:
         self.site = site
         self._face = face
         self._sink = sink
+        self._security = security or Everybody()
         self._on_ousted = on_ousted
         self._nodes: dict[str, Node] = {}
         self._coming: set[str] = set()
@@ -252,6 +257,7 @@ class Host:
             store=self._store,
             journal=self._journal,
             sink=self._sink,
+            security=self._security,
             ifo=self.site.ifo,
             site=self.site.site,
             paths=self.site.paths,
@@ -359,5 +365,5 @@ class Host:
                 self._sink.line(NAME, trouble or f"{what}: written again", level="ERROR" if trouble else "INFO")
 
 
-def _no_put(row: str, _value: object, _by: str) -> None:
+def _no_put(row: str, _value: object, _who: Who) -> None:
     raise RefusedError(f"{row} is of the host, and cannot be written")

@@ -37,8 +37,10 @@ from guardian.core.events import (
     Tell,
 )
 from guardian.core.graph import automatic_indices
-from guardian.core.interface import Vitals
+from guardian.core.interface import BY_NAME, Vitals
+from guardian.core.security import Level, Security
 from guardian.core.view import View
+from guardian.core.who import Who
 from guardian.enums import LoadStatus, Worker
 from guardian.errors import ExpectedError, RefusedError
 from guardian.host.checks import Checks, Turns
@@ -70,6 +72,7 @@ class Surroundings:
     store: Store
     journal: Journal
     sink: LogSink
+    security: Security
     ifo: str
     site: str
     paths: tuple[str, ...]
@@ -140,7 +143,7 @@ class Node:
             self._begun = True
             self.feed(Begin())
 
-    def put(self, row: str, value: Any, by: str) -> asyncio.Future[None] | None:
+    def put(self, row: str, value: Any, who: Who) -> asyncio.Future[None] | None:
         """Take a client's write.
 
         Returns
@@ -151,8 +154,14 @@ class Node:
         Raises
         ------
         RefusedError
-            It is not acceptable; GRDMSG, log and journal say who wrote what and why not.
+            It is not acceptable; GRDMSG, log and journal say who wrote what and why not. Or the client may not
+            write, which only log and journal say.
         """
+        verdict = self._around.security.judge(BY_NAME[row].asg, who)
+        if verdict.level < Level.WRITE:
+            self._around.sink.line(self.name, f"{who} may not write {row}: {verdict.why}", level="WARNING")
+            raise RefusedError(verdict.why)
+        by = str(who)
         try:
             if isinstance(value, Unreadable):
                 raise RefusedError(value.reason)

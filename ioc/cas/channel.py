@@ -60,6 +60,8 @@ class Channel:
     def judged(self) -> int:
         """What the client may do, as the PV says now; nothing, where it fails to say."""
         try:
+            if hasattr(self.data, "rights_of"):
+                return int(self.data.rights_of(self.circuit))
             return int(self.data.check_access(self.circuit.client_hostname, self.circuit.client_username))
         except Exception as error:
             sentence = f"{self.name} cannot say what {self.circuit.who} may do, which is nothing then: {error!r}"

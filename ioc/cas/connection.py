@@ -57,12 +57,18 @@ class Connection(asyncio.Protocol):
         return f"the client {self.who}"
 
     @property
-    def who(self) -> str:
-        """The client as it claims to be, and where it really is: "user@host (address)"."""
+    def claims(self) -> tuple[str, str]:
+        """The user and the host that the client claims to be, fit to be shown."""
         user, host = (
             "".join(c for c in str(name or "?")[:NAME_BYTES] if c.isprintable())
             for name in (self.client_username, self.client_hostname)
         )
+        return user, host
+
+    @property
+    def who(self) -> str:
+        """The client as it claims to be, and where it really is: "user@host (address)"."""
+        user, host = self.claims
         return f"{user}@{host} ({self.address[0]})"
 
     def handle(self, message: wire.Message) -> None:

@@ -29,6 +29,7 @@ from ioc.cas.packing import LAST_TYPE, PUT_ACKT, SIZES, STRING_BYTES, STS, STSAC
 if TYPE_CHECKING:
     from ioc.cas.channel import Channel
     from ioc.cas.circuit import Circuit
+    from ioc.cas.connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -51,10 +52,13 @@ class Refused(Exception):
 
 
 class Taking(Protocol):
-    """A channel that takes writes in a plain call; it is one if it has this method."""
+    """A channel that takes writes in a plain call; it is one if it has the method ``take``."""
 
-    def take(self, message: wire.Message, by: str) -> asyncio.Future[None] | None:
-        """Take the write of `by` ("user@host (address)"); :func:`values_of` reads it.
+    def rights_of(self, client: Connection) -> int:
+        """What a client may do, as :class:`caproto.AccessRights`; it is told, and no more: ``take`` is to refuse."""
+
+    def take(self, message: wire.Message, client: Connection) -> asyncio.Future[None] | None:
+        """Take the write of a client, or refuse it, also one that was told it may not; :func:`values_of` reads it.
 
         Returns
         -------
@@ -76,15 +80,15 @@ class Puts:
 
     def take(self, message: wire.Message, channel: Channel) -> None:
         """Do it, or say why not."""
-        if not channel.writable:
-            sentence = f"{self._circuit.who} wrote on {channel.name}, which is read only"
-            self._circuit.context.complaints.about(self._circuit.address[0], sentence)
-            self._circuit.object_to(message, channel, _STATUS.ECA_NOWTACCESS, f"{channel.name}: it is read only")
-        elif message.data_type > LAST_TYPE:
+        if message.data_type > LAST_TYPE:
             sentence = f"{channel.name}: there is no type {message.data_type}"
             self._circuit.object_to(message, channel, _STATUS.ECA_BADTYPE, sentence)
         elif hasattr(channel.data, "take"):
             self._hand_over(message, channel, channel.data)
+        elif not channel.writable:
+            sentence = f"{self._circuit.who} wrote on {channel.name}, which is read only"
+            self._circuit.context.complaints.about(self._circuit.address[0], sentence)
+            self._circuit.object_to(message, channel, _STATUS.ECA_NOWTACCESS, f"{channel.name}: it is read only")
         elif message.elements > channel.count:
             sentence = f"{channel.name}: {message.elements} values were written, at most {channel.count} fit"
             self._circuit.object_to(message, channel, _STATUS.ECA_BADCOUNT, sentence)
@@ -95,9 +99,11 @@ class Puts:
 
     def _hand_over(self, message: wire.Message, channel: Channel, data: Taking) -> None:
         try:
-            kept = data.take(message, self._circuit.who)
+            kept = data.take(message, self._circuit)
         except Refused as error:
-            self._refuse(message, channel, str(error))
+            self._refuse(
+                message, channel, str(error), _STATUS.ECA_PUTFAIL if channel.writable else _STATUS.ECA_NOWTACCESS
+            )
             return
         if kept is None or message.command == wire.WRITE:
             self._confirm(message)
@@ -171,10 +177,12 @@ class Puts:
                 wire.message(wire.WRITE_NOTIFY, message.data_type, message.elements, one, message.two)
             )
 
-    def _refuse(self, message: wire.Message, channel: Channel, sentence: str) -> None:
+    def _refuse(
+        self, message: wire.Message, channel: Channel, sentence: str, status: Any = _STATUS.ECA_PUTFAIL
+    ) -> None:
         channel.audience.again(channel)
         if message.one in self._circuit.channels:
-            self._circuit.object_to(message, channel, _STATUS.ECA_PUTFAIL, sentence)
+            self._circuit.object_to(message, channel, status, sentence)
 
 
 def values_of(message: wire.Message) -> Any:

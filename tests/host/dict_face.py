@@ -12,11 +12,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from guardian.core.interface import BY_NAME, HOST_NODE
+from guardian.core.who import Who
 from guardian.enums import Connect, ErrorKind, Mode, Op, Status, Worker
 from guardian.host.face import Elsewhere, Put, Update
 
 #: What a step shows first, in this order (design, section 3).
 HEAD = ("STATUS", "STALLED", "TARGET", "REQUEST", "STATE")
+
+
+#: Who writes, if nobody else is said to.
+TESTER = Who("tester", "test", "127.0.0.1")
 
 
 class Post(NamedTuple):
@@ -100,8 +105,8 @@ class DictFace:
         """Row to value, as a client would read them now."""
         return self.values[node]
 
-    def put(self, node: str, row: str, value: Any, by: str = "tester@test") -> None:
-        self._puts[node](row, value, by)
+    def put(self, node: str, row: str, value: Any, who: Who = TESTER) -> None:
+        self._puts[node](row, value, who)
 
     def seen(self, node: str, row: str) -> list[Any]:
         """Every value that was posted, oldest first."""

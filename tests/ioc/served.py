@@ -16,8 +16,9 @@ import caproto as ca
 from guardian.core import commands
 from guardian.core.events import Reenter, Requested, SetManager, SetMode, SetOp
 from guardian.core.graph import Graph, StateInfo
-from guardian.core.interface import ROWS, Source, Vitals
+from guardian.core.interface import BY_NAME, ROWS, Source, Vitals
 from guardian.core.view import View
+from guardian.core.who import Who
 from guardian.enums import LoadStatus, Severity, Status, Worker
 from guardian.errors import RefusedError
 from guardian.host.face import Unreadable, Update
@@ -66,12 +67,15 @@ class FakeNode:
         self.broken = False
         server.open(name, updates(view), time.time(), self.put)
 
-    def put(self, name: str, value: Any, by: str) -> None:
+    def put(self, name: str, value: Any, who: Who) -> None:
+        by = str(who)
         if self.broken:
             raise ZeroDivisionError("a fault of the host")
         if isinstance(value, Unreadable):
             self.refused.append(value.reason)
             raise RefusedError(value.reason)
+        if not BY_NAME[name].writable:
+            raise RefusedError("it is read only")
         self.writes.append((name, value, by))
         try:
             wanted = commands.parse(name, value, by, self.view)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import caproto as ca
@@ -12,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardian.core.interface import BY_NAME, ROWS, Kind, Row
+from guardian.core.security import Everybody
+from guardian.core.who import Who
 from guardian.enums import Severity
 from guardian.errors import RefusedError
 from guardian.host.face import Update
@@ -26,12 +29,12 @@ TYPES = ca.ChannelType
 MASKS = ca.SubscriptionType
 
 
-def put(name: str, value: Any, by: str) -> None:
+def put(name: str, value: Any, who: Who) -> None:
     raise AssertionError("nothing is written here")
 
 
 def made(name: str, value: Any, severity: Severity = Severity.NO_ALARM) -> Any:
-    return channel(Update(BY_NAME[name], value, severity), 1_700_000_000.0, put)
+    return channel(Update(BY_NAME[name], value, severity), 1_700_000_000.0, put, Everybody())
 
 
 # -- a row as a channel ----------------------------------------------------------------------------------------------
@@ -40,8 +43,9 @@ def made(name: str, value: Any, severity: Severity = Severity.NO_ALARM) -> Any:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_every_row_makes_a_channel_with_its_rights_and_texts(row: Row) -> None:
     empty: Any = {Kind.STRING: "", Kind.LONG: "", Kind.STRINGS: []}.get(row.kind, 0)
-    one = channel(Update(row, empty, Severity.INVALID), 5.0, put)
-    assert one.check_access("anywhere", "anybody") == (
+    one = channel(Update(row, empty, Severity.INVALID), 5.0, put, Everybody())
+    client: Any = SimpleNamespace(claims=("anybody", "anywhere"), address=("10.0.0.1", 5064))
+    assert one.rights_of(client) == (
         ca.AccessRights.READ | ca.AccessRights.WRITE if row.writable else ca.AccessRights.READ
     )
     assert one.alarm.severity == Severity.INVALID  # type: ignore[attr-defined]
