@@ -19,7 +19,7 @@ from guardian.enums import Severity
 #: ``put(row_name, value, who)`` takes a client's write; returns when it is accepted and published, or raises
 #: :class:`guardian.errors.RefusedError`. ``value`` is plain Python: int for ENUM, BOOL and INT (or the label a client
 #: wrote, as str), str for STRING and LONG, :class:`Unreadable` for bytes that are neither. What is returned, if not
-#: None, is done once the setting is safe from kill -9 (R21): a write that is to be confirmed is confirmed then, or after
+#: None, is done once the setting is safe from kill -9 (R21): a write to be confirmed is confirmed then, or after
 #: a second where the disk is slow. It comes for every row and client: ``put`` judges who may write.
 Put = Callable[[str, Any, Who], "asyncio.Future[None] | None"]
 
