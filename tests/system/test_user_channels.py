@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import textwrap
 from collections.abc import Iterator
@@ -306,3 +307,30 @@ def test_a_thousand_channels_that_are_used_one_by_one_are_all_found_and_the_node
         assert host.ca.get(host.pv("BULK", "KILLS")).value == 0
         host.put("BULK", "REQUEST", "ONE_BY_ONE")
         host.wait("BULK", "USERMSG0", expected, 120)
+
+
+def test_a_new_worker_has_the_channels_of_the_last_one_before_its_code_asks(tmp_path: Path) -> None:
+    """R8, R25: what must be safe at once after a kill does not wait 30 ms for each of its channels."""
+    source = """
+        import time
+        from guardian import GuardState
+        request = "READ"
+        class READ(GuardState):
+            def main(self):
+                began = time.monotonic()
+                for n in range(200):
+                    if n % 20 != 7:
+                        ezca["C%d" % n]
+                log("read in= %.3f s", time.monotonic() - began)
+        edges = [("INIT", "READ")]
+    """
+
+    with site(tmp_path, {"READER": source}, db=MANY_DB) as at:
+        host = at.host
+        host.wait("READER", "STATUS", "DONE")
+        eventually(lambda: host.ca.get(host.pv("READER", "PV_TOTAL")).value == 190)
+        assert host.child is not None
+        host.workers()["READER"].kill()
+        host.child.wait_for(r"read in= [\s\S]*read in= ")
+        took = [float(text) for text in re.findall(r"read in= (\S+)", host.child.output)]
+        assert took[1] < took[0] / 3, took
