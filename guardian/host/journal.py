@@ -35,6 +35,8 @@ from typing import Any
 from guardian.errors import ExpectedError
 from guardian.host.files import RETRY_S, Clock, Lane, Trouble, aside_name, write_all
 
+#: Name of the file in the state directory of a host.
+JOURNAL = "journal.jsonl"
 #: A line longer than this is damage: no record comes near it.
 _LINE_MAX = 4_000_000
 _BLOCK = 65536
