@@ -235,6 +235,11 @@ class Channel:
                 raise self._no_value()
         return wire.decode(sample or self._fetch(deadline), shape.is_array)
 
+    def renew(self, deadline: float) -> None:
+        """Ask the server for the value, whatever the monitor says: :meth:`value` gives what it answers, or newer."""
+        self.shape()
+        self._fetch(deadline)
+
     @property
     def circuit(self) -> int:
         """The number of the present circuit, or of the last one."""

@@ -114,14 +114,24 @@ class Channels:
     def __setitem__(self, name: str, value: Any) -> None:
         self.write(name, value)
 
-    def read(self, name: str, log: bool = False, as_string: bool = False, *, timeout: float | None = None) -> Any:
+    def read(
+        self,
+        channel: str,
+        log: bool = False,
+        as_string: bool = False,
+        *,
+        fresh: bool = False,
+        timeout: float | None = None,
+    ) -> Any:
         """The value of a channel, never older than what this object wrote to it.
 
         Parameters
         ----------
-        name : the name without the prefix of the system; with a colon in front, without its subsystem.
+        channel : its name without the prefix of the system; with a colon in front, without its subsystem.
         log : write a line with the value to the log.
         as_string : the label of an enum, the text in a CHAR array, a number with the precision of its channel.
+        fresh : ask the server. Without it the last event of the monitor counts, and an IOC tells of no change that is
+            smaller than the dead band of the record (MDEL).
         timeout : seconds, instead of those of the object.
 
         Raises
@@ -131,23 +141,35 @@ class Channels:
         EzcaError
             It is, but may not be read, or the server does not answer.
         """
-        channel, deadline = self._connected(name, timeout)
-        value = channel.text(deadline) if as_string else channel.value(deadline)
+        there, deadline = self._connected(channel, timeout)
+        if fresh:
+            there.renew(deadline)
+        value = there.text(deadline) if as_string else there.value(deadline)
         if log and self._log is not None:
-            self._log(f"{channel.name} == {_shown(value)}")
+            self._log(f"{there.name} == {_shown(value)}")
         return value
 
-    def write(
-        self, name: str, value: Any, wait: bool = True, *, log: bool = True, timeout: float | None = None
+    def write(  # noqa: PLR0917  # in the order of the field
+        self,
+        channel: str,
+        value: Any,
+        wait: bool = True,
+        monitor: bool = True,
+        setpoint: Any = None,
+        log: bool = True,
+        *,
+        timeout: float | None = None,
     ) -> None:
         """Write a channel, by default until the server says that it has processed the write.
 
         Parameters
         ----------
-        name : as in :meth:`read`.
+        channel : its name, as in :meth:`read`.
         value : a number; for an enum its label or number; a text, of at most 39 bytes unless the channel is a CHAR
             array; a list, tuple or array for an array.
         wait : False sends the write and does not hear of its failure.
+        monitor : False: what is written is no set point.
+        setpoint : what the set-point monitor is to expect there, where that is not `value`.
         log : False writes no line to the log.
         timeout : seconds, instead of those of the object.
 
@@ -158,12 +180,17 @@ class Channels:
         EzcaError
             The channel cannot hold the value, may not be written, or the server refused or did not answer in time.
         """
-        channel, deadline = self._connected(name, timeout)
-        payload = channel.encode(value, deadline)
-        changes = log and self._log is not None and channel.would_change(payload, deadline)
-        channel.put(payload, wait=wait, deadline=deadline)
+        there, deadline = self._connected(channel, timeout)
+        payload = there.encode(value, deadline)
+        changes = log and self._log is not None and there.would_change(payload, deadline)
+        there.put(payload, wait=wait, deadline=deadline)
         if changes and self._log is not None:
-            self._log(f"{channel.name} => {_shown(value)}")
+            self._log(f"{there.name} => {_shown(value)}")
+        if monitor:
+            self._wrote(channel, there.name, value if setpoint is None else setpoint)
+
+    def _wrote(self, channel: str, full: str, setpoint: Any) -> None:
+        """A write has succeeded: the seam of the set-point monitor."""
 
     def check_connections(self) -> list[str]:
         """Full names of the channels used that are not connected now, as ezca's."""

@@ -41,18 +41,34 @@ class Offline(Channels):
     #: What user code did with all of them, each line and channel once, in the order in which they came first.
     uses: ClassVar[dict[ImportRead, None]] = {}
 
-    def read(self, name: str, log: bool = False, as_string: bool = False, *, timeout: float | None = None) -> Any:
+    def read(
+        self,
+        channel: str,
+        log: bool = False,
+        as_string: bool = False,
+        *,
+        fresh: bool = False,
+        timeout: float | None = None,
+    ) -> Any:
         """nan, as a text where a text is asked for."""
-        self.full_name(name)
-        self._remember(name, write=False)
+        self.full_name(channel)
+        self._remember(channel, write=False)
         return str(math.nan) if as_string else math.nan
 
-    def write(
-        self, name: str, value: Any, wait: bool = True, *, log: bool = True, timeout: float | None = None
+    def write(  # noqa: PLR0917  # in the order of the field
+        self,
+        channel: str,
+        value: Any,
+        wait: bool = True,
+        monitor: bool = True,
+        setpoint: Any = None,
+        log: bool = True,
+        *,
+        timeout: float | None = None,
     ) -> None:
         """Nothing."""
-        self.full_name(name)
-        self._remember(name, write=True)
+        self.full_name(channel)
+        self._remember(channel, write=True)
 
     def __getattr__(self, method: str) -> Any:
         if method.startswith("_"):

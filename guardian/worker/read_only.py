@@ -14,10 +14,18 @@ from guardian.access.channels import Channels
 class ReadOnly(Channels):
     """Channels whose writes are told to the log, and not done."""
 
-    def write(
-        self, name: str, value: Any, wait: bool = True, *, log: bool = True, timeout: float | None = None
+    def write(  # noqa: PLR0917  # in the order of the field
+        self,
+        channel: str,
+        value: Any,
+        wait: bool = True,
+        monitor: bool = True,
+        setpoint: Any = None,
+        log: bool = True,
+        *,
+        timeout: float | None = None,
     ) -> None:
         """Nothing but a line in the log."""
-        text = f"{self.full_name(name)} is not written while the code is only checked"
+        text = f"{self.full_name(channel)} is not written while the code is only checked"
         if self._log is not None:
             self._log(text)

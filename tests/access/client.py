@@ -348,6 +348,35 @@ def sees_own_write_without_event(ezca, log):
         other.close()
 
 
+def fresh_read(ezca, log):
+    """MDEL=10: no monitor tells of what somebody else does in small steps; who must know asks the server."""
+    ezca["LAG"] = 300
+    assert ezca["LAG"] == 300
+    other = Channels(ezca.ifo)
+    try:
+        for step in range(1, 5):
+            other["LAG"] = 300 + step
+            assert ezca.read("LAG", fresh=True) == 300 + step
+            assert ezca["LAG"] == 300 + step, "what is known stays known"
+        other["LAG"] = 309
+        assert ezca.read("LAG", as_string=True, fresh=True).startswith("309")
+        other["LAG"] = 320
+        eventually(lambda: ezca["LAG"] == 320, what="the monitor")
+    finally:
+        other.close()
+
+
+def field_order(ezca, log):
+    """The arguments of read and write come in the order of LIGO's ezca."""
+    ezca["NUM"] = 1
+    log.clear()
+    ezca.write("NUM", 2, True, False, 7, True)
+    ezca.write("NUM", 3, False, True, None, False)
+    eventually(lambda: ezca["NUM"] == 3)
+    assert ezca.read("SWITCH", True, True) in ("OFF", "ON", "AUTO")
+    assert log[0] == f"{ezca.ifo}:NUM => 2" and log[1].startswith(f"{ezca.ifo}:SWITCH == ") and len(log) == 2, log
+
+
 def cached_read(ezca, log):
     """A read that the monitor answers costs microseconds."""
     ezca["NUM"]

@@ -31,11 +31,12 @@ EVERYWHERE = [
     "interrupted_anywhere",
     "sees_own_write",
     "cached_read",
+    "field_order",
     "other_threads",
     "missing",
     "failures_leak_nothing",
 ]
-IOC_ONLY = ["string_arrays", "empty_arrays", "no_read_access", "sees_own_write_without_event"]
+IOC_ONLY = ["string_arrays", "empty_arrays", "no_read_access", "sees_own_write_without_event", "fresh_read"]
 
 
 @contextmanager
