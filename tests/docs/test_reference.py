@@ -150,7 +150,7 @@ def test_the_pvs_that_differ_from_LIGO_exist_and_what_is_not_there_yet_does_not(
     named = re.findall(r"``(\w+)``", " ".join(re.findall(r"^   \* - (.*)$", sections["PVs"], re.MULTILINE)))
     assert len(named) > 10 and set(named) <= set(BY_NAME)
     there = {*BY_NAME, *COMMANDS, *dir(Channels), *MODULE_VARIABLES} - {"MANAGER"}
-    assert len(names["Not there yet"]) > 15 and not names["Not there yet"] & there
+    assert len(names["Not there yet"]) > 5 and not names["Not there yet"] & there
 
 
 def test_the_exit_codes():
