@@ -33,6 +33,7 @@ def take_over() -> None:
     vars(channels)["Channels"] = Offline
     node.settle(None)
     os.environ["EZCA_CA"] = "DISABLE"
+    os.environ.pop("EZCA_TIMEOUT", None)
 
 
 class Offline(Channels):
