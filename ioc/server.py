@@ -110,9 +110,11 @@ class Server:
 
         The channel of a claim stays, so a client that watches it sees the claim come true.
         """
-        claimed = set(self._nodes.get(node, ()))
+        claimed = self._nodes.get(node, {}).copy()
         if len(claimed) > 1:
             raise InternalError(f"{node}: opened twice")
+        for one in claimed.values():
+            one.put = put
         self._add(node, [update for update in updates if update.row.name not in claimed], stamp, put)
         self.post(node, [update for update in updates if update.row.name in claimed], stamp)
 
