@@ -9,17 +9,17 @@ The language is that of EPICS base 7 (``asLib.y``, ``asLib_lex.l``)::
         RULE(1, WRITE, TRAPWRITE) { UAG(ops) HAG(consoles) }
     }
 
-What base accepts is accepted and means the same, which a test asks base itself; with these exceptions, all of them on the
-side of caution:
+What base accepts is accepted and means the same, which a test asks base itself; with these exceptions, all of them on
+the side of caution:
 
 * a group with ``INPx`` or ``CALC`` can be read, and not be used: :attr:`Group.calculated` says where (no channel is
   followed here), and :class:`guardian.core.judge.ByFile` refuses the file if one of our PVs is in such a group;
-* a rule that grants what is neither NONE, READ nor WRITE is passed over with all that is in it. Base passes over its head
-  only, and adds what is in it to the rule before;
+* a rule that grants what is neither NONE, READ nor WRITE is passed over with all that is in it. Base passes over its
+  head only, and adds what is in it to the rule before;
 * a level above 2147483647 is refused. Base takes it modulo 4294967296.
 
-A rule with an item that base 7.0.10 does not know (``METHOD``, ``AUTHORITY``, ``PROTOCOL``) grants nothing, and blocks that
-it does not know are passed over; both are said in :attr:`Acf.warnings`.
+A rule with an item that base 7.0.10 does not know (``METHOD``, ``AUTHORITY``, ``PROTOCOL``) grants nothing, and blocks
+that it does not know are passed over; both are said in :attr:`Acf.warnings`.
 
 The text is Latin-1, so that every byte is a character: names are compared byte by byte, as the claims of a client are.
 """
@@ -36,7 +36,7 @@ from guardian.errors import ExpectedError
 
 DEFAULT = "DEFAULT"
 MAX_LEVEL = 2**31 - 1
-_KEYWORDS = frozenset({"UAG", "HAG", "ASG", "RULE", "CALC", *(f"INP{chr(one)}" for one in range(ord("A"), ord("U") + 1))})
+_KEYWORDS = frozenset({"UAG", "HAG", "ASG", "RULE", "CALC", *(f"INP{one}" for one in "ABCDEFGHIJKLMNOPQRSTU")})
 _GRANTS = {level.name: level for level in Level}
 _SKIPPED = re.compile(r"[ \t\r]+|#[^\n]*")
 _WORD = re.compile(r"[a-zA-Z0-9_\-+:.\[\]<>;]+")

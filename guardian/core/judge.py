@@ -3,12 +3,12 @@
 A verdict says by which rule, and for those who may not write what would have to be changed. The rows of the group READ
 are never written, whatever a file grants.
 
-**Levels.** Every PV of a node is ASL0, as is the field VAL of a record: a rule of level 0 counts for it, and one of level 1
-does too. So one file means the same for our PVs and for records in the same group.
+**Levels.** Every PV of a node is ASL0, as is the field VAL of a record: a rule of level 0 counts for it, and one of
+level 1 does too. So one file means the same for our PVs and for records in the same group.
 
 **Which rule.** As in EPICS: the rules of the group in their order; each that grants more than those before it, and that
-the client meets, decides, up to WRITE. A PV whose group is not in the file is in the group DEFAULT; what no rule grants is
-not granted, not even reading.
+the client meets, decides, up to WRITE. A PV whose group is not in the file is in the group DEFAULT; what no rule grants
+is not granted, not even reading.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ class ByAddress:
             return Verdict(Level.READ, "it is read only", "everybody may read")
         address = address_of(who.address)
         if address is None:
-            return Verdict(Level.READ, f"{who.address!r} is no address", "everybody may read")
+            why = f"{who.address!r} is no address" if who.address else "the rules go by address, and none is known"
+            return Verdict(Level.READ, why, "everybody may read")
         if address.is_loopback or self._is_own(who.address):
             return Verdict(Level.WRITE, "it is on the same machine", "the same machine may write")
         for name in ("operators",) if asg is Asg.EXPERT else ("operators", "hosts"):
@@ -125,7 +126,7 @@ class ByFile:
         acf = self._acf
         name, group = group_of(acf, asg.value)
         host = who.host if self._addresses is None else who.address
-        level, rule = decide(acf, asg.value, ASL, who.user, host, self._addresses)
+        level, rule = decide(acf, asg.value, ASL, user=who.user, host=host, addresses=self._addresses)
         by = f"{acf.file}:{rule.line} {rule}" if rule else f"no rule of ASG({name}) in {acf.file} grants anything"
         if asg is Asg.READ and level >= Level.READ:
             return Verdict(Level.READ, "it is read only", by)
@@ -133,8 +134,8 @@ class ByFile:
             return Verdict(level, by, by)
         missing = f"ASG({name})" if name == asg.value else f"ASG({name}), as there is no ASG({asg.value}),"
         wanted = Level.READ if asg is Asg.READ else Level.WRITE
-        why = f"no rule of {missing} in {acf.file} grants it {wanted.name}; {self._cure(name, group, who.user, host, wanted)}"
-        return Verdict(level, why, by)
+        cure = self._cure(name, group, who.user, host, wanted)
+        return Verdict(level, f"no rule of {missing} in {acf.file} grants it {wanted.name}; {cure}", by)
 
     def _cure(self, name: str, group: Group, user: str, host: str, wanted: Level) -> str:
         """The smallest change of the file that would let it."""
@@ -165,7 +166,7 @@ def group_of(acf: Acf, name: str) -> tuple[str, Group]:
 
 
 def decide(
-    acf: Acf, group: str, asl: int, user: str, host: str, addresses: Mapping[str, frozenset[str]] | None = None
+    acf: Acf, group: str, asl: int, *, user: str, host: str, addresses: Mapping[str, frozenset[str]] | None = None
 ) -> tuple[Level, Rule | None]:
     """What a file grants to a client for fields of this level, and the rule that decides; see :class:`ByFile`."""
     level, by = Level.NONE, None
