@@ -134,11 +134,12 @@ class ByFile:
             return Verdict(level, by, by)
         missing = f"ASG({name})" if name == asg.value else f"ASG({name}), as there is no ASG({asg.value}),"
         wanted = Level.READ if asg is Asg.READ else Level.WRITE
-        cure = self._cure(name, group, who.user, host, wanted)
+        cure = self._cure(asg, who.user, host, wanted)
         return Verdict(level, f"no rule of {missing} in {acf.file} grants it {wanted.name}; {cure}", by)
 
-    def _cure(self, name: str, group: Group, user: str, host: str, wanted: Level) -> str:
+    def _cure(self, asg: Asg, user: str, host: str, wanted: Level) -> str:
         """The smallest change of the file that would let it."""
+        name, group = group_of(self._acf, asg.value)
         best: list[str] | None = None
         for rule in group.rules:
             if rule.grants < wanted or rule.level < ASL or rule.unknown:
@@ -152,7 +153,7 @@ class ByFile:
                 best = changes
         if best is not None:
             return f"allowed by {' and '.join(best)}"
-        place = f"ASG({name}) {{ ... }}, line {group.line}" if group.line else f"a new ASG({name}) {{ ... }}"
+        place = f"ASG({name}) {{ ... }}, line {group.line}" if group.line else f"a new ASG({asg.value}) {{ ... }}"
         return f"allowed by `RULE(1, {wanted.name})` in {place}, for all, or with {{ UAG(...) HAG(...) }} for some"
 
     @staticmethod
