@@ -124,7 +124,7 @@ class ByFile:
 
     def judge(self, asg: Asg, who: Who) -> Verdict:
         acf = self._acf
-        name, group = group_of(acf, asg.value)
+        name, _ = group_of(acf, asg.value)
         host = who.host if self._addresses is None else who.address
         level, rule = decide(acf, asg.value, ASL, user=who.user, host=host, addresses=self._addresses)
         by = f"{acf.file}:{rule.line} {rule}" if rule else f"no rule of ASG({name}) in {acf.file} grants anything"
@@ -138,7 +138,10 @@ class ByFile:
         return Verdict(level, f"no rule of {missing} in {acf.file} grants it {wanted.name}; {cure}", by)
 
     def _cure(self, asg: Asg, user: str, host: str, wanted: Level) -> str:
-        """The smallest change of the file that would let it."""
+        """A small change of the file that would let it: by a rule that it meets in part, else by the first one.
+
+        Not by the one that asks for least: that is often the one for those who may do all.
+        """
         name, group = group_of(self._acf, asg.value)
         best: list[str] | None = None
         for rule in group.rules:
@@ -149,8 +152,10 @@ class ByFile:
                 changes.append(self._add(user, "UAG", rule.users[0], self._acf.users[rule.users[0]].line))
             if rule.hosts and not _is_host(self._acf, rule, host, self._addresses):
                 changes.append(self._add(host, "HAG", rule.hosts[0], self._acf.hosts[rule.hosts[0]].line))
-            if best is None or len(changes) < len(best):
+            if len(changes) < bool(rule.users) + bool(rule.hosts):
                 best = changes
+                break
+            best = best or changes
         if best is not None:
             return f"allowed by {' and '.join(best)}"
         place = f"ASG({name}) {{ ... }}, line {group.line}" if group.line else f"a new ASG({asg.value}) {{ ... }}"

@@ -73,10 +73,13 @@ def test_what_lets_somebody_write_is_named() -> None:
 ACF = """UAG(ops) {ann}
 UAG(experts) {eve, ann}
 HAG(consoles) {WS3}
+UAG(root) {eve} UAG(guardians) {grd} HAG(machines) {guard1}
 ASG(READ) { RULE(1, READ) }
 ASG(OPERATE) {
     RULE(1, READ)
     RULE(0, WRITE) { UAG(ops, experts) HAG(consoles) }
+    RULE(0, WRITE) { UAG(root) }
+    RULE(0, WRITE) { UAG(guardians) HAG(machines) }
 }
 ASG(DEFAULT) {
     RULE(1, READ)
@@ -93,9 +96,9 @@ def by_file(text: str, asg: Asg, user: str, host: str) -> tuple[Level, str]:
 
 def test_by_which_rule() -> None:
     verdict = LAB.judge(Asg.OPERATE, Who("ann", "ws3", "10.1.2.3"))
-    assert (verdict.level, verdict.rule) == (WRITE, "lab.acf:7 RULE(0, WRITE) { UAG(ops, experts) HAG(consoles) }")
+    assert (verdict.level, verdict.rule) == (WRITE, "lab.acf:8 RULE(0, WRITE) { UAG(ops, experts) HAG(consoles) }")
     verdict = LAB.judge(Asg.OPERATE, Who("ann", "ws4", "10.1.2.3"))
-    assert (verdict.level, verdict.rule) == (READ, "lab.acf:6 RULE(1, READ)")
+    assert (verdict.level, verdict.rule) == (READ, "lab.acf:7 RULE(1, READ)")
     assert LAB.judge(Asg.READ, Who("ann", "ws3", "")).level is READ
 
 
@@ -105,15 +108,18 @@ def test_by_which_rule() -> None:
         ("ann", "WS4", '"WS4" in HAG(consoles), line 3'),
         ("bob", "ws3", '"bob" in UAG(ops), line 1'),
         ("bob", "ws4", '"bob" in UAG(ops), line 1 and "ws4" in HAG(consoles), line 3'),
+        ("grd", "ws4", '"ws4" in HAG(machines), line 4'),
+        ("bob", "guard1", '"bob" in UAG(guardians), line 4'),
     ],
 )
-def test_the_smallest_change_that_would_allow_it(user: str, host: str, cure: str) -> None:
+def test_a_small_change_that_would_allow_it_is_told_and_allows_it(user: str, host: str, cure: str) -> None:
     level, why = by_file(ACF, Asg.OPERATE, user, host)
     assert (level, why) == (READ, f"no rule of ASG(OPERATE) in lab.acf grants it WRITE; allowed by {cure}")
     lines = ACF.splitlines()
     for change in cure.split(" and "):
         name, line = change.split(" in ")[0], int(change.rpartition(" ")[2])
-        lines[line - 1] = lines[line - 1].replace("{", f"{{{name}, ")
+        of = change.split(" in ")[1].partition(",")[0]
+        lines[line - 1] = lines[line - 1].replace(f"{of} {{", f"{of} {{{name}, ")
     assert by_file("\n".join(lines), Asg.OPERATE, user, host)[0] is WRITE
 
 
@@ -122,7 +128,7 @@ def test_a_group_that_is_not_in_the_file_is_in_DEFAULT_and_says_so() -> None:
     assert (level, why) == (
         READ,
         "no rule of ASG(DEFAULT), as there is no ASG(EXPERT), in lab.acf grants it WRITE; allowed by `RULE(1, WRITE)` "
-        "in ASG(DEFAULT) { ... }, line 9, for all, or with { UAG(...) HAG(...) } for some",
+        "in ASG(DEFAULT) { ... }, line 12, for all, or with { UAG(...) HAG(...) } for some",
     )
     level, why = by_file("UAG(a)", Asg.READ, "eve", "ws3")
     assert level is NONE and "`RULE(1, READ)` in a new ASG(READ) { ... }" in why
