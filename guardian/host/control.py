@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from guardian.core import explain
-from guardian.core.events import SetOp
 from guardian.core.interface import BY_NAME, Asg
 from guardian.core.security import Security
 from guardian.core.who import Who
@@ -42,7 +41,7 @@ class Order:
     """An order: the node it is about, who gives it, and all its words."""
 
     node: str
-    by: str
+    who: Who
     words: Mapping[str, str]
 
 
@@ -95,10 +94,10 @@ class Control:
         task = asyncio.current_task()
         assert task is not None
         self._clients.add(task)
-        by = _peer(writer)
+        who = _peer(writer)
         try:
             while line := await _line(reader):
-                answer = await self._answer(line, by)
+                answer = await self._answer(line, who)
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
                 if not line.endswith(b"\n"):
@@ -111,11 +110,11 @@ class Control:
             self._clients.discard(task)
             writer.close()
 
-    async def _answer(self, line: bytes, by: str) -> dict[str, Any]:
+    async def _answer(self, line: bytes, who: Who) -> dict[str, Any]:
         try:
             order = json.loads(line)
             do, node = self._ORDERS[order["do"]], str(order.get("node", ""))
-            asked = Order(node, by, {name: str(word) for name, word in order.items()})
+            asked = Order(node, who, {name: str(word) for name, word in order.items()})
         except (ValueError, KeyError, TypeError, RecursionError):
             known = ", ".join(self._ORDERS)
             return {"ok": False, "error": f"{line[:80]!r} is no order; known are {known}"}
@@ -145,7 +144,7 @@ class Control:
 
     def _op(self, order: Order, op: Op) -> dict[str, Any]:
         self._make_sure_it_runs(order.node)
-        self._host[order.node].feed(SetOp(op=op, by=order.by))
+        self._host[order.node].set_op(op, order.who)
         return {"node": order.node}
 
     def _make_sure_it_runs(self, node: str) -> None:
@@ -161,7 +160,7 @@ class Control:
         return {"groups": rights_facts(self._rules, who)}
 
     async def _load_rules(self, order: Order) -> dict[str, Any]:
-        access = await self._rules.load(by=order.by)
+        access = await self._rules.load(by=str(order.who))
         return {"from": str(access.acf or access.file or "")}
 
     @property
@@ -264,14 +263,15 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
         return b"(a line of more than %d bytes)" % LINE_BYTES
 
 
-def _peer(writer: asyncio.StreamWriter) -> str:
+def _peer(writer: asyncio.StreamWriter) -> Who:
     """Who is at the other end: told by the kernel, so it can be trusted."""
     sock = writer.get_extra_info("socket")
     _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
     try:
-        return f"{pwd.getpwuid(uid).pw_name} (guardctrl)"
+        user = pwd.getpwuid(uid).pw_name
     except KeyError:
-        return f"uid {uid} (guardctrl)"
+        user = f"uid {uid}"
+    return Who(user, "", "guardctrl")
 
 
 def ask(path: Path, order: dict[str, Any], timeout_s: float = 15.0) -> dict[str, Any]:

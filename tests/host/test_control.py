@@ -15,12 +15,15 @@ from typing import Any
 import pytest
 
 from guardian.core.events import Stop
+from guardian.core.who import Who
 from guardian.enums import Op, Worker
 from guardian.errors import ExpectedError
 from guardian.host.access import Access
 from guardian.host.control import LINE_BYTES, Control, ask
 from guardian.host.doorkeeper import Doorkeeper
 from tests.host.house import House, house
+
+EVE = Who("eve", "", "guardctrl")
 
 
 class Client:
@@ -296,7 +299,7 @@ async def test_who_may_write_is_told_and_read_anew(home: House, tmp_path: Path) 
     who = {"user": "ann", "host": "ws3", "address": "10.1.2.3"}
 
     async def asked(do: str, node: str = "") -> dict[str, Any]:
-        return await control._answer(json.dumps({"do": do, "node": node, **who}).encode(), "eve")
+        return await control._answer(json.dumps({"do": do, "node": node, **who}).encode(), EVE)
 
     told = await asked("rights", "SUS")
     assert [(group["group"], group["may"]) for group in told["groups"]] == [
@@ -309,4 +312,4 @@ async def test_who_may_write_is_told_and_read_anew(home: House, tmp_path: Path) 
     assert [group["may"] for group in (await asked("rights"))["groups"]] == ["read", "write", "write", "write"]
     acf.write_text("ASG(")
     assert "lab.acf:1: found the end of the file" in (await asked("load rules"))["error"]
-    assert "everybody may write" in (await Control(home.host)._answer(b'{"do": "rights"}', "eve"))["error"]
+    assert "everybody may write" in (await Control(home.host)._answer(b'{"do": "rights"}', EVE))["error"]
