@@ -31,7 +31,7 @@ class Rights:
     security : judges. on_reader : called for each channel of a client that may not write it, though others may.
     """
 
-    def __init__(self, security: Security, on_reader: Callable[[Asg, Who], None]) -> None:
+    def __init__(self, security: Security, on_reader: Callable[[Asg, Who], None] = lambda _asg, _who: None) -> None:
         self._security = security
         self._on_reader = on_reader
 

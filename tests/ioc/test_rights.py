@@ -125,7 +125,7 @@ def test_rights_are_told_anew_when_the_rules_change(guarded: Guarded) -> None:
         assert not [one for one in client.sync() if one.command == wire.ACCESS_RIGHTS], "STATE is as it was"
 
 
-def test_a_host_of_that_is_not_started_can_have_other_rules(example: str) -> None:
+def test_a_server_that_is_not_started_can_be_told_of_other_rules(example: str) -> None:
     Guarded(example).server.rights_changed()
 
 
