@@ -81,7 +81,7 @@ async def test_who_may_not_write_is_kept_and_makes_no_step(home: House) -> None:
     await home.aligned()
     steps = len(home.face.events("SUS"))
     for _ in range(50):
-        with pytest.raises(RefusedError, match="only anna"):
+        with pytest.raises(RefusedError, match=r"eve@office.* may not write OP; the log of its host says why"):
             home.face.put("SUS", "OP", "STOP", EVE)
     home.face.put("SUS", "OP", "PAUSE", ANNA)
     first, taken, rest = await home.journal(kind="write", least=3)
