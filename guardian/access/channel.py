@@ -250,6 +250,11 @@ class Channel:
         """``wait_for_news(ready, deadline)``: True as soon as ``ready()`` is, asked after each change."""
         return self._bells.wait
 
+    @property
+    def latest(self) -> Sample | None:
+        """The last event of the monitor, as it came. Touches nothing, so it may be looked at in a thread of libca."""
+        return self._latest
+
     def peek(self) -> Sample | None:
         """The newest value that has come, without waiting for one; the first call starts the monitor."""
         if not self.connected:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, NoReturn, get_args
 
-from guardian.access import node
+from guardian.access import injected, node
 from guardian.access.channels import Channels
 from guardian.access.subordinates import Subordinates
 from guardian.core import events
@@ -155,7 +155,8 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
         lambda texts: uplink.send(events.Notifications(entry=0, texts=texts)),
         time.monotonic,
     )
-    channels = (ReadOnly if load.check else Channels)(load.ifo, log=writer.log)
+    kind, complaint = injected.choose(ReadOnly if load.check else Channels)
+    channels = kind.of_node(load.ifo, log=writer.log)
     notify = _Notify(notices, interrupter, writer.log)
     namespace.inject(
         node=load.node,
@@ -182,6 +183,8 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
     Downlink(sock, inbox, interrupter, rest).start()
     os.register_at_fork(after_in_child=sock.close)
     writer.context = "check" if load.check else "load"
+    if complaint:
+        writer.log(complaint, level="WARNING")
     if load.check:
         os.nice(CHECK_NICENESS)
     sys.dont_write_bytecode = True
