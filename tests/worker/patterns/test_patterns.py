@@ -216,9 +216,10 @@ def test_a_library_may_be_a_link_with_an_absolute_target(node: Node, tmp_path: P
     ("name", "words", "imported"),
     [
         (
-            "NO_CDS",
-            "NO_CDS: ModuleNotFoundError: No module named 'cdsutils' (nocds_lib.py:3); to get it: pip install cdsutils",
-            'nocds_lib.py", line 3',
+            "NO_KAGRA",
+            "NO_KAGRA: ModuleNotFoundError: No module named 'kagralib' (nokagra_lib.py:3); to get it: it is KAGRA's "
+            "own, put it in one of the search paths",
+            'nokagra_lib.py", line 3',
         ),
         (
             "OLD_NODE",
