@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, ClassVar, Self
@@ -64,8 +64,7 @@ class Injected(Channels, metaclass=Kept):
     def __init__(self, prefix: str | None, ifo: str | None, timeout: float | None, logger: Any) -> None:
         machine, subsystem = own_prefix(ifo, prefix)
         log = Injected.log_of_node if logger is True else getattr(logger, "warning", None)
-        given = {} if timeout is None else {"timeout_s": float(timeout)}
-        Channels.__init__(self, machine, subsystem, log=log, **given)
+        Channels.__init__(self, machine, subsystem, timeout_s=None if timeout is None else float(timeout), log=log)
 
     @classmethod
     def of_node(cls, ifo: str, *, log: Log, **more: Any) -> Self:
@@ -74,6 +73,21 @@ class Injected(Channels, metaclass=Kept):
         Channels.__init__(made, ifo, log=log, **more)
         Injected.log_of_node = staticmethod(log)
         return made
+
+
+    def calling(self) -> None:
+        """A call of user code begins, for what it has made itself as well."""
+        super().calling()
+        for own in tuple(type(self)._kept.values()):
+            if own is not self:
+                own.calling()
+
+    def lost(self, names: Iterable[str]) -> tuple[str, ...]:
+        """As :meth:`Channels.lost`; of channels that user code has made itself as well."""
+        wanted = tuple(names)
+        found = [super().lost(wanted)]
+        found += [own.lost(wanted) for own in tuple(type(self)._kept.values()) if own is not self]
+        return tuple(dict.fromkeys(name for some in found for name in some))
 
 
 _chosen: list[type[Injected]] = [Injected]

@@ -49,9 +49,6 @@ class _KeptEzca(Kept, type(_GENUINE)):
 class EzcaChannels(Injected, _GENUINE, metaclass=_KeptEzca):
     """An ``ezca.Ezca`` on our channels."""
 
-    #: What the package asks of an ``Ezca`` (EZCA_CA).
-    ca_enable_read = ca_enable_write = ca_fail_no_connect = True
-
     def __str__(self) -> str:
         return f"<{type(self).__name__} {self.prefix!r}, {self.count} channels>"
 
@@ -68,16 +65,36 @@ class EzcaChannels(Injected, _GENUINE, metaclass=_KeptEzca):
         """As :meth:`Channels.read`. ``use_monitor=False`` is how the field says ``fresh=True``."""
         return super().read(channel, log, as_string, fresh=fresh or not use_monitor, timeout=timeout)
 
-    def connect(self, channel: str) -> ConnectedChannel:
-        """What the field gets from ``connect``: the channel with ``get`` and ``put``.
+    @property
+    def ca_enable_read(self) -> bool:
+        """Whether channels are read (EZCA_CA). The package asks for this and the next two."""
+        return self.use.reads
 
-        Raises
-        ------
-        EzcaConnectError
-            It is not connected.
-        """
-        self._connected(channel, None)
-        return ConnectedChannel(self, channel)
+    @property
+    def ca_enable_write(self) -> bool:
+        """Whether they are written; else no button is pressed, and nobody waits for what comes of it."""
+        return self.use.writes
+
+    @property
+    def ca_fail_no_connect(self) -> bool:
+        """Whether one that is not connected is an error."""
+        return self.use.fails
+
+    def connect(self, *channels: str) -> Any:
+        """As :meth:`Channels.connect`. One channel is given back, with ``get`` and ``put``, as the field expects."""
+        super().connect(*channels)
+        return ConnectedChannel(self, channels[0]) if len(channels) == 1 else None
+
+    def switch(self, sfm_name: str, *args: Any, **kwargs: Any) -> Any:
+        """Press buttons of a filter module, see ``help(ezca.LIGOFilter.switch)``."""
+        try:
+            return self.LIGOFilter(sfm_name).switch(*args, **kwargs)
+        except (EzcaConnectError, ligofilter.LIGOFilterError, ValueError) as error:  # int() of a NaN
+            if self.ca_fail_no_connect:
+                raise
+            if self._log is not None:
+                self._log(f"{self.full_name(sfm_name)} is not switched, as EZCA_CA=NOFAIL allows: {error}")
+            return None
 
     @property
     def pvs(self) -> dict[str, ConnectedChannel]:

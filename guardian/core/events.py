@@ -198,6 +198,13 @@ class Channels:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """The channels that the present code has used and that are not connected now, whether or not it waits for them."""
+
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subnodes:
     """The nodes that user code manages or watches, all of them, as they are now."""
 
@@ -224,6 +231,7 @@ Report = (
     | Left
     | Notifications
     | Channels
+    | Lost
     | Subnodes
     | Bonds
 )

@@ -11,6 +11,7 @@ from guardian.core.events import Begin, Elapsed, Gone, Loaded, LoadFailed, Pause
 from guardian.core.graph import Graph, SystemFacts
 from guardian.core.machine import Machine
 from guardian.core.settings import Going
+from guardian.core.view import some
 from guardian.enums import INIT_STATE, NONE_STATE, ErrorKind, LoadStatus, Op, Status, Worker
 from guardian.errors import GraphError
 
@@ -141,6 +142,7 @@ class Supervision(Machine):
         killed_for, life.killed_for = life.killed_for, None
         for name in ("stop", "leave", "pace", "connect"):
             self._deadlines.pop(name, None)
+        self._set(lost=(), overdue=False)  # the next worker finds out for itself
         if ended.load_failed and self._v.op is not Op.STOP and not ended.asked_again:
             self._set(worker=Worker.STOP)
             self._step("worker", "no worker: mend the code, then LOAD=1 reads it")
@@ -208,7 +210,7 @@ class Supervision(Machine):
 
     def _connect_overdue(self) -> None:
         self._set(overdue=True)
-        self._step("connect", f"channels lost for {self.limits.connect_alarm_s:g} s: {', '.join(self._v.connect)}")
+        self._step("connect", f"channels lost for {self.limits.connect_alarm_s:g} s: {some(self._v.missing)}")
 
     _DEADLINES: dict[str, Callable[[Any], None]] = {
         "stop": _stop_overdue,

@@ -34,6 +34,7 @@ def take_over() -> type[Injected]:
     vars(channels)["Channels"] = Offline
     node.settle(None)
     os.environ["EZCA_CA"] = "DISABLE"
+    os.environ.pop("EZCA_TIMEOUT", None)
     return injected.choose(Offline, tools=False)[0]
 
 

@@ -28,7 +28,7 @@ from guardian.access.channels import Channels
 from guardian.access.subordinates import Subordinates
 from guardian.core import events
 from guardian.core.events import Command, GiveUp, Leave, Loaded, LoadFailed, Report, Stop
-from guardian.errors import Interrupted, LinkError, SystemLoadError
+from guardian.errors import EzcaError, Interrupted, LinkError, SystemLoadError
 from guardian.worker import link, logs, namespace
 from guardian.worker.beat import BeatWriter
 from guardian.worker.exchange import Code
@@ -156,7 +156,16 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
         time.monotonic,
     )
     kind, complaint = injected.choose(ReadOnly if load.check else Channels)
-    channels = kind.of_node(load.ifo, log=writer.log)
+    try:
+        channels = kind.of_node(
+            load.ifo,
+            log=writer.log,
+            nudge=inbox.nudge,
+            lost=lambda names: uplink.send(events.Lost(channels=names)),
+        )
+    except EzcaError as error:  # of the environment
+        uplink.send(LoadFailed(reason=f"{load.node}: {error}"))
+        return 0
     notify = _Notify(notices, interrupter, writer.log)
     namespace.inject(
         node=load.node,
@@ -167,7 +176,7 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
         notify=notify,
     )
     nodes = None
-    if not load.check:
+    if channels.use.reads and not load.check:
         nodes = Subordinates(
             load.node,
             ifo=load.ifo,
@@ -179,7 +188,7 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
             report=uplink.send,
             changed=inbox.nudge,
         )
-    node.settle(nodes)  # code that is only checked speaks to nobody
+    node.settle(nodes)  # code that is only checked speaks to nobody, nor does any where EZCA_CA=DISABLE
     Downlink(sock, inbox, interrupter, rest).start()
     os.register_at_fork(after_in_child=sock.close)
     writer.context = "check" if load.check else "load"
@@ -190,6 +199,8 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
     sys.dont_write_bytecode = True
     importing = nodes.importing if nodes is not None else nullcontext
     code = Code(load, channels, stopped=lambda: inbox.ends_call(0), importing=importing)
+    if channels.use.said and not load.check:
+        writer.log(channels.use.said, level="WARNING")
     try:
         loaded = interrupter.call(code.load)
     except SystemLoadError as error:
@@ -218,7 +229,7 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
         context=lambda text: setattr(writer, "context", text),
         after_call=_AfterCall(writer, channels, uplink),
         exchange=code.exchange,
-        reactive=loaded.facts.reactive,
+        reactive=loaded.facts.reactive is not False,
     )
     del loaded  # else the code of today lives on after it was exchanged
     loop.run()

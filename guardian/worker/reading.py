@@ -71,7 +71,7 @@ def read(
         request=_state_variable(module, "request", names, warnings),
         nominal=_state_variable(module, "nominal", names, warnings),
         redirect_timeout_s=_seconds(module, "redirect_timeout", warnings),
-        reactive=getattr(module, "reactive", True) is not False,
+        reactive=_switch(module, "reactive", warnings),
         module=str(file),
         usercode=usercode,
         prefix=_text(module, "prefix", warnings),
@@ -197,6 +197,14 @@ def _seconds(module: ModuleType, name: str, warnings: list[str]) -> float | None
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 3600:
         return float(value)
     warnings.append(f"{name} = {shown(value)} is not a number of seconds between 0 and 3600, ignored")
+    return None
+
+
+def _switch(module: ModuleType, name: str, warnings: list[str]) -> bool | None:
+    value = _plain(getattr(module, name, None))
+    if value is None or isinstance(value, bool):
+        return value
+    warnings.append(f"{name} = {shown(value)} is neither True nor False, ignored")
     return None
 
 

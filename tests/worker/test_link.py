@@ -36,6 +36,7 @@ facts = st.builds(
     request=st.none() | text,
     nominal=st.none() | text,
     redirect_timeout_s=st.none() | weight,
+    reactive=st.none() | st.booleans(),
     module=text,
     usercode=texts,
     warnings=texts,
@@ -76,6 +77,7 @@ MESSAGES: dict[type, st.SearchStrategy[Any]] = {
     events.Left: st.builds(events.Left, entry=number),
     events.Notifications: st.builds(events.Notifications, entry=number, texts=texts),
     events.Channels: st.builds(events.Channels, total=number),
+    events.Lost: st.builds(events.Lost, channels=texts),
     events.Subnodes: st.builds(events.Subnodes, subnodes=st.lists(subnode, max_size=3).map(tuple)),
     events.Bonds: st.builds(events.Bonds, bonds=bonds),
 }
