@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.util import find_spec
+from types import new_class
 from typing import Any, ClassVar, Self
 
 from guardian.access.channels import Channels
@@ -74,7 +75,6 @@ class Injected(Channels, metaclass=Kept):
         Injected.log_of_node = staticmethod(log)
         return made
 
-
     def calling(self) -> None:
         """A call of user code begins, for what it has made itself as well."""
         super().calling()
@@ -115,7 +115,8 @@ def choose(kind: type[Channels], *, tools: bool = True) -> tuple[type[Injected],
                 f"the package ezca is installed and cannot be used ({type(error).__name__}: {error}): what code calls "
                 "ezca has no switch and no get_LIGOFilter; install it anew with pip install 'epics-guardian[ligo]'"
             )
-    made = type(base)("Ezca", (base,) if kind is Channels else (kind, base), {"__doc__": kind.__doc__})
+    kinds = (base,) if kind is Channels else (kind, base)
+    made = new_class("Ezca", kinds, exec_body=lambda names: names.update(__doc__=kind.__doc__, __module__=__name__))
     _chosen[:] = [made]
     if ligo is not None:
         ligo.take_place(made)

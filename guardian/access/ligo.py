@@ -7,10 +7,10 @@ it is used.
 
 Importing this file changes the package in this process, in four places:
 
-* ``Ezca`` is the class that :mod:`guardian.access.injected` has chosen, so what code makes itself is one of these, too;
+* ``Ezca`` is the class that :mod:`guardian.access.injected` has chosen, so what code makes itself is one of these;
 * its errors are ours, so one ``except`` catches what either raises;
-* the ``Ramp`` of a filter, which makes a PV as soon as there is a filter object, is the one below, which watches a channel
-  once it is asked;
+* the ``Ramp`` of a filter, which makes a PV as soon as there is a filter object, is the one below, which watches a
+  channel once it is asked;
 * a filter object is kept for good: one that is made anew in each cycle forgets that it has begun a ramp.
 
 Written against version 1.5 of the package. If one of these is not there, the import fails, and the process goes on with
@@ -27,7 +27,8 @@ from itertools import pairwise
 from typing import Any
 
 import ezca
-from ezca import ligofilter
+from ezca import Ezca, ligofilter
+from ezca.cached import Cached
 
 from guardian.access import wire
 from guardian.access.channel import Channel
@@ -35,18 +36,17 @@ from guardian.access.injected import PACKAGE, Injected, Kept
 from guardian.access.wire import Sample
 from guardian.errors import EzcaConnectError, EzcaError
 
-_GENUINE = ezca.Ezca
 #: How long a wait for the end of a ramp goes on before it asks whether the channel is still there.
 _LOOK_S = 1.0
 #: Changes of the switches that are remembered; of interest are those since a ramp was begun.
 _REMEMBERED = 64
 
 
-class _KeptEzca(Kept, type(_GENUINE)):
-    pass
+class _KeptEzca(Kept, Cached):
+    """Both metaclasses; ours makes the objects."""
 
 
-class EzcaChannels(Injected, _GENUINE, metaclass=_KeptEzca):
+class EzcaChannels(Injected, Ezca, metaclass=_KeptEzca):
     """An ``ezca.Ezca`` on our channels."""
 
     def __str__(self) -> str:

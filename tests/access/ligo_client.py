@@ -73,7 +73,22 @@ def switches(ezca, log):
     assert "INPUT" in mask and "FM1" in mask
     assert log[-1] == f"{ezca.ifo}:SUS-MC1 => ON: INPUT, FM1"
     # 16 arguments, as some modules of the field have
-    named = ("INPUT", "OFFSET", "FM1", "FM2", "FM3", "FM4", "FM5", "FM6", "FM7", "FM8", "FM9", "FM10", "LIMIT", "OUTPUT")
+    named = (
+        "INPUT",
+        "OFFSET",
+        "FM1",
+        "FM2",
+        "FM3",
+        "FM4",
+        "FM5",
+        "FM6",
+        "FM7",
+        "FM8",
+        "FM9",
+        "FM10",
+        "LIMIT",
+        "OUTPUT",
+    )
     ezca.switch(FILTER, *named, "OFF")
     found = ezca.switch(FILTER)
     assert not set(found) & set(named), found
@@ -236,12 +251,12 @@ def lose_it(ezca, log):
     filt.only_on(*BUTTONS)
     assert not filt.is_gain_ramping()
     print("KILL IT", flush=True)
-    eventually(lambda: ezca.check_connections(), 10, "the loss")
+    eventually(ezca.check_connections, 10, "the loss")
     for use in (
         lambda: ezca.switch(FILTER, "FM1", "ON"),
         lambda: filt.ramp_gain(1, 3),
-        lambda: filt.is_gain_ramping(),
-        lambda: filt.GAIN.get(),
+        filt.is_gain_ramping,
+        filt.GAIN.get,
     ):
         with raises(EzcaConnectError, f"{ezca.ifo}:SUS-MC1_"):
             use()
@@ -254,8 +269,6 @@ def lose_it(ezca, log):
 
 
 def _make(check: str) -> None:
-    from ezca import Ezca  # noqa: F401: found, as user code finds it
-
     log: list[str] = []
     kind, complaint = injected.choose(Channels)
     assert not complaint, complaint

@@ -1,4 +1,4 @@
-"""A caproto server with a ramped matrix of two rows and three columns, as LIGO's front ends have. Run by ``python -m``."""
+"""A caproto server with a ramped matrix of 2 x 3, as LIGO's front ends have. Run by ``python -m``, with the prefix."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""The test cases that the package ``ezca`` carries (``ezca.test_ezca``), through our object. Run by the test, with the port
-of a free CA server; one case after another is asked for by ``TestClass.test_name`` (`tests.access.asked`).
+"""The test cases that the package ``ezca`` carries (``ezca.test_ezca``), through our object.
+
+Run by the test, with the port of a free CA server and the name of a machine; one case after another is asked for as
+``TestClass.test_name`` (`tests.access.asked`).
 
 They find their ``Ezca`` in the package, where :mod:`guardian.access.injected` has put ours, and start the package's
 emulator of a filter module, with pcaspy, in a process of their own.

@@ -23,7 +23,9 @@ def cases() -> list[str]:
     assert found is not None and found.origin, "the package ezca is part of what the tests need: pip install .[test]"
     tree = ast.parse((Path(found.origin).parent / "test_ezca.py").read_text())
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    names = [(c.name, name) for c in classes for name in sorted(f.name for f in c.body if isinstance(f, ast.FunctionDef))]
+    names = [
+        (c.name, name) for c in classes for name in sorted(f.name for f in c.body if isinstance(f, ast.FunctionDef))
+    ]
     return [f"{owner}.{name}" for owner, name in dict.fromkeys(names) if name.startswith("test_")]
 
 
