@@ -11,20 +11,15 @@ the same object, as there.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from importlib.util import find_spec
 from types import new_class
 from typing import Any, ClassVar, Self
 
+from guardian.access import extra
 from guardian.access.channels import Channels
 from guardian.access.prefix import own_prefix
 
-#: The package from the index.
-PACKAGE = "ezca"
-#: What is imported where it is installed.
-LIGO = "guardian.access.ligo"
 Log = Callable[[str], None]
 
 
@@ -75,6 +70,12 @@ class Injected(Channels, metaclass=Kept):
         Injected.log_of_node = staticmethod(log)
         return made
 
+    def __getattr__(self, name: str) -> Any:
+        text = f"{type(self).__name__!r} object has no attribute {name!r}"
+        if name in extra.TOOLS:
+            text += f": that is of LIGO's package; to get it: {extra.GET}, and restart the host"
+        raise AttributeError(text, name=name, obj=self)
+
     def calling(self) -> None:
         """A call of user code begins, for what it has made itself as well."""
         super().calling()
@@ -106,14 +107,14 @@ def choose(kind: type[Channels], *, tools: bool = True) -> tuple[type[Injected],
         The class, and what to tell where the package is installed and cannot be used; else "".
     """
     base, complaint, ligo = Injected, "", None
-    if is_installed():
+    if extra.is_installed():
         try:
-            ligo = import_module(LIGO)
+            ligo = import_module(extra.MODULE)
             base = ligo.EzcaChannels if tools else Injected
         except Exception as error:
             complaint = (
                 f"the package ezca is installed and cannot be used ({type(error).__name__}: {error}): what code calls "
-                "ezca has no switch and no get_LIGOFilter; install it anew with pip install 'epics-guardian[ligo]'"
+                f"ezca has no switch and no get_LIGOFilter; install it anew: {extra.GET}"
             )
     kinds = (base,) if kind is Channels else (kind, base)
     made = new_class("Ezca", kinds, exec_body=lambda names: names.update(__doc__=kind.__doc__, __module__=__name__))
@@ -126,12 +127,3 @@ def choose(kind: type[Channels], *, tools: bool = True) -> tuple[type[Injected],
 def chosen() -> type[Injected]:
     """What was chosen last."""
     return _chosen[0]
-
-
-def is_installed() -> bool:
-    """Whether there is a package of that name; a user's file ``ezca.py`` is none. Imports nothing."""
-    loaded = sys.modules.get(PACKAGE)
-    if loaded is not None:
-        return hasattr(loaded, "__path__")
-    spec = find_spec(PACKAGE)
-    return spec is not None and spec.submodule_search_locations is not None

@@ -32,7 +32,8 @@ from ezca.cached import Cached
 
 from guardian.access import wire
 from guardian.access.channel import Channel
-from guardian.access.injected import PACKAGE, Injected, Kept
+from guardian.access.extra import PACKAGE
+from guardian.access.injected import Injected, Kept
 from guardian.access.wire import Sample
 from guardian.errors import EzcaConnectError, EzcaError
 

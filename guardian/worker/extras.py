@@ -9,8 +9,8 @@ from __future__ import annotations
 from contextlib import suppress
 from importlib import import_module
 
-from guardian.access import injected
+from guardian.access import extra
 
-if injected.is_installed():
+if extra.is_installed():
     with suppress(Exception):
-        import_module(injected.LIGO)
+        import_module(extra.MODULE)

@@ -14,13 +14,15 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from guardian.access import extra
+
 _EZCA = {
     "Ezca": ("guardian.access.injected", "chosen"),
     "EzcaError": ("guardian.errors", "EzcaError"),
     "EzcaConnectError": ("guardian.errors", "EzcaConnectError"),
 }
 _GET = {
-    "cdsutils": "pip install 'epics-guardian[ligo]'",
+    "cdsutils": extra.GET,
     "kagralib": "it is KAGRA's own, put it in one of the search paths",
 }
 
@@ -37,7 +39,10 @@ def provide_ezca() -> None:
 def _ezca(name: str) -> Any:
     """What `ezca` holds, loaded when it is first asked for."""
     if name not in _EZCA:
-        raise AttributeError(f"module 'ezca' has no attribute {name!r}: this is guardian's own, not LIGO's package")
+        raise AttributeError(
+            f"module 'ezca' has no attribute {name!r}: this is guardian's own, not LIGO's package; to get that: "
+            f"{extra.GET}"
+        )
     home, what = _EZCA[name]
     found = getattr(import_module(home), what)
     return found() if what == "chosen" else found
