@@ -67,6 +67,17 @@ def made_by_user_code(ezca, log):
     assert len(log) == said and quiet.LIGOFilter("").TRAMP.get() == 0.125
 
 
+def prefixes_as_theirs(ezca, log):
+    from ezca import Ezca, parse_ifo_prefix
+
+    parts = [None, "", "T1", "t1:", "T1:SYS", "T1:SYS-", "T1:SYS-SUB", "T1:SYS-SUB_", "SYS-SUB-MORE", ":SYS", "SYS_"]
+    for prefix in parts:
+        for ifo in (None, "T2", "t2", "T2:"):
+            machine, full = parse_ifo_prefix(ifo, prefix)
+            ours = Ezca(prefix, ifo=ifo)
+            assert (ours.prefix, ours.ifo) == (full, machine or ""), (prefix, ifo, ours, full)
+
+
 def switches(ezca, log):
     ezca.switch(FILTER, "INPUT", "FM1", "ON")
     mask = ezca.LIGOFilter(FILTER).get_current_switch_mask()

@@ -19,6 +19,7 @@ CHECKS = [
     "is_an_ezca",
     "errors_are_the_same",
     "made_by_user_code",
+    "prefixes_as_theirs",
     "switches",
     "members",
     "pvs",
