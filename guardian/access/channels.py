@@ -107,6 +107,8 @@ class Channels:
         self._failure: Exception | None = None
         self._bells = Bells()
         self._channels: dict[str, UsedChannel] = {}
+        self._foreseen: dict[str, UsedChannel] = {}
+        self._met: list[str] = []
         self._apart: set[Channel] = set()
         self._registering = threading.Lock()
         self._closed = False
@@ -166,6 +168,23 @@ class Channels:
     def count(self) -> int:
         """How many channels have been used."""
         return len(self._channels)
+
+    @property
+    def met(self) -> list[str]:
+        """Full names of the channels that were used and were there, in the order in which they were found."""
+        return self._met
+
+    def foresee(self, names: Iterable[str]) -> None:
+        """Connect channels, by their full names, that are likely to be used: then nobody waits for them.
+
+        They do not count as used, and whether they are there is no matter until they are.
+        """
+        for full in names if self._use.reads else ():
+            library = self._started(full)
+            with self._registering:
+                if full not in self._channels and not self._closed:
+                    channel = UsedChannel(library, full, self._changed, self._turned)
+                    self._foreseen.setdefault(full, channel).open()
 
     def full_name(self, name: str) -> str:
         """The name on the network of what user code calls `name`."""
@@ -303,7 +322,8 @@ class Channels:
         self._waited(began, fresh)
         missing = tuple(channel.name for channel in used if not channel.connected)
         for channel in used:
-            channel.needed = channel.needed or channel.connected
+            if channel.connected:
+                self._found(channel)
         if missing and self._use.fails:
             more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
             raise EzcaConnectError(f"{', '.join(missing[:_MOST_NAMED])}{more}: not connected. {_ASK}", missing)
@@ -358,6 +378,8 @@ class Channels:
         atexit.unregister(self.close)
         while self._channels:
             self._channels.popitem()[1].close()
+        while self._foreseen:
+            self._foreseen.popitem()[1].close()
         while self._apart:
             self._apart.pop().close()
 
@@ -370,16 +392,20 @@ class Channels:
         if reads:
             channel.read_in = self._turn  # first, so that no change is missed
         if channel.connected:
-            channel.needed = True
-            return channel, deadline
+            return self._found(channel), deadline
         if channel.waited:
             raise EzcaConnectError(f"{full}: not connected. It is used again when its IOC is back.", (full,))
         channel.open()
         if not channel.wait_connected(began + (self._patience.left_s if timeout_s is None else timeout_s)):
             waited_s = self._waited(began, [channel])
             raise EzcaConnectError(f"{full}: no server answered within {waited_s:.1f} s. {_ASK}", (full,))
-        channel.needed = True
-        return channel, deadline
+        return self._found(channel), deadline
+
+    def _found(self, channel: UsedChannel) -> UsedChannel:
+        if not channel.needed:
+            channel.needed = True
+            self._met.append(channel.name)
+        return channel
 
     def _waited(self, began: float, channels: Iterable[Channel]) -> float:
         """Seconds that these were waited for; if one is missing, they count, and the keeper goes on searching."""
@@ -395,7 +421,10 @@ class Channels:
             if self._closed:
                 raise EzcaError(f"{full}: these channels are closed.")
             # Known here before libca knows it: an interrupt cannot lose a channel that libca calls into.
-            return self._channels.setdefault(full, UsedChannel(library, full, self._changed, self._turned))
+            made = self._foreseen.get(full) or UsedChannel(library, full, self._changed, self._turned)
+            channel = self._channels.setdefault(full, made)
+            self._foreseen.pop(full, None)
+        return channel
 
     def _started(self, full: str) -> Library:
         if self._library is None and not self._closed:

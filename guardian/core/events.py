@@ -192,9 +192,15 @@ class Notifications:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channels:
-    """How many channels user code has used."""
+    """The channels that user code has used.
+
+    Parameters
+    ----------
+    total : how many. met : full names of those that it has found there since it was told last.
+    """
 
     total: int
+    met: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,8 @@ EVENT_BLOCK = 1000
 #: Kinds of steps that are shown on PVs only: they can come sixteen times a second.
 _QUIET = frozenset({"status", "subnodes"})
 _LEVELS = {"error": "ERROR", "refused": "WARNING", "notify": "WARNING", "connect": "WARNING"}
+#: Channels that a new worker connects in advance.
+MOST_FORESEEN = 10_000
 #: How long a node that leaves waits for its worker's end, in seconds.
 END_S = 30.0
 
@@ -123,6 +125,7 @@ class Node:
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[tuple[Callable[[View], bool], asyncio.Future[View]]] = []
         self._pv_total = 0
+        self._channels_met: dict[str, None] = {}  # by any worker, in the order in which they were met
         self._begun = self._over = False
         self._refusal: Step | None = None  # the last step that told of a write that was refused
         around.store.save(name, self._settings)
@@ -350,6 +353,7 @@ class Node:
                 indices=dict(self._settings.indices),
                 pv=around.pv,
                 bonds=self._settings.bonds,
+                channels=() if check else tuple(self._channels_met),
                 check=check,
             )
         )
@@ -358,6 +362,7 @@ class Node:
     def _heard(self, gen: int, report: Report) -> None:
         if isinstance(report, Channels):
             self._pv_total = report.total
+            self._channels_met |= dict.fromkeys(report.met[: MOST_FORESEEN - len(self._channels_met)])
             return
         if isinstance(report, Bonds):
             if self._worker is not None and self._worker.gen == gen:

@@ -34,6 +34,7 @@ class Load:
     indices : automatic state indices given before, to be kept (R20).
     pv : template of the names of other nodes' PVs.
     bonds : what the last worker had asked of other nodes (R21).
+    channels : those that earlier workers have found; the new one connects them before its code asks.
     check : only say whether it loads, and end; nothing is run, nothing is written to channels (R11).
     """
 
@@ -44,6 +45,7 @@ class Load:
     indices: dict[str, int] = field(default_factory=dict)
     pv: str = PV_TEMPLATE
     bonds: tuple[BondFacts, ...] = ()
+    channels: tuple[str, ...] = ()
     check: bool = False
 
 

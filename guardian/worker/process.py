@@ -199,6 +199,7 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
     sys.dont_write_bytecode = True
     importing = nodes.importing if nodes is not None else nullcontext
     code = Code(load, channels, stopped=lambda: inbox.ends_call(0), importing=importing)
+    channels.foresee(load.channels)
     if channels.use.said and not load.check:
         writer.log(channels.use.said, level="WARNING")
     try:
@@ -237,13 +238,13 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
 
 
 class _AfterCall:
-    """What follows every call of user code: its unfinished line is shown, and new channels are counted."""
+    """What follows every call of user code: its unfinished line is shown, and new channels are told."""
 
     def __init__(self, writer: logs.LogWriter, channels: Channels, uplink: Uplink) -> None:
         self._writer = writer
         self._channels = channels
         self._uplink = uplink
-        self._told = 0
+        self._told = (0, 0)
         self._told_at = float("-inf")
         self._pid = os.getpid()
 
@@ -251,11 +252,12 @@ class _AfterCall:
         self._writer.flush()
         if os.getpid() != self._pid:
             os._exit(0)  # a child that user code forked, and that came back
-        count = self._channels.count
+        found = self._channels.count, len(self._channels.met)
         now = time.monotonic()
-        if count != self._told and now - self._told_at >= CHANNELS_EVERY_S:
-            self._told, self._told_at = count, now
-            self._uplink.send(events.Channels(total=count))
+        if found != self._told and now - self._told_at >= CHANNELS_EVERY_S:
+            met = tuple(self._channels.met[self._told[1] : found[1]])
+            self._told, self._told_at = found, now
+            self._uplink.send(events.Channels(total=found[0], met=met))
 
 
 def _first_word(sock: socket.socket) -> tuple[link.Load, bytes]:

@@ -485,6 +485,28 @@ def connects_many_at_once(ezca, log):
         quick.close()
 
 
+def foreseen(ezca, log):
+    """Channels that are connected in advance are no used ones, and nobody waits for them."""
+    names = ["NUM", "COUNT", "SWITCH", "NOWHERE"]
+    quick = Channels(ezca.ifo, timeout_s=0.5)
+    try:
+        quick.foresee(quick.full_name(name) for name in names)
+        assert quick.count == 0 and quick.disconnected() == () and quick.met == []
+        ahead = dict(quick._foreseen)
+        eventually(lambda: sum(channel.connected for channel in ahead.values()) == 3)
+        for name in names[:3]:
+            quick[name]
+            assert quick._channels[quick.full_name(name)] is ahead[quick.full_name(name)]
+            assert not ahead[quick.full_name(name)].waited, "it was there"
+        assert quick.met == [f"{ezca.ifo}:{name}" for name in names[:3]] and quick.count == 3
+        with raises(EzcaConnectError, "0.5 s"):
+            quick["NOWHERE"]
+        quick.foresee(quick.full_name(name) for name in names)
+        assert not quick._foreseen
+    finally:
+        quick.close()
+
+
 @contextmanager
 def in_environment(ifo, **values):
     """Channels that are made in an environment with these values."""

@@ -36,6 +36,7 @@ EVERYWHERE = [
     "missing",
     "missing_ones_share_a_timeout",
     "connects_many_at_once",
+    "foreseen",
     "ezca_ca_readonly",
     "ezca_ca_disable",
     "ezca_ca_nofail",
