@@ -29,6 +29,7 @@ from guardian.access.bells import Bells
 from guardian.access.channel import Channel
 from guardian.access.libca import Library
 from guardian.access.prefix import channel_prefix, full_name
+from guardian.access.setpoints import Memory, Remembering
 from guardian.errors import EzcaConnectError, EzcaError
 
 _SHOWN_LENGTH = 100
@@ -36,7 +37,7 @@ _SHOWN_LENGTH = 100
 _START_TIMEOUT_S = 60.0
 
 
-class Channels:
+class Channels(Remembering):
     """Channels of one system.
 
     Parameters
@@ -57,6 +58,7 @@ class Channels:
         self._bare = 0  # the thread for which there is no prefix now
         self._timeout_s = timeout_s
         self._log = log
+        self.memory = Memory(log)
         self._library: Library | None = None
         self._failure: Exception | None = None
         self._bells = Bells()
@@ -169,7 +171,7 @@ class Channels:
             array; a list, tuple or array for an array.
         wait : False sends the write and does not hear of its failure.
         monitor : False: what is written is no set point.
-        setpoint : what the set-point monitor is to expect there, where that is not `value`.
+        setpoint : the set point, where that is not `value`.
         log : False writes no line to the log.
         timeout : seconds, instead of those of the object.
 
@@ -183,14 +185,19 @@ class Channels:
         there, deadline = self._connected(channel, timeout)
         payload = there.encode(value, deadline)
         changes = log and self._log is not None and there.would_change(payload, deadline)
-        there.put(payload, wait=wait, deadline=deadline)
+        meant = value if setpoint is None else setpoint
+        expected = payload if setpoint is None else there.encode(setpoint, deadline)
+        point = self.memory.point(channel, there, meant, expected) if monitor else None
+        try:
+            there.put(payload, wait=wait, deadline=deadline)
+        except Exception:
+            raise
+        except BaseException:  # an interrupt: the server has most likely taken it
+            self.memory.keep(point)
+            raise
+        self.memory.keep(point)
         if changes and self._log is not None:
             self._log(f"{there.name} => {_shown(value)}")
-        if monitor:
-            self._wrote(channel, there.name, value if setpoint is None else setpoint)
-
-    def _wrote(self, channel: str, full: str, setpoint: Any) -> None:
-        """A write has succeeded: the seam of the set-point monitor."""
 
     def check_connections(self) -> list[str]:
         """Full names of the channels used that are not connected now, as ezca's."""
@@ -211,6 +218,10 @@ class Channels:
         for channel in found:
             channel.search_again()
         return tuple(channel.name for channel in found)
+
+    def used(self, full: str) -> Channel | None:
+        """The channel of that full name, if user code has used it."""
+        return self._channels.get(full)
 
     def apart(self, full: str, news: Callable[[], None]) -> Channel:
         """A channel of our own, which user code did not ask for: it is neither counted nor waited for here.
