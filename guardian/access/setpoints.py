@@ -49,7 +49,7 @@ class Memory:
         is_array, is_text = channel.shape().is_array, isinstance(value, (str, bytes))
         plain = plain_value(payload, is_array=is_array, as_text=is_text)
         if why := core.why_too_long(plain):
-            self._leave_out(channel.name, f"it has {why}")
+            self._leave_out(channel.name, f"its value has {why}")
             return None
         return Setpoint(
             channel=channel.name, name=name, value=core.packed(plain), label=channel.label(plain), at=time.time()
@@ -57,7 +57,7 @@ class Memory:
 
     def keep(self, point: Setpoint | None) -> None:
         """It was written."""
-        if point is None:
+        if point is None or core.is_again(self.points.get(point.channel), point):
             return
         if point.channel not in self.points and len(self.points) >= core.MOST:
             self._leave_out(point.channel, f"{core.MOST} channels are watched already, which is as many as fit")

@@ -422,7 +422,8 @@ class Step:
     ----------
     view : the node after the step; ``view.event_id`` and ``view.stamp`` are the step's.
     via : shown on STATUS for a moment before the view's own STATUS: how the node left the last state.
-    kind : one word for the journal: request, op, mode, manager, enter, status, error, load, worker, notify, spm, refused.
+    kind : one word for the journal: request, op, mode, manager, enter, status, error, load, worker, notify, spm,
+        refused.
     text : the sentence for the log and the operator.
     by : who caused it, "" for the node itself.
     """

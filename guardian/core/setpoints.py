@@ -25,8 +25,12 @@ from typing import Any
 
 #: Set points of one node; what is written to further channels is not remembered.
 MOST = 2000
-#: Longer arrays, and longer texts, are not remembered.
-MOST_ELEMENTS = 1000
+#: Of a value, as JSON: what is longer is not remembered. So all of it fits into the settings file of a node.
+MOST_BYTES = 1000
+#: Of the name of a channel.
+NAME_LENGTH = 200
+#: Code that writes the same value in every cycle has not set it anew each time.
+AGAIN_S = 60.0
 #: Channels that are only ever pulsed: what is written there does not stay.
 MOMENTARY = ("_RSET", "_LOAD_MATRIX")
 #: PVs of nodes are asked for something, and not set: REQUEST is everybody's, LOAD and REENTER fall back.
@@ -112,12 +116,8 @@ def is_setting(channel: str) -> bool:
 
 def why_too_long(value: Value) -> str:
     """Why a value is not remembered, "" if it is."""
-    if isinstance(value, (str, list)) and len(value) > MOST_ELEMENTS:
-        what = "characters" if isinstance(value, str) else "elements"
-        return f"{len(value)} {what}, and {MOST_ELEMENTS} are remembered"
-    if isinstance(value, list) and sum(len(item) for item in value if isinstance(item, str)) > MOST_ELEMENTS:
-        return f"more than {MOST_ELEMENTS} characters"
-    return ""
+    size = len(packed(value))
+    return "" if size <= MOST_BYTES else f"{size} bytes as JSON, and {MOST_BYTES} are remembered"
 
 
 def same(expected: Value, found: Value, *, mask: int = 0) -> bool:
@@ -152,6 +152,13 @@ def _single(value: float) -> float:
         return float(struct.unpack("f", struct.pack("f", value))[0])
     except OverflowError:
         return math.nan
+
+
+def is_again(known: Setpoint | None, point: Setpoint) -> bool:
+    """Whether a channel is being set to what it was set to a moment ago."""
+    if known is None or known.module or not 0 <= point.at - known.at < AGAIN_S:
+        return False
+    return (known.value, known.mask, known.name) == (point.value, point.mask, point.name)
 
 
 def shown(value: Value, label: str = "") -> Shown:

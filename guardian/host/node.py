@@ -22,6 +22,7 @@ from guardian.core.events import (
     Bonds,
     Channels,
     Check,
+    Differences,
     Elapsed,
     EndCheck,
     GiveUpCheck,
@@ -32,6 +33,7 @@ from guardian.core.events import (
     Now,
     Refused,
     Report,
+    Setpoints,
     Spawn,
     Step,
     Tell,
@@ -47,6 +49,7 @@ from guardian.host.checks import Checks, Turns
 from guardian.host.face import Face, Unreadable
 from guardian.host.journal import Journal
 from guardian.host.logsink import LogSink
+from guardian.host.memory import Memory
 from guardian.host.publish import Publisher, event_record
 from guardian.host.settings import Settings
 from guardian.host.spawner import Event, Exited, Failed, Spawner
@@ -109,6 +112,8 @@ class Node:
                 request_cmd=settings.request_cmd,
                 request_id=settings.request_id,
                 event_id=settings.event_id,
+                spm_monitor=settings.spm_monitor,
+                spm_notify=settings.spm_notify,
             ),
             around.limits,
         )
@@ -119,6 +124,7 @@ class Node:
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[tuple[Callable[[View], bool], asyncio.Future[View]]] = []
         self._pv_total = 0
+        self._memory = Memory(settings.setpoints)
         self._begun = self._over = False
         around.store.save(name, self._settings)
         around.sink.line(name, told)
@@ -134,7 +140,7 @@ class Node:
 
     def show(self) -> None:
         """Show the node. :meth:`begin` follows, or the first write of a client, which waits for nobody."""
-        first = self._publisher.first(self.view, Vitals(host=self._host))
+        first = self._publisher.first(self.view, self._vitals(Vitals(host=self._host)))
         self._around.face.open(self.name, first, time.time(), self.put)
 
     def begin(self) -> None:
@@ -195,6 +201,7 @@ class Node:
                 worker.close()  # what it said last counts
             finally:
                 self._worker = None
+                self._keep(self._memory.save(self._settings))
                 self._look_for_the_end()
                 self.feed(Gone(gen=worker.gen, reason=event.reason, innocent=event.forkserver_died))
 
@@ -210,8 +217,14 @@ class Node:
         if self._worker is not None:
             beat = self._worker.beat()
             exectime_s = beat.busy_s(time.monotonic()) or beat.last_duration_s
-        vitals = Vitals(heartbeat=round(now_epoch, 1), exectime_s=exectime_s, pv_total=self._pv_total, host=self._host)
+        vitals = self._vitals(
+            Vitals(heartbeat=round(now_epoch, 1), exectime_s=exectime_s, pv_total=self._pv_total, host=self._host)
+        )
+        self._keep(self._memory.save(self._settings))
         self._around.face.post(self.name, self._publisher.vitals(vitals, self.view), now_epoch)
+
+    def _vitals(self, vitals: Vitals) -> Vitals:
+        return self._memory.shown(vitals, on=self.view.spm_monitor)
 
     async def wait_for(self, condition: Callable[[View], bool], timeout_s: float | None = None) -> View:
         """The view at which `condition` became true.
@@ -248,6 +261,7 @@ class Node:
             self._checks.end_all()
             if self._worker is not None:
                 self._worker.end(self._around.limits.stop_timeout_s)
+            self._keep(self._memory.save(self._settings))
             self._look_for_the_end()
         try:
             async with asyncio.timeout(END_S):
@@ -310,6 +324,7 @@ class Node:
                 indices=dict(self._settings.indices),
                 pv=around.pv,
                 bonds=self._settings.bonds,
+                setpoints=() if check else self._memory.points,
                 check=check,
             )
         )
@@ -322,6 +337,10 @@ class Node:
         if isinstance(report, Bonds):
             if self._worker is not None and self._worker.gen == gen:
                 self._keep(replace(self._settings, bonds=report.bonds))
+            return
+        if isinstance(report, (Setpoints, Differences)):
+            if self._worker is not None and self._worker.gen == gen:
+                self._memory.hear(report)
             return
         self.feed(Heard(gen=gen, report=report))
 
@@ -347,6 +366,8 @@ class Node:
             request_by=start.request_by,
             request_cmd=start.request_cmd,
             request_id=start.request_id,
+            spm_monitor=start.spm_monitor,
+            spm_notify=start.spm_notify,
         )
         stamp = step.view.stamp
         if step.kind == "request":
