@@ -188,14 +188,8 @@ class Channels(Remembering):
         meant = value if setpoint is None else setpoint
         expected = payload if setpoint is None else there.encode(setpoint, deadline)
         point = self.memory.point(channel, there, meant, expected) if monitor else None
-        try:
+        with self.memory.writing(there.name, point):
             there.put(payload, wait=wait, deadline=deadline)
-        except Exception:
-            raise
-        except BaseException:  # an interrupt: the server has most likely taken it
-            self.memory.keep(point)
-            raise
-        self.memory.keep(point)
         if changes and self._log is not None:
             self._log(f"{there.name} => {_shown(value)}")
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -33,11 +34,13 @@ class Memory:
     Attributes
     ----------
     points : by full name, in the order in which they were set first.
+    busy : channels that are being written now, by their full names.
     changed : called after each change, in the thread that made it.
     """
 
     def __init__(self, say: Callable[[str], None] | None) -> None:
         self.points: dict[str, Setpoint] = {}
+        self.busy: set[str] = set()
         self.changed: Callable[[], None] = _nothing
         self._say = say
         self._left: set[str] = set()
@@ -55,8 +58,23 @@ class Memory:
             channel=channel.name, name=name, value=core.packed(plain), label=channel.label(plain), at=time.time()
         )
 
+    @contextmanager
+    def writing(self, full: str, point: Setpoint | None) -> Iterator[None]:
+        """While a channel is being written; then `point` is its set point, if there is one."""
+        self.busy.add(full)
+        try:
+            yield
+            self.keep(point)
+        except Exception:
+            raise
+        except BaseException:  # an interrupt: the server has most likely taken it
+            self.keep(point)
+            raise
+        finally:
+            self.busy.discard(full)
+
     def keep(self, point: Setpoint | None) -> None:
-        """It was written."""
+        """It is a set point from now on."""
         if point is None or core.is_again(self.points.get(point.channel), point):
             return
         if point.channel not in self.points and len(self.points) >= core.MOST:

@@ -10,7 +10,8 @@ channels have the values, so a look costs no network, but for one question to th
 written since: nothing else could tell the value before the write from the one after. Channels that code has not used
 (they were set by an earlier worker, or are in the module's ca_channels) are opened by the monitor itself.
 
-A difference is told when two looks in a row have seen it, at the earliest a second after the channel was set. A channel
+A difference is told when two looks in a row have seen it, at the earliest a second after the channel was set, and not
+while it is being set. A channel
 that does not answer for ten seconds is told too, as DEAD: nobody knows whether it is as it was set.
 
 User code is never called from here, and waits for nothing here. While there is nothing to tell and the monitor is off,
@@ -358,6 +359,8 @@ class Watch:
             seen.doubted_at = seen.doubted_at or round(time.time() - DEAD_S, 3)
             return DEAD
         seen.lost_at = None
+        if seen.point.channel in self._memory.busy:
+            seen.settled_at = now + SETTLE_S
         if now < seen.settled_at:
             return _UNKNOWN
         sample = channel.peek()

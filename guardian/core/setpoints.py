@@ -204,5 +204,10 @@ def notices(differences: Iterable[Difference], count: int) -> tuple[str, ...]:
 
 def _notice(one: Difference) -> str:
     since = datetime.fromtimestamp(one.since, UTC).strftime("%H:%M:%SZ")
-    found = "does not answer" if one.now == DEAD else f"is {one.now}"
-    return f"{one.channel} {found}, set to {one.set} (since {since})"
+    found = "does not answer" if one.now == DEAD else f"is {words(one.now)}"
+    return f"{one.channel} {found}, set to {words(one.set)} (since {since})"
+
+
+def words(value: Shown) -> str:
+    """A value in a sentence or a table: 3, not 3.0."""
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else str(value)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +49,6 @@ MODULE = """
             return False
     edges = [("INIT", "REST"), ("REST", "SET"), ("REST", "RAMP")]
 """
-
-
-@pytest.fixture
-def plant() -> Iterator[tuple[str, int]]:
-    """The port of a real IOC. Its records have the prefix of the host that :func:`hosted` makes."""
-    yield "", free_port()
 
 
 def hosted(folder: Path, port: int, module: str = MODULE) -> Guardhost:
@@ -110,7 +102,7 @@ def test_what_is_changed_by_hand_is_told_and_survives_a_kill_of_the_worker_and_o
         assert (told["set"], told["is"]) == (3.0, 5.0)
         assert before - 1 < told["since"] < time.time() and told["at"] < told["since"]
         host.wait("SUS", "NOTIFICATION", "True")
-        assert f"{host.ifo}:GAIN is 5.0, set to 3.0 (since " in host.get("SUS", "USERMSG")
+        assert f"{host.ifo}:GAIN is 5, set to 3 (since " in host.get("SUS", "USERMSG")
         assert int(host.get("SUS", "SPM_CHANGED")) == 1
 
         # kill -9 of the worker: the next one knows it all, and since when

@@ -18,6 +18,7 @@ from guardian.cli.ctrl.names import names_of
 from guardian.cli.output import FAILED, OK
 from guardian.cli.util import Orders, say
 from guardian.core.documents import read_rows
+from guardian.core.setpoints import words
 from guardian.enums import Worker
 from guardian.errors import ExpectedError
 
@@ -138,8 +139,8 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _line(row: dict[str, Any]) -> tuple[str, ...]:
-    found = UNKNOWN if row.get("is") is None else str(row["is"])
-    cells = row["channel"], str(row.get("set")), found, _time(row.get("since")), _time(row.get("at"))
+    found = UNKNOWN if row.get("is") is None else words(row["is"])
+    cells = row["channel"], words(row.get("set", UNKNOWN)), found, _time(row.get("since")), _time(row.get("at"))
     return tuple(printable(cell) for cell in cells)
 
 
