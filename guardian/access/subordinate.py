@@ -207,7 +207,7 @@ class Subordinate:
             with self._plainly() as put:
                 put("REQUEST", state)
             return None
-        return self._send("REQUEST_CMD", json.dumps({"state": state, "by": by, "id": cmd}))
+        return self._send("REQUEST_CMD", json.dumps({"state": state, "manager": by, "id": cmd}))
 
     def take(self, manager: str) -> None:
         """R24: MANAGER, then MODE."""

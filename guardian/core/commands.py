@@ -5,7 +5,6 @@ Parsing happens here, at the edge, once: inside, a REQUEST is the name of a stat
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from difflib import get_close_matches
@@ -14,15 +13,12 @@ from typing import Any, TypeVar
 
 from guardian.core.events import Input, LoadAsked, Reenter, Requested, SetManager, SetMode, SetOp, SetSpm
 from guardian.core.graph import LISTED, NAME_BYTES
+from guardian.core.request_cmd import read_command
 from guardian.core.view import View
 from guardian.enums import NONE_INDEX, NONE_STATE, Mode, Op
 from guardian.errors import RefusedError
 
 E = TypeVar("E", bound=IntEnum)
-#: An id is made by whoever asks, and shown in SUMMARY with every step.
-COMMAND_ID_BYTES = 200
-#: Who asks, as claimed; what the server knows of the client follows it on REQUEST_BY, and must not be pushed out.
-BY_BYTES = 100
 
 
 def parse(name: str, value: Any, by: str, view: View) -> Input | None:
@@ -85,19 +81,8 @@ def _request(value: Any, by: str, view: View) -> Requested:
 
 def _request_cmd(value: Any, by: str, view: View) -> Input:
     """How managers and consoles ask, so that the person and the manager behind a write are known."""
-    try:
-        asked = json.loads(value) if isinstance(value, str) else None
-    except (ValueError, RecursionError):
-        asked = None
-    if not isinstance(asked, dict) or not isinstance(asked.get("state"), str):
-        raise RefusedError(f'{str(value)[:80]!r} is no {{"state": "NAME", "by": "who", "id": "unique"}}')
-    who, cmd = asked.get("by", ""), asked.get("id", "")
-    for key, text, most in (("by", who, BY_BYTES), ("id", cmd, COMMAND_ID_BYTES)):
-        # Escapes of JSON can be what is no character at all, and could be sent nowhere; or an end before the end.
-        if not isinstance(text, str) or not text.isprintable() or len(text.encode()) > most:
-            raise RefusedError(f"'{key}' is a text of at most {most} bytes, without control characters")
-    request = _request(asked["state"], f"{who}, {by}" if who else by, view)
-    return replace(request, cmd=cmd)
+    command = read_command(value)
+    return replace(_request(command.state, command.through(by), view), cmd=command.id)
 
 
 def _request_n(value: Any, by: str, view: View) -> Input:

@@ -247,7 +247,7 @@ ROWS: tuple[Row, ...] = (
         name="REQUEST_CMD",
         kind=Kind.LONG,
         size=COMMAND_BYTES,
-        text="JSON {state, by, id}: how programs ask",
+        text="JSON {state, id, ...}: how programs ask",
         value=lambda v: "{}" if not v.request_cmd else as_json({"state": v.request, "id": v.request_cmd}),
         asg=Asg.OPERATE,
         archive=Archive.NO,
@@ -256,7 +256,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         name="REQUEST_BY",
         kind=Kind.LONG,
-        size=200,
+        size=400,
         text="who wrote REQUEST last, as claimed",
         value=lambda v: v.request_by,
     ),

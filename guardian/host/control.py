@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from guardian.core import explain
-from guardian.core.events import SetOp
+from guardian.core.who import Who
 from guardian.enums import Op
 from guardian.errors import ExpectedError
 from guardian.host.host import Host
@@ -80,10 +80,10 @@ class Control:
         task = asyncio.current_task()
         assert task is not None
         self._clients.add(task)
-        by = _peer(writer)
+        who = _peer(writer)
         try:
             while line := await _line(reader):
-                answer = await self._answer(line, by)
+                answer = await self._answer(line, who)
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
                 if not line.endswith(b"\n"):
@@ -96,7 +96,7 @@ class Control:
             self._clients.discard(task)
             writer.close()
 
-    async def _answer(self, line: bytes, by: str) -> dict[str, Any]:
+    async def _answer(self, line: bytes, who: Who) -> dict[str, Any]:
         try:
             order = json.loads(line)
             do, node = self._ORDERS[order["do"]], str(order.get("node", ""))
@@ -104,7 +104,7 @@ class Control:
             known = ", ".join(self._ORDERS)
             return {"ok": False, "error": f"{line[:80]!r} is no order; known are {known}"}
         try:
-            return {"ok": True, **await do(self, node, by)}
+            return {"ok": True, **await do(self, node, who)}
         except ExpectedError as error:
             return {"ok": False, "error": str(error)}
         except Exception as error:  # whoever asked must hear of it
@@ -113,30 +113,30 @@ class Control:
 
     # --- orders ------------------------------------------------------------------------------------------------
 
-    async def _create(self, node: str, _by: str) -> dict[str, Any]:
+    async def _create(self, node: str, _who: Who) -> dict[str, Any]:
         await self._host.add(node)
         return {"node": node}
 
-    async def _destroy(self, node: str, _by: str) -> dict[str, Any]:
+    async def _destroy(self, node: str, _who: Who) -> dict[str, Any]:
         await self._host.remove(node)
         return {"node": node}
 
-    async def _start(self, node: str, by: str) -> dict[str, Any]:
-        return self._op(node, Op.EXEC, by)
+    async def _start(self, node: str, who: Who) -> dict[str, Any]:
+        return self._op(node, Op.EXEC, who)
 
-    async def _stop(self, node: str, by: str) -> dict[str, Any]:
-        return self._op(node, Op.STOP, by)
+    async def _stop(self, node: str, who: Who) -> dict[str, Any]:
+        return self._op(node, Op.STOP, who)
 
-    def _op(self, node: str, op: Op, by: str) -> dict[str, Any]:
+    def _op(self, node: str, op: Op, who: Who) -> dict[str, Any]:
         if node not in self._host:
             raise ExpectedError(f"{node} does not run in this host; guardctrl create {node} adds it")
-        self._host[node].feed(SetOp(op=op, by=by))
+        self._host[node].set_op(op, who)
         return {"node": node}
 
-    async def _list(self, _node: str, _by: str) -> dict[str, Any]:
+    async def _list(self, _node: str, _who: Who) -> dict[str, Any]:
         return {"nodes": [_facts(self._host, name) for name in self._host]}
 
-    async def _about(self, _node: str, _by: str) -> dict[str, Any]:
+    async def _about(self, _node: str, _who: Who) -> dict[str, Any]:
         site = self._host.site
         return {
             "ifo": site.ifo,
@@ -147,7 +147,7 @@ class Control:
             "nodes": list(self._host),
         }
 
-    _ORDERS: dict[str, Callable[[Control, str, str], Awaitable[dict[str, Any]]]] = {
+    _ORDERS: dict[str, Callable[[Control, str, Who], Awaitable[dict[str, Any]]]] = {
         "create": _create,
         "destroy": _destroy,
         "start": _start,
@@ -208,14 +208,15 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
         return b"(a line of more than %d bytes)" % LINE_BYTES
 
 
-def _peer(writer: asyncio.StreamWriter) -> str:
+def _peer(writer: asyncio.StreamWriter) -> Who:
     """Who is at the other end: told by the kernel, so it can be trusted."""
     sock = writer.get_extra_info("socket")
     _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
     try:
-        return f"{pwd.getpwuid(uid).pw_name} (guardctrl)"
+        user = pwd.getpwuid(uid).pw_name
     except KeyError:
-        return f"uid {uid} (guardctrl)"
+        user = f"uid {uid}"
+    return Who(user, "", "guardctrl")
 
 
 def ask(path: Path, order: dict[str, Any], timeout_s: float = 15.0) -> dict[str, Any]:

@@ -11,17 +11,21 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
-from guardian.core.interface import HOST_NODE, NODES
+from guardian.core.audit import write_record
+from guardian.core.interface import HOST_NODE, HOST_ROWS, NODES, pv_name
 from guardian.core.security import Everybody, Security
+from guardian.core.view import View
 from guardian.core.who import Who
 from guardian.enums import Severity
 from guardian.errors import ExpectedError, RefusedError
 from guardian.host import claims, locks
+from guardian.host.audit import Audit
 from guardian.host.checks import Turns
 from guardian.host.claims import Claims
-from guardian.host.face import Face, Update
-from guardian.host.journal import Journal
+from guardian.host.face import Face, Unreadable, Update
+from guardian.host.journal import JOURNAL, Journal
 from guardian.host.locks import Locks
 from guardian.host.logsink import LogSink
 from guardian.host.node import Node, Surroundings
@@ -32,7 +36,6 @@ from guardian.host.store import Store
 from guardian.worker.system import check_name
 
 TICK_S = 1.0
-JOURNAL = "journal.jsonl"
 #: Name under which the host itself writes to the log.
 NAME = "HOST"
 
@@ -70,6 +73,7 @@ class Host:
         self._spawner: Spawner | None = None
         self._store: Store | None = None
         self._journal: Journal | None = None
+        self._audit: Audit | None = None
         self._turns = Turns()
         self._locks = Locks(locks.folder())
         self._claims = Claims(site, face, self._locks, id=uuid.uuid4().hex[:12], warn=self._warn)
@@ -111,6 +115,7 @@ class Host:
             ) from None
         self._store = Store(directory)
         self._journal = Journal(directory / JOURNAL)
+        self._audit = Audit(self._journal, self._sink)
         for warning in self._journal.warnings:
             self._warn(warning)
         self._spawner = self._make_spawner(self._on_spawner)
@@ -213,7 +218,7 @@ class Host:
             return
         update, now = Update(NODES, NODES.value(names), Severity.NO_ALARM), time.time()
         if self._listed is None:
-            self._face.open(HOST_NODE, [update], now, _no_put)
+            self._face.open(HOST_NODE, [update], now, self._no_put)
         else:
             self._face.post(HOST_NODE, [update], now)
         self._listed = names
@@ -241,6 +246,7 @@ class Host:
 
     def _show(self, name: str) -> Node:
         assert self._store is not None and self._journal is not None and self._spawner is not None
+        assert self._audit is not None
         stored, warnings = self._store.load(name)
         for warning in warnings:
             self._sink.line(name, warning, level="WARNING")
@@ -256,6 +262,7 @@ class Host:
             spawner=self._spawner,
             store=self._store,
             journal=self._journal,
+            audit=self._audit,
             sink=self._sink,
             security=self._security,
             ifo=self.site.ifo,
@@ -314,6 +321,8 @@ class Host:
         if self._spawner is not None:
             await self._spawner.stop()
         self._locks.close()
+        if self._audit is not None:
+            self._audit.close()
         loop = asyncio.get_running_loop()
         for closing in (self._store, self._journal):
             if closing is not None and not await loop.run_in_executor(None, closing.close):
@@ -335,6 +344,8 @@ class Host:
             now = time.time()
             for node in list(self._nodes.values()):
                 node.tick(now)
+            if self._audit is not None:
+                self._audit.tick(now)
             self._tell_troubles()
 
     async def _look(self) -> None:
@@ -356,6 +367,21 @@ class Host:
     def _warn(self, sentence: str) -> None:
         self._sink.line(NAME, sentence, level="WARNING")
 
+    def _no_put(self, name: str, value: Any, who: Who) -> None:
+        """The host's own rows are read only."""
+        why = f"{name} is of the host, and cannot be written"
+        row = next(row for row in HOST_ROWS if row.name == name)
+        pv = pv_name(self.site.pv, ifo=self.site.ifo, node=HOST_NODE, name=name)
+        value = None if isinstance(value, Unreadable) else value
+        assert self._audit is not None
+        self._audit.refused(
+            write_record(
+                node=NAME, pv=pv, row=row, value=value, who=who, view=View(), id=0, stamp=time.time(), refused=why
+            ),
+            who,
+        )
+        raise RefusedError(why)
+
     def _tell_troubles(self) -> None:
         """A full or failing disk stops nobody, but is told."""
         assert self._store is not None and self._journal is not None
@@ -363,7 +389,3 @@ class Host:
             if trouble != self._troubles.get(what):
                 self._troubles[what] = trouble
                 self._sink.line(NAME, trouble or f"{what}: written again", level="ERROR" if trouble else "INFO")
-
-
-def _no_put(row: str, _value: object, _who: Who) -> None:
-    raise RefusedError(f"{row} is of the host, and cannot be written")

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gzip
 import json
 import math
 import os
@@ -35,6 +36,8 @@ from typing import Any
 from guardian.errors import ExpectedError
 from guardian.host.files import RETRY_S, Clock, Lane, Trouble, aside_name, write_all
 
+#: Name of the file in the state directory of a host.
+JOURNAL = "journal.jsonl"
 #: A line longer than this is damage: no record comes near it.
 _LINE_MAX = 4_000_000
 _BLOCK = 65536
@@ -263,7 +266,7 @@ class Reading(Iterator[dict[str, Any]]):
         self._records.close()
 
     def _read(self, path: Path) -> Generator[dict[str, Any], None, None]:
-        with path.open("rb") as file:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             while line := file.readline(_LINE_MAX):
                 record = _record(line)
                 while len(line) == _LINE_MAX and not line.endswith(b"\n"):  # far too long: pass over the rest of it

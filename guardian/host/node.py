@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from guardian.core import commands
+from guardian.core.audit import write_record
 from guardian.core.engine import Engine, Limits, Start
 from guardian.core.events import (
     Action,
@@ -33,18 +34,20 @@ from guardian.core.events import (
     Now,
     Refused,
     Report,
+    SetOp,
     Setpoints,
     Spawn,
     Step,
     Tell,
 )
 from guardian.core.graph import automatic_indices
-from guardian.core.interface import BY_NAME, Vitals
+from guardian.core.interface import BY_NAME, Vitals, pv_name
 from guardian.core.security import Level, Security
 from guardian.core.view import View
 from guardian.core.who import Who
-from guardian.enums import LoadStatus, Worker
+from guardian.enums import LoadStatus, Op, Worker
 from guardian.errors import ExpectedError, RefusedError
+from guardian.host.audit import Audit
 from guardian.host.checks import Checks, Turns
 from guardian.host.face import Face, Unreadable
 from guardian.host.journal import Journal
@@ -74,6 +77,7 @@ class Surroundings:
     spawner: Spawner
     store: Store
     journal: Journal
+    audit: Audit
     sink: LogSink
     security: Security
     ifo: str
@@ -126,6 +130,7 @@ class Node:
         self._pv_total = 0
         self._memory = Memory(settings.setpoints)
         self._begun = self._over = False
+        self._refusal: Step | None = None  # the last step that told of a write that was refused
         around.store.save(name, self._settings)
         around.sink.line(name, told)
 
@@ -161,25 +166,60 @@ class Node:
         ------
         RefusedError
             It is not acceptable; GRDMSG, log and journal say who wrote what and why not. Or the client may not
-            write, which only log and journal say.
+            write, which only log and journal say. The same again within a second is counted there, see
+            :mod:`guardian.host.audit`.
         """
+        self.begin()
         verdict = self._around.security.judge(BY_NAME[row].asg, who)
         if verdict.level < Level.WRITE:
-            self._around.sink.line(self.name, f"{who} may not write {row}: {verdict.why}", level="WARNING")
+            if self._refuse(row, value, who, self.view, verdict.why):
+                self._around.sink.line(self.name, f"{who} may not write {row}: {verdict.why}", level="WARNING")
             raise RefusedError(verdict.why)
-        by = str(who)
+        by, before = str(who), self.view
         try:
             if isinstance(value, Unreadable):
                 raise RefusedError(value.reason)
-            event = commands.parse(row, value, by, self.view)
+            event = commands.parse(row, value, by, before)
         except RefusedError as error:
             shown = "?" if isinstance(value, Unreadable) else str(value)[:80]
             self.feed(Refused(pv=row, value=shown, by=by, reason=str(error)))
+            if self._refuse(row, value, who, before, str(error)) and self._refusal is not None:
+                self._log(self._refusal)
             raise
-        before = self._settings
+        return self._take(row, value, who, event)
+
+    def set_op(self, op: Op, who: Who) -> None:
+        """OP=EXEC or STOP from the control socket, whose file mode says who may: no rule of Channel Access is asked."""
+        self.begin()
+        self._take("OP", op, who, SetOp(op=op, by=str(who)))
+
+    def _take(self, row: str, value: Any, who: Who, event: Input | None) -> asyncio.Future[None] | None:
+        before, settings = self.view, self._settings
         if event is not None:
             self.feed(event)
-        return None if self._settings is before else self._around.store.kept()
+        self._around.audit.taken(self._write(row, value, who, before))
+        return None if self._settings is settings else self._around.store.kept()
+
+    def _refuse(self, row: str, value: Any, who: Who, before: View, why: str) -> bool:
+        """Keep that it was refused; whether it is to be logged, too."""
+        value = None if isinstance(value, Unreadable) else value
+        return self._around.audit.refused(self._write(row, value, who, before, refused=why), who)
+
+    def _write(self, row: str, value: Any, who: Who, before: View, *, refused: str | None = None) -> dict[str, Any]:
+        """The record of a write; the first step since `before` is the one that it made (R23)."""
+        around, now = self._around, self.view
+        made = now.event_id > before.event_id
+        return write_record(
+            node=self.name,
+            pv=pv_name(around.pv, ifo=around.ifo, node=self.name, name=row),
+            row=BY_NAME[row],
+            value=value,
+            who=who,
+            view=before,
+            id=before.event_id + 1 if made else 0,
+            stamp=now.stamp if made else time.time(),
+            refused=refused,
+        )
 
     def feed(self, event: Input) -> None:
         """Tell the automaton, and do what it answers."""
@@ -347,11 +387,17 @@ class Node:
     def _publish(self, step: Step) -> None:
         around, view = self._around, step.view
         around.face.post(self.name, self._publisher.step(step), view.stamp)
-        if step.kind not in _QUIET:
-            text = step.text.replace("\n", "\\n")  # a client's words must not look like lines of ours
-            around.sink.line(self.name, text, level=_level(step), stamp_us=round(round(view.stamp, 6) * 1e6))
+        if step.kind == "refused":
+            self._refusal = step  # the record of the write tells all of it
+        elif step.kind not in _QUIET:
+            self._log(step)
             around.journal.append({"node": self.name, **event_record(step)})
         self._save(step)
+
+    def _log(self, step: Step) -> None:
+        text = step.text.replace("\n", "\\n")  # a client's words must not look like lines of ours
+        stamp_us = round(round(step.view.stamp, 6) * 1e6)
+        self._around.sink.line(self.name, text, level=_level(step), stamp_us=stamp_us)
 
     def _save(self, step: Step) -> None:
         start, before = self._engine.start, self._settings

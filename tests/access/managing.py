@@ -409,7 +409,7 @@ def see_it_as_ours(site):
     before = int(site.read("OLD", "WRITES"))
     site.node.set_request("ALIGNED")
     asked = json.loads(bytes(site.read("OLD", "REQUEST_CMD")).split(b"\0")[0])
-    assert (asked["state"], asked["by"]) == ("ALIGNED", ME) and int(site.read("OLD", "WRITES")) == before
+    assert (asked["state"], asked["manager"]) == ("ALIGNED", ME) and int(site.read("OLD", "WRITES")) == before
     assert not site.node.arrived
     site.play(SUMMARY=json.dumps({**summary, "cmd": asked["id"], "by": ME}))
     eventually(lambda: site.node.completed)

@@ -61,7 +61,7 @@ def test_every_writable_row_is_understood_and_no_other() -> None:
         (
             "REQUEST_CMD",
             '{"state": "SAFE", "by": "IMC", "id": "IMC#1", "more": []}',
-            Requested(state="SAFE", by="IMC, anna", cmd="IMC#1"),
+            Requested(state="SAFE", by="IMC at anna", cmd="IMC#1"),
         ),
         ("REENTER", "True", Reenter(by="anna")),
         ("REENTER", 1, Reenter(by="anna")),

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 
-from guardian.core.documents import summary
+import pytest
+
+from guardian.core.documents import clip, summary
 from guardian.core.engine import Start
 from guardian.core.events import Requested, Subnodes
-from guardian.core.interface import BY_NAME
+from guardian.core.interface import BY_NAME, COMMAND_BYTES
+from guardian.core.request_cmd import read_command
 from guardian.core.view import Subnode
 from guardian.enums import Mode
 from tests.core.driver import Node, aligned, suspension
@@ -86,3 +89,29 @@ def test_SUBNODES_of_thousands_is_JSON_all_the_same_and_names_those_in_trouble_f
 
 def _subnodes(*nodes: Subnode) -> tuple[Subnodes, ...]:
     return (Subnodes(subnodes=nodes),)
+
+
+@pytest.mark.parametrize(
+    ("said", "through"),
+    [
+        ({}, "ops@l1 (10.1.2.3)"),
+        ({"person": "ann"}, "ann at ops@l1 (10.1.2.3)"),
+        ({"person": "ops"}, "ops@l1 (10.1.2.3)"),
+        ({"by": "ann"}, "ann at ops@l1 (10.1.2.3)"),
+        ({"by": "ann", "person": "bob"}, "bob at ops@l1 (10.1.2.3)"),
+        ({"manager": "IFO"}, "manager IFO at ops@l1 (10.1.2.3)"),
+        ({"manager": "IFO", "by": "IFO"}, "manager IFO at ops@l1 (10.1.2.3)"),
+        ({"manager": "IFO", "person": "ann"}, "manager IFO for ann at ops@l1 (10.1.2.3)"),
+    ],
+)
+def test_REQUEST_BY_says_who_asks_and_through_whom(said: dict[str, str], through: str) -> None:
+    command = read_command(json.dumps({"state": "SAFE", **said, "tomorrow": 1}))
+    assert command.through("ops@l1 (10.1.2.3)") == through
+
+
+def test_no_claim_pushes_out_what_is_known() -> None:
+    longest = {"state": "SAFE", "person": "p" * 100, "manager": "M" * 39, "by": "b" * 100, "id": "i" * 200}
+    text = json.dumps(longest)
+    assert len(text) <= COMMAND_BYTES
+    client = f"{'u' * 60}@{'h' * 60} (10.1.2.3)"
+    assert client in clip(read_command(text).through(client), BY_NAME["REQUEST_BY"].size)

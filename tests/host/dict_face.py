@@ -22,6 +22,8 @@ HEAD = ("STATUS", "STALLED", "TARGET", "REQUEST", "STATE")
 
 #: Who writes, if nobody else is said to.
 TESTER = Who("tester", "test", "127.0.0.1")
+ANNA = Who("anna", "control", "10.1.2.3")
+EVE = Who("eve", "office", "10.0.0.9")
 
 
 class Post(NamedTuple):

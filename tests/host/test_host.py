@@ -20,6 +20,7 @@ from guardian.host import host as host_module
 from guardian.host import node as node_module
 from guardian.host.spawner import Event, Spawner, Started
 from guardian.worker.link import Load
+from tests.host.dict_face import ANNA
 from tests.host.house import House, house
 from tests.support.procs import alive
 
@@ -95,11 +96,11 @@ async def test_a_node_that_cannot_be_shown_is_not_there(home: House, monkeypatch
 
 async def test_a_node_removed_and_added_again_has_its_settings(home: House) -> None:
     await home.settled(await home.host.add("SUS"))
-    home.face.put("SUS", "REQUEST", "SAFE", "anna@control")
+    home.face.put("SUS", "REQUEST", "SAFE", ANNA)
     await home.host.remove("SUS")
     again = await home.host.add("SUS")
     await home.settled(again, "SAFE")
-    assert home.face["SUS"]["REQUEST_BY"] == "anna@control"
+    assert home.face["SUS"]["REQUEST_BY"] == str(ANNA)
 
 
 @pytest.mark.parametrize("moment", ["unborn", "loading", "leaving", "stopped", "dead"])
@@ -320,7 +321,7 @@ async def test_a_real_worker_from_birth_to_kill_9_and_stop(tmp_path: Path) -> No
     async with house(tmp_path, paths=(str(tmp_path),), make_spawner=spawner) as home:
         node = await home.host.add("REAL")
         await home.settled(node, "AT_WORK")
-        home.face.put("REAL", "REQUEST", "AT_REST", "anna@control")
+        home.face.put("REAL", "REQUEST", "AT_REST", ANNA)
         await home.settled(node, "AT_REST")
 
         os.kill(pids[-1], signal.SIGKILL)
@@ -331,7 +332,7 @@ async def test_a_real_worker_from_birth_to_kill_9_and_stop(tmp_path: Path) -> No
         count = len(home.face.seen("REAL", "STATE"))
         await home.settled(node, "AT_REST")
         assert home.face.seen("REAL", "STATE")[count:] == ["INIT", "AT_REST"]
-        assert home.face["REAL"]["REQUEST_BY"] == "anna@control"
+        assert home.face["REAL"]["REQUEST_BY"] == str(ANNA)
 
         home.face.put("REAL", "REQUEST", "ASLEEP")
         await home.logged("[ASLEEP.run] good night")

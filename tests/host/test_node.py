@@ -31,6 +31,7 @@ from guardian.worker import link
 from guardian.worker.interrupt import DUMP_SIGNAL
 from guardian.worker.link import Load
 from tests.core.driver import system
+from tests.host.dict_face import ANNA, EVE
 from tests.host.fake_worker import FACTS
 from tests.host.house import LIMITS, House, house
 
@@ -80,7 +81,7 @@ async def test_a_state_that_is_left_on_arrival_leaves_no_old_status_behind(home:
 
 async def test_each_step_has_one_id_and_one_stamp_everywhere(home: House) -> None:
     node = await home.aligned()
-    home.face.put("SUS", "REQUEST", "SAFE", "anna@control")
+    home.face.put("SUS", "REQUEST", "SAFE", ANNA)
     await home.settled(node, "SAFE")
     event = next(e for e in home.face.events("SUS") if e["kind"] == "request")
     batch = next(
@@ -89,7 +90,7 @@ async def test_each_step_has_one_id_and_one_stamp_everywhere(home: House) -> Non
     (record,) = await home.journal(kind="request")
     assert {round(post.stamp, 6) for post in batch} == {event["stamp"]} == {record["stamp"]}
     assert record["id"] == event["id"]
-    line = await home.logged("REQUEST SAFE by anna@control")
+    line = await home.logged(f"REQUEST SAFE by {ANNA}")
     assert line.split(".")[1][:6] == f"{event['stamp']:.6f}".split(".")[1]
     ids = [e["id"] for e in home.face.events("SUS")]
     assert ids == list(range(ids[0], ids[0] + len(ids)))
@@ -190,7 +191,7 @@ async def test_stop_kills_what_does_not_end_and_exec_starts_anew(home: House) ->
     node = await home.aligned()
     home.spawner.mute = {Stop}
     begun = time.monotonic()
-    home.face.put("SUS", "OP", "STOP", "anna@control")
+    home.face.put("SUS", "OP", "STOP", ANNA)
     await home.reached(node, lambda v: v.worker is Worker.STOP)
     assert LIMITS.stop_timeout_s <= time.monotonic() - begun < 5
     pv, severity = home.face["SUS"], home.face.severities["SUS"]
@@ -262,11 +263,15 @@ async def test_a_write_that_is_refused_is_told_everywhere(home: House, row: str,
     await home.aligned()
     before = home.face["SUS"][row]
     with pytest.raises(RefusedError, match=says):
-        home.face.put("SUS", row, value, "eve@office (10.0.0.9)")
+        home.face.put("SUS", row, value, EVE)
     assert home.face["SUS"][row] == before
     assert all(word in home.face["SUS"]["GRDMSG"] for word in (row, "eve@office", says))
-    (record,) = await home.journal(kind="refused")
-    assert record["state"] == "ALIGNED" and "eve@office" in record["text"]
+    (record,) = await home.journal(kind="write")
+    event = home.face.events("SUS")[-1]
+    assert (record["id"], record["stamp"], event["kind"]) == (event["id"], event["stamp"], "refused")
+    assert (record["pv"], record["user"], record["taken"]) == (f"X1:GRD-SUS_{row}", "eve", False) and says in record[
+        "why"
+    ]
     await home.logged("WARNING", f"{row}={value}", "eve@office")
     home.face.put("SUS", "REQUEST", "ALIGNED")
     assert home.face["SUS"]["GRDMSG"] == ""
@@ -289,10 +294,10 @@ async def test_reenter_zero_means_nothing(home: House) -> None:
 
 async def test_the_journal_has_every_request_with_who_and_every_transition_with_its_cause(home: House) -> None:
     node = await home.aligned()
-    home.face.put("SUS", "REQUEST", "SAFE", "anna@control")
+    home.face.put("SUS", "REQUEST", "SAFE", ANNA)
     await home.settled(node, "SAFE")
     home.worker.returns("SLOW")
-    home.face.put("SUS", "MODE", "MANAGED", "IMC")
+    home.face.put("SUS", "MODE", "MANAGED", EVE)
     records = await home.journal(kind="enter", least=6)
     assert [(r["state"], r["via"]) for r in records[:5]] == [
         ("INIT", ""),
@@ -303,6 +308,6 @@ async def test_the_journal_has_every_request_with_who_and_every_transition_with_
     ]
     assert "returned 'SLOW'" in records[5]["text"] and "main() completed" in records[1]["text"]
     (request,) = await home.journal(kind="request")
-    assert (request["by"], request["request"]) == ("anna@control", "SAFE")
+    assert (request["by"], request["request"]) == (str(ANNA), "SAFE")
     (mode,) = await home.journal(kind="mode")
-    assert (mode["by"], mode["mode"]) == ("IMC", "MANAGED")
+    assert (mode["by"], mode["mode"]) == (str(EVE), "MANAGED")

@@ -15,6 +15,7 @@ from guardian.core.graph import StateInfo, SystemFacts, assign_indices
 from guardian.enums import LoadStatus, Mode, Op, Status, Worker
 from guardian.worker.link import Load
 from tests.core.driver import system
+from tests.host.dict_face import ANNA
 from tests.host.fake_worker import FACTS
 from tests.host.house import house
 
@@ -24,24 +25,24 @@ async def test_settings_are_kept_and_restored(tmp_path: Path) -> None:
     async with house(tmp_path) as home:
         await home.aligned()
         for row, value in (("REQUEST", "SAFE"), ("MANAGER", "IMC"), ("MODE", "MANUAL")):
-            home.face.put("SUS", row, value, "anna@control")
-        await home.stored("SUS", request="SAFE", mode="MANUAL", request_by="anna@control", mode_by="anna@control")
+            home.face.put("SUS", row, value, ANNA)
+        await home.stored("SUS", request="SAFE", mode="MANUAL", request_by=str(ANNA), mode_by=str(ANNA))
         last = home.face.events("SUS")[-1]["id"]
     async with house(tmp_path) as home:
         node = await home.host.add("SUS")
         await home.reached(node, lambda v: v.status is Status.DONE or v.status is Status.RUN)
         pv = home.face["SUS"]
         assert (pv["REQUEST"], pv["MODE"], pv["MANAGER"], pv["REQUEST_ID"]) == ("SAFE", Mode.MANUAL, "IMC", 1)
-        assert pv["REQUEST_BY"] == "anna@control"
+        assert pv["REQUEST_BY"] == str(ANNA)
         assert pv["STATE"] == "INIT"  # a restored MANUAL enters nothing
         assert home.face.events("SUS")[0]["id"] > last
-        await home.logged("restored after", "REQUEST SAFE (set by anna@control at")
+        await home.logged("restored after", f"REQUEST SAFE (set by {ANNA} at")
 
 
 async def test_a_node_stored_as_stop_loads_once_and_ends_its_worker(tmp_path: Path) -> None:
     async with house(tmp_path) as home:
         await home.aligned()
-        home.face.put("SUS", "OP", "STOP", "anna@control")
+        home.face.put("SUS", "OP", "STOP", ANNA)
     async with house(tmp_path) as home:
         node = await home.host.add("SUS")
         await home.reached(node, lambda v: v.worker is Worker.STOP)

@@ -142,7 +142,7 @@ def test_the_tour_of_the_readme(start: Callable[..., Demo]):
         eventually(lambda: text(ca, "X1:GRD-IFO_STATUS") == "DONE", LOADED_S, "the top to know that all are down", 0.1)
         code, said = demo.run("up")
         assert code == 0, said
-        askers = dict(re.findall(r"GRD-(\w+)_REQUEST_BY (\w+), ", said))
+        askers = dict(re.findall(r"GRD-(\w+)_REQUEST_BY manager (\w+) at ", said))
         assert askers == {"SUS_MC1": "ALIGN", "ALIGN": "IFO"}
         assert "IFO: DOWN -> ALIGNED -> LOCKED" in said and "IFO: arrived in LOCKED" in said
         wait_locked(ca, "the cavity to be locked from the top")

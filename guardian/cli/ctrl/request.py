@@ -188,7 +188,7 @@ def _ask(
 
 def _write(remote: Remote, asked: Asked) -> str | None:
     if asked.id:
-        command = {"state": asked.state, "by": user(), "id": asked.id}
+        command = {"state": asked.state, "person": user(), "id": asked.id}
         return remote.write("REQUEST_CMD", json.dumps(command))
     return remote.write("REQUEST", asked.state)
 

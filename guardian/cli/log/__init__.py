@@ -1,0 +1,49 @@
+"""The orders of ``guardlog``, one idea a file, and what they share: which hosts are meant, and which time.
+
+Each file has ``add(orders)``, which defines its orders. They read files, so they need no host that runs and no Channel
+Access, and disturb nobody.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from guardian.cli.output import complain
+from guardian.errors import ExpectedError
+
+COMMAND = "guardlog"
+Orders = Any  #: what ``ArgumentParser.add_subparsers`` returns; argparse has no public name for it
+
+
+class WrongCall(ExpectedError):
+    """The command line, or a file that it refers to, cannot be: exit code 2."""
+
+
+def add_order(
+    orders: Orders, name: str, run: Callable[[argparse.Namespace], int], text: str, *, about: str = ""
+) -> argparse.ArgumentParser:
+    """Define an order; `run` gives the exit code."""
+    order: argparse.ArgumentParser = orders.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}. {about}".strip()
+    )
+    where = order.add_mutually_exclusive_group()
+    where.add_argument("--site", type=Path, metavar="FILE", help="the site file of the host")
+    where.add_argument(
+        "--state-dir", type=Path, metavar="DIR", help="its state directory (default: all hosts of this user here)"
+    )
+    order.add_argument(
+        "--since", metavar="TIME", help="02:00 (the last one), 2026-11-28, '2026-11-28 02:00', 2h, 30m, 1d; UTC"
+    )
+    order.add_argument("--until", metavar="TIME", help="the same")
+    order.add_argument("--local", action="store_true", help="all times are those of this machine, not UTC")
+    order.add_argument("--json", action="store_true", help="print one JSON object a line")
+    order.set_defaults(run=run)
+    return order
+
+
+def say(text: str) -> None:
+    """What went wrong, in one line on stderr."""
+    complain(COMMAND, text)

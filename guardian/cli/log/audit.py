@@ -1,0 +1,122 @@
+"""``guardlog audit NODE...``: who wrote what on the PVs of nodes, and what was refused."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+
+from guardian.cli.log import Orders, WrongCall, add_order, say
+from guardian.cli.log.journals import Journals, Record
+from guardian.cli.log.times import shown, span
+from guardian.cli.output import OK
+from guardian.core.audit import KIND
+from guardian.core.request_cmd import Command
+from guardian.core.who import Who
+
+_ABOUT = """\
+A line a write: when, which PV, the value before and the one that was written, who. User and host are what the client
+says of itself, the address is where it really came from. NODE may be a pattern, in quotes: 'SUS_*'; without one, all
+nodes."""
+
+
+def add(orders: Orders) -> None:
+    """Define the order."""
+    order = add_order(orders, "audit", _audit, "show who wrote what on the PVs of nodes", about=_ABOUT)
+    order.add_argument("nodes", nargs="*", metavar="NODE", help="name of a node, or a pattern (default: all)")
+    order.add_argument("--refused", action="store_true", help="only what was refused")
+    order.add_argument("--user", metavar="WHO", help="only of this user, or of the person behind it; or a pattern")
+    order.add_argument("--pv", metavar="PV", help="only this PV: MODE, or its whole name; or a pattern")
+
+
+def _audit(options: argparse.Namespace) -> int:
+    since, until = span(options.since, options.until, now=time.time(), local=options.local)
+    for option in ("user", "pv"):
+        if getattr(options, option) == "":
+            raise WrongCall(f"--{option} is empty")
+    journals = Journals(options)
+    wanted, found, dropped, nodes = _filter(options, until), 0, 0, set()
+
+    def looks(record: Record) -> bool:
+        nonlocal dropped
+        nodes.add(str(record.get("node")))
+        if record["kind"] == "dropped":
+            dropped += record["count"] if isinstance(record.get("count"), int) else 1
+        return bool(record["kind"] == KIND)
+
+    for record in journals.records(since, looks):
+        try:
+            if not wanted(record):
+                continue
+            line = json.dumps(record) if options.json else line_of(record, local=options.local)
+        except (KeyError, TypeError, AttributeError):
+            journals.damaged += 1
+            continue
+        found += 1
+        print(line)
+    for node in options.nodes:
+        if node not in nodes and not any(letter in node for letter in "*?["):
+            say(f"{node} is not in this journal at that time; is it a node of another host (--site, --state-dir)?")
+    if not found:
+        begin = "it is empty" if journals.begin is None else f"it begins {shown(journals.begin, options.local)}"
+        say(f"no such write is in the journal ({begin})")
+    if dropped:
+        say(f"{dropped} records are missing: they could not be written (a full disk?), and some may be writes")
+    if journals.damaged:
+        say(f"{journals.damaged} damaged lines were passed over")
+    return OK
+
+
+def _filter(options: argparse.Namespace, until: float | None) -> Callable[[Record], bool]:
+    def wanted(record: Record) -> bool:
+        begin: float = record["since"] if "since" in record else record["stamp"]
+        if until is not None and begin > until:
+            return False
+        if options.nodes and not _any_is(options.nodes, record["node"]):
+            return False
+        if options.refused and record["taken"]:
+            return False
+        if options.user and not any(fnmatchcase(record.get(key, ""), options.user) for key in ("user", "person")):
+            return False
+        names = (record["row"], record["pv"], f"{record['node']}_{record['row']}")
+        return not options.pv or any(fnmatchcase(name, options.pv) for name in names)
+
+    return wanted
+
+
+def _any_is(patterns: list[str], name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def line_of(record: Record, *, local: bool = False) -> str:
+    """The line for a record.
+
+    Raises
+    ------
+    KeyError, TypeError, AttributeError
+        It is none of a write.
+    """
+    new = "what cannot be read" if record["new"] is None else _value(record["new"])
+    if "cut" in record:
+        new += f" ({record['cut']} bytes)"
+    old = "" if record["old"] is None else f"{_value(record['old'])} "
+    client = str(Who(record["user"], record["host"], record["address"]))
+    by = Command(state="", person=record.get("person", ""), manager=record.get("manager", "")).through(client)
+    told = [shown(record["stamp"], local), record["pv"], f"{old}-> {new}"]
+    if not record["taken"]:
+        told.append("REFUSED")
+    told.append(f"by {by}")
+    if "managed_by" in record and record["managed_by"] != record.get("manager"):
+        told.append(f"(MANAGER was {record['managed_by']})")
+    if "count" in record:
+        others = " and others" if record.get("others") else ""
+        told.append(f"{record['count']} times{others}, since {shown(record['since'], local)}")
+    text = " ".join(told) + (f": {record['why']}" if "why" in record else "")
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def _value(text: str) -> str:
+    """As it is if it is one word, else in quotes."""
+    return text if text and text.isprintable() and " " not in text else repr(text)

@@ -1,0 +1,118 @@
+"""The journals of the hosts that are meant, read as one, with what was rotated away, and while they grow.
+
+What cannot be read is told, and no reason to end as long as something can be. Damage in between is counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from guardian.cli.log import WrongCall, say
+from guardian.errors import ExpectedError
+from guardian.host.journal import JOURNAL, read
+from guardian.host.site import default_state_dir, read_site
+
+Record = dict[str, Any]
+#: In the names of what a host has put aside: it is no journal.
+_ASIDE = ".damaged-"
+
+
+class Journals:
+    """The journals that the command line means.
+
+    Attributes
+    ----------
+    damaged : lines passed over so far.
+    begin : epoch seconds of the oldest record that was seen, None if there was none.
+
+    Raises
+    ------
+    WrongCall
+        There is no such site file.
+    ExpectedError
+        There is nothing to read.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.damaged = 0
+        self.begin: float | None = None
+        self._read = 0
+        self._hosts = _hosts(options)
+
+    def records(self, since: float | None, wanted: Callable[[Record], bool]) -> Iterator[Record]:
+        """Those that are `wanted`, by their times as far as files are in order; all that have a time.
+
+        Raises
+        ------
+        ExpectedError
+            At the end: none of the files could be read.
+        """
+        yield from heapq.merge(*(self._of(files, since, wanted) for files in self._hosts), key=_stamp)
+        if not self._read:
+            raise ExpectedError("none of the journals could be read")
+
+    def _of(self, files: list[Path], since: float | None, wanted: Callable[[Record], bool]) -> Iterator[Record]:
+        for path in files:
+            try:
+                if since is not None and path.stat().st_mtime < since:
+                    self._read += 1
+                    continue  # its last record is older
+                yield from self._in(path, since, wanted)
+                self._read += 1
+            except (OSError, EOFError, zlib.error) as error:
+                say(f"{path}: {getattr(error, 'strerror', None) or error}; it is read as far as it can be")
+
+    def _in(self, path: Path, since: float | None, wanted: Callable[[Record], bool]) -> Iterator[Record]:
+        reading = read(path)
+        for record in reading:
+            self.damaged += reading.skipped
+            reading.skipped = 0
+            stamp = record.get("stamp")
+            if not isinstance(stamp, (int, float)) or not isinstance(record.get("kind"), str):
+                self.damaged += 1
+                continue
+            self.begin = stamp if self.begin is None else min(self.begin, stamp)
+            if (since is None or stamp >= since) and wanted(record):
+                yield record
+        self.damaged += reading.skipped
+
+
+def _stamp(record: Record) -> float:
+    return float(record["stamp"])
+
+
+def _hosts(options: argparse.Namespace) -> list[list[Path]]:
+    """The files of each host, the oldest first."""
+    if options.site:
+        try:
+            folders = [read_site(options.site).state_dir]
+        except ExpectedError as error:
+            raise WrongCall(str(error)) from None
+    elif options.state_dir:
+        folders = [options.state_dir]
+    else:
+        base = default_state_dir("").parent
+        folders = sorted(path for path in base.glob("*") if path.is_dir())
+        if not folders:
+            raise ExpectedError(f"no host has run here as this user ({base} is empty); give --site or --state-dir")
+    found = [files for folder in folders if (files := _files(folder))]
+    if not found:
+        named = ", ".join(map(str, folders[:3])) + (" ..." if len(folders) > 3 else "")
+        raise ExpectedError(
+            f"no {JOURNAL} in {named}; give --site or --state-dir of a host that has run on this machine"
+        )
+    return found
+
+
+def _files(folder: Path) -> list[Path]:
+    """``journal.jsonl`` and what it was before it was rotated: ``.1``, ``-20261128.gz``."""
+    try:
+        found = [(path.stat().st_mtime, path) for path in folder.glob(f"{JOURNAL}*") if _ASIDE not in path.name]
+    except OSError:  # removed meanwhile; the host is about to make it anew
+        found = [(0.0, folder / JOURNAL)]
+    return [path for _, path in sorted(found, key=lambda one: (one[1].name == JOURNAL, one[0]))]

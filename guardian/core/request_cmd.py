@@ -1,0 +1,73 @@
+"""REQUEST_CMD: a request, and who is behind it. Read at the edge, once. Pure.
+
+Channel Access tells of a client no more than the user and the host that its program claims to be. A manager runs as
+whoever runs its host, and a console may speak for many people, so both say in the request itself for whom they ask.
+That is a claim too, and is shown beside what the server knows of the client, never in its place.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from guardian.core.graph import NAME_BYTES
+from guardian.errors import RefusedError
+
+#: An id is made by whoever asks, and shown in SUMMARY with every step.
+COMMAND_ID_BYTES = 200
+#: Who asks, as claimed; what the server knows of the client follows it on REQUEST_BY, and must not be pushed out.
+BY_BYTES = 100
+#: Of each text, how many bytes it may have.
+_TEXTS = {"id": COMMAND_ID_BYTES, "person": BY_BYTES, "manager": NAME_BYTES, "by": BY_BYTES}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What a REQUEST_CMD says; "" for what it does not say.
+
+    Parameters
+    ----------
+    state : what is wanted; whether the node has it is not judged here.
+    id : of this request; the node shows it while it follows it.
+    person : behind a console. manager : the node that asks. by : either of them, by a program that does not tell which.
+    """
+
+    state: str
+    id: str = ""
+    person: str = ""
+    manager: str = ""
+    by: str = ""
+
+    def through(self, client: str) -> str:
+        """Who asks, where `client` ("user@host (address)") is what the server knows: what REQUEST_BY says."""
+        whom = self.person or ("" if self.manager else self.by)
+        if client.startswith(f"{whom}@"):
+            whom = ""
+        asker = f"manager {self.manager}" + (f" for {whom}" if whom else "") if self.manager else whom
+        return f"{asker} at {client}" if asker else client
+
+
+def read_command(value: Any) -> Command:
+    """What was written on REQUEST_CMD. Keys that are unknown are passed over: a newer program may know more.
+
+    Raises
+    ------
+    RefusedError
+        It is no request.
+    """
+    try:
+        asked = json.loads(value) if isinstance(value, str) else None
+    except (ValueError, RecursionError):
+        asked = None
+    if not isinstance(asked, dict) or not isinstance(asked.get("state"), str):
+        raise RefusedError(
+            f'{str(value)[:80]!r} is no {{"state": "NAME", "id": "unique", "person": "who", "manager": "NODE"}}; '
+            "all but the state may be left out"
+        )
+    texts = {key: asked.get(key, "") for key in _TEXTS}
+    for key, text in texts.items():
+        # Escapes of JSON can be what is no character at all, and could be sent nowhere; or an end before the end.
+        if not isinstance(text, str) or not text.isprintable() or len(text.encode()) > _TEXTS[key]:
+            raise RefusedError(f"'{key}' is a text of at most {_TEXTS[key]} bytes, without control characters")
+    return Command(state=asked["state"], **texts)

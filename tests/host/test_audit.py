@@ -1,0 +1,215 @@
+"""Every write that reaches a host is in its journal; a flood of refused ones is counted there, and does not fill it."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from guardian.core.interface import Asg
+from guardian.core.security import Everybody, Level, Verdict
+from guardian.core.who import Who
+from guardian.errors import RefusedError
+from guardian.host import journal
+from guardian.host.audit import DIFFERENT, MOST, WINDOW_S, Audit
+from guardian.host.face import Unreadable
+from guardian.host.journal import Journal
+from guardian.host.logsink import LogSink
+from tests.host.dict_face import ANNA, EVE
+from tests.host.house import House, house
+
+
+@pytest.fixture
+async def home(tmp_path: Path) -> AsyncIterator[House]:
+    async with house(tmp_path) as made:
+        yield made
+
+
+async def test_what_is_taken_is_kept_with_the_id_of_its_step(home: House) -> None:
+    await home.aligned()
+    home.face.put("SUS", "MODE", "MANUAL", ANNA)
+    home.face.put("SUS", "REENTER", 0, ANNA)
+    home.face.put("SUS", "LOAD", 1, EVE)
+    mode, reenter, load = await home.journal(kind="write", least=3)
+    (step,) = await home.journal(kind="mode")
+    assert (mode["id"], mode["stamp"]) == (step["id"], step["stamp"])
+    assert (mode["row"], mode["old"], mode["new"], mode["user"]) == ("MODE", "AUTO", "MANUAL", "anna")
+    assert (mode["host"], mode["address"], mode["taken"]) == ("control", "10.1.2.3", True)
+    assert (reenter["id"], reenter["old"], reenter["new"]) == (0, "False", "False")  # it made no step
+    assert (load["new"], load["user"], load["asg"]) == ("True", "eve", "EXPERT")
+
+
+async def test_an_order_of_the_control_socket_is_a_write_too(home: House) -> None:
+    from guardian.host.control import Control
+
+    await home.aligned()
+    control = Control(home.host)
+    await control._stop("SUS", Who(getpass.getuser(), "", "guardctrl"))
+    (record,) = await home.journal(kind="write")
+    assert (record["row"], record["old"], record["new"]) == ("OP", "EXEC", "STOP")
+    assert (record["user"], record["host"], record["address"]) == (getpass.getuser(), "", "guardctrl")
+
+
+async def test_what_cannot_be_read_is_kept_without_a_value(home: House) -> None:
+    await home.aligned()
+    with pytest.raises(RefusedError):
+        home.face.put("SUS", "OP", Unreadable("OP: b'\\xff' is not UTF-8"), EVE)
+    (record,) = await home.journal(kind="write")
+    assert (record["new"], record["taken"]) == (None, False) and "UTF-8" in record["why"]
+
+
+async def test_the_rows_of_the_host_are_watched_too(home: House) -> None:
+    await home.aligned()
+    with pytest.raises(RefusedError, match="NODES is of the host"):
+        home.host._no_put("NODES", "[]", EVE)
+    (record,) = await home.journal(kind="write")
+    assert (record["pv"], record["user"], record["taken"]) == ("X1:GRD-HOST_NODES", "eve", False)
+
+
+class OnlyAnna(Everybody):
+    """Eve may read."""
+
+    def judge(self, asg: Asg, who: Who) -> Verdict:
+        return super().judge(asg, who) if who == ANNA else Verdict(Level.READ, "only anna@control may write")
+
+
+async def test_who_may_not_write_is_kept_and_makes_no_step(home: House) -> None:
+    home.host._security = OnlyAnna()
+    await home.aligned()
+    steps = len(home.face.events("SUS"))
+    for _ in range(50):
+        with pytest.raises(RefusedError, match="only anna"):
+            home.face.put("SUS", "OP", "STOP", EVE)
+    home.face.put("SUS", "OP", "PAUSE", ANNA)
+    first, taken, rest = await home.journal(kind="write", least=3)
+    assert (first["user"], first["taken"], first["why"], first["id"]) == (
+        "eve",
+        False,
+        "only anna@control may write",
+        0,
+    )
+    assert (taken["user"], taken["taken"]) == ("anna", True)
+    assert (rest["user"], rest["count"], rest["taken"]) == ("eve", 49, False)
+    assert rest["since"] <= rest["stamp"]
+    assert len(home.face.events("SUS")) == steps + 1
+    line = await home.logged("49 more writes of OP were refused")
+    assert "eve@office (10.0.0.9)" in line
+    assert home.log_file.read_text().count("may not write OP") == 1
+
+
+async def test_a_flood_of_bad_values_is_a_handful_of_records_and_lines(home: House) -> None:
+    await home.aligned()
+    before = (home.site.state_dir / "journal.jsonl").stat().st_size
+    for number in range(2000):
+        with pytest.raises(RefusedError):
+            home.face.put("SUS", "REQUEST", f"NOWHERE{number}", EVE)
+    home.host._audit.close()  # type: ignore[union-attr]
+    records = await home.journal(kind="write", least=DIFFERENT + 1)
+    assert sum(record.get("count", 1) for record in records) == 2000
+    assert len(records) <= 3 * (DIFFERENT + 1)  # it took a second or two, at most
+    assert records[-1]["new"] == "NOWHERE1999"
+    assert (home.site.state_dir / "journal.jsonl").stat().st_size - before < 20_000
+    assert home.log_file.read_text().count("REQUEST=NOWHERE") <= 3 * (DIFFERENT + 1)
+
+
+async def test_what_was_counted_is_kept_at_the_end(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        await home.aligned()
+        for _ in range(10):
+            with pytest.raises(RefusedError):
+                home.face.put("SUS", "STATE", "SAFE", EVE)
+    records = [r for r in journal.read(tmp_path / "state" / "journal.jsonl") if r["kind"] == "write"]
+    assert [r.get("count", 1) for r in records] == [1, 9]
+
+
+# --- the counting by itself -------------------------------------------------------------------------------------------
+
+
+class Bench:
+    """An Audit on real files, and a clock of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "journal.jsonl"
+        self.journal, self.sink = Journal(self.path), LogSink(folder / "log")
+        self.audit = Audit(self.journal, self.sink)
+        self.now = 1000.0
+
+    def refused(self, *, row: str = "OP", new: str = "9", who: Who = EVE) -> bool:
+        record = {"id": 0, "node": "SUS", "kind": "write", "stamp": self.now, "row": row, "new": new, "why": "no"}
+        return self.audit.refused(record | {"user": who.user, "host": who.host, "address": who.address}, who)
+
+    def after(self, seconds: float) -> None:
+        self.now += seconds
+        self.audit.tick(self.now)
+
+    def records(self) -> list[dict[str, Any]]:
+        assert self.journal.flush(20, durable=False)
+        return list(journal.read(self.path))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Any:
+    made = Bench(tmp_path)
+    yield made
+    made.journal.close()
+    made.sink.close()
+
+
+def test_each_client_and_each_pv_is_counted_by_itself(bench: Bench) -> None:
+    assert [bench.refused(), bench.refused(row="MODE"), bench.refused(who=ANNA), bench.refused()] == [
+        True,
+        True,
+        True,
+        False,
+    ]
+    bench.after(WINDOW_S)
+    assert [(r["row"], r["user"], r.get("count")) for r in bench.records()] == [
+        ("OP", "eve", None),
+        ("MODE", "eve", None),
+        ("OP", "anna", None),
+        ("OP", "eve", 1),
+    ]
+
+
+def test_the_same_a_second_later_is_told_anew(bench: Bench) -> None:
+    assert bench.refused()
+    bench.after(WINDOW_S)
+    assert bench.refused()
+    assert [r.get("count") for r in bench.records()] == [None, None]
+
+
+def test_who_goes_on_and_on_is_one_record_a_second(bench: Bench) -> None:
+    for _ in range(10):
+        for _ in range(100):
+            bench.refused()
+        bench.after(WINDOW_S)
+    counts = [r.get("count", 1) for r in bench.records()]
+    assert counts == [1, 99, *[100] * 9]
+    bench.after(WINDOW_S)
+    assert bench.audit._windows == {}  # nothing is kept of who has stopped
+
+
+def test_a_handful_that_differ_are_all_kept(bench: Bench) -> None:
+    assert [bench.refused(new=str(number % 7)) for number in range(14)] == [True] * DIFFERENT + [False] * 9
+    bench.after(WINDOW_S)
+    assert sum(r.get("count", 1) for r in bench.records()) == 14
+
+
+def test_a_client_of_a_thousand_names_fills_neither_disk_nor_memory(bench: Bench) -> None:
+    kept = [bench.refused(who=Who(f"eve{number}", "office", "10.0.0.9")) for number in range(10 * MOST)]
+    assert sum(kept) == MOST and len(bench.audit._windows) == MOST + 1
+    bench.after(WINDOW_S)
+    *_, others = bench.records()
+    assert (others["others"], others["count"]) == (True, 9 * MOST)
+    bench.after(WINDOW_S)
+    assert bench.audit._windows == {}
+
+
+def test_a_clock_that_is_set_back_holds_nothing_back(bench: Bench) -> None:
+    bench.refused()
+    bench.refused()
+    bench.after(-3600)
+    assert [r.get("count") for r in bench.records()] == [None, 1]
