@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from guardian.cli.ctrl import add_shared_options
 from guardian.cli.ctrl.facts import printable
-from guardian.cli.ctrl.names import names_of
 from guardian.cli.output import FAILED, OK
 from guardian.cli.util import Orders, say
 from guardian.core.documents import read_rows
@@ -23,6 +22,7 @@ from guardian.enums import Worker
 from guardian.errors import ExpectedError
 
 if TYPE_CHECKING:
+    from guardian.cli.ctrl.names import Names
     from guardian.cli.ctrl.remote import Remote
 
 _ROWS = ("SPM_MONITOR", "SPM_NOTIFY", "SPM_TOTAL", "SPM_CHANGED", "SPM_DIFFS", "SPM_SETPOINTS", "WORKER")
@@ -47,8 +47,10 @@ def add(orders: Orders) -> None:
 
 
 def _setpoints(options: argparse.Namespace) -> int:
+    from guardian.cli.ctrl.names import names_of  # here, so that the other orders stay light
+
     names = names_of(options)
-    told = _ask(options)
+    told = _ask(options, names)
     rows = [row for row in told["setpoints"] if not options.changed or row["since"] is not None]
     code = _code(told)
     if options.json:
@@ -79,7 +81,7 @@ def _code(told: dict[str, Any]) -> int:
     return OK if not told["total"] or (looked and not told["changed"]) else FAILED
 
 
-def _ask(options: argparse.Namespace) -> dict[str, Any]:
+def _ask(options: argparse.Namespace, names: Names) -> dict[str, Any]:
     """All that is known, of one moment or nearly so.
 
     Raises
@@ -90,7 +92,6 @@ def _ask(options: argparse.Namespace) -> dict[str, Any]:
     from guardian.cli.caclient import Session
     from guardian.cli.ctrl.remote import connect
 
-    names = names_of(options)
     (remote,) = connect(Session(), [options.node], names, _ROWS, searched=True)
     if not remote.there:
         raise ExpectedError(
