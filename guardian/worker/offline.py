@@ -73,6 +73,14 @@ class Offline(Channels):
         self.full_name(channel)
         self._remember(channel, write=True)
 
+    def init_setpoint(self, name: str, value: Any, *, given: bool) -> None:
+        """Nothing."""
+        self.full_name(name)
+        self._remember(name, write=False)
+
+    def setpoint_snap(self, snapfile: str | os.PathLike[str]) -> None:
+        """Nothing: no file is written."""
+
     def __getattr__(self, method: str) -> Any:
         if method.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {method!r}")

@@ -6,6 +6,7 @@ written by the process that will run it, not by the one that looks whether it ca
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from guardian.access.channels import Channels
@@ -32,3 +33,8 @@ class ReadOnly(Channels):
         text = f"{self.full_name(channel)} is not written while the code is only checked"
         if self._log is not None:
             self._log(text)
+
+    def setpoint_snap(self, snapfile: str | os.PathLike[str]) -> None:
+        """Nothing but a line in the log."""
+        if self._log is not None:
+            self._log(f"{os.fspath(snapfile)} is not written while the code is only checked")
