@@ -48,6 +48,7 @@ from guardian.access.keeper import Keeper
 from guardian.access.libca import Library
 from guardian.access.patience import Patience
 from guardian.access.prefix import channel_prefix, full_name
+from guardian.access.setpoints import Memory, Remembering
 from guardian.access.used import UsedChannel
 from guardian.access.wire import Sample
 from guardian.errors import EzcaConnectError, EzcaError
@@ -60,7 +61,7 @@ _ASK = "Is the name right, its IOC running, and in reach of EPICS_CA_ADDR_LIST?"
 _START_TIMEOUT_S = 60.0
 
 
-class Channels:
+class Channels(Remembering):
     """Channels of one system.
 
     Parameters
@@ -103,6 +104,7 @@ class Channels:
         self._turn = 0  # number of the call of user code
         self._patience = Patience(self._timeout_s)
         self._keeper = Keeper(lambda: tuple(self._channels.values()), lost)
+        self.memory = Memory(log)
         self._library: Library | None = None
         self._failure: Exception | None = None
         self._bells = Bells()
@@ -262,7 +264,7 @@ class Channels:
             array; a list, tuple or array for an array.
         wait : False sends the write and does not hear of its failure.
         monitor : False: what is written is no set point.
-        setpoint : what the set-point monitor is to expect there, where that is not `value`.
+        setpoint : the set point, where that is not `value`.
         log : False writes no line to the log.
         timeout : seconds, instead of those of the object.
 
@@ -277,25 +279,25 @@ class Channels:
             self.full_name(channel)
             return
         try:
-            self._write(channel, value, wait=wait, log=log, timeout=timeout)
+            self._write(channel, value, wait=wait, monitor=monitor, setpoint=setpoint, log=log, timeout=timeout)
         except EzcaConnectError:
             if self._use.fails:
                 raise
-            return
-        if monitor:
-            self._wrote(channel, self.full_name(channel), value if setpoint is None else setpoint)
 
-    def _write(self, channel: str, value: Any, *, wait: bool, log: bool, timeout: float | None) -> None:
+    def _write(
+        self, channel: str, value: Any, *, wait: bool, monitor: bool, setpoint: Any, log: bool, timeout: float | None
+    ) -> None:
         there, deadline = self._connected(channel, timeout)
         there.written_in = self._turn
         payload = there.encode(value, deadline)
         changes = log and self._log is not None and there.would_change(payload, deadline)
-        there.put(payload, wait=wait, deadline=deadline)
+        meant = value if setpoint is None else setpoint
+        expected = payload if setpoint is None else there.encode(setpoint, deadline)
+        point = self.memory.point(channel, there, meant, expected) if monitor else None
+        with self.memory.writing(there.name, point):
+            there.put(payload, wait=wait, deadline=deadline)
         if changes and self._log is not None:
             self._log(f"{there.name} => {_shown(value)}")
-
-    def _wrote(self, channel: str, full: str, setpoint: Any) -> None:
-        """A write has succeeded: the seam of the set-point monitor."""
 
     def connect(self, *channels: str) -> None:
         """Connect channels before they are used, all at the same time.
@@ -347,6 +349,10 @@ class Channels:
         for channel in found:
             channel.search_again()
         return tuple(channel.name for channel in found)
+
+    def used(self, full: str) -> Channel | None:
+        """The channel of that full name, if user code has used it."""
+        return self._channels.get(full)
 
     def apart(self, full: str, news: Callable[[], None]) -> Channel:
         """A channel of our own, which user code did not ask for: it is neither counted nor waited for here.

@@ -45,6 +45,7 @@ from guardian.core.events import (
     SetManager,
     SetMode,
     SetOp,
+    SetSpm,
     Subnodes,
 )
 from guardian.core.graph import LISTED
@@ -95,6 +96,8 @@ class Engine(Loading):
             request_cmd=v.request_cmd,
             request_id=v.request_id,
             event_id=v.event_id,
+            spm_monitor=self._spm_said[0],
+            spm_notify=self._spm_said[1],
         )
 
     def feed(self, event: Input, now: Now) -> list[Action]:
@@ -189,6 +192,23 @@ class Engine(Loading):
         else:
             self._step("reenter", text, by=event.by)
             self._reenter()
+
+    def _on_spm(self, event: SetSpm) -> None:
+        """What a person has switched stays so until new code is loaded, over restarts (R21)."""
+        self._accept()
+        monitor, notify = self._spm_said
+        texts = []
+        if event.monitor is not None:
+            monitor = event.monitor
+            self._set(spm_monitor=monitor)
+            texts.append(f"SPM_MONITOR {'on' if monitor else 'off'}")
+        if event.notify is not None:
+            notify = event.notify
+            self._set(spm_notify=notify)
+            texts.append(f"SPM_NOTIFY {'on' if notify else 'off'}")
+        self._spm_said = (monitor, notify)
+        self._tell_spm()
+        self._step("spm", f"{' and '.join(texts)} by {event.by}", by=event.by)
 
     def _on_refused(self, event: Refused) -> None:
         text = f"{event.pv}={event.value} by {event.by} refused: {event.reason}"
@@ -352,6 +372,7 @@ class Engine(Loading):
         SetManager: _on_manager,
         Requested: _on_requested,
         Reenter: _on_reenter,
+        SetSpm: _on_spm,
         LoadAsked: Loading._on_load_asked,
         CheckBegan: Loading._on_check_began,
         Checked: Loading._on_checked,

@@ -83,7 +83,11 @@ class Machine:
             request_id=start.request_id,
             request_by=start.request_by,
             request_cmd=start.request_cmd,
+            spm_monitor=bool(start.spm_monitor),
+            spm_notify=bool(start.spm_notify),
         )
+        self._spm_said = (start.spm_monitor, start.spm_notify)  #: by people; None: what the module says counts
+        self._spm_told = (False, False)  #: to the worker
         self._published: View | None = None
         self._request_known = start.request is not None
         self._life = Lifecycle(self.limits)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from guardian.core.events import Begin, Elapsed, Gone, Loaded, LoadFailed, Pause, Spawn, Stop, Tell
+from guardian.core.events import Begin, Elapsed, Gone, Loaded, LoadFailed, Pause, Spawn, Stop, Tell, Watch
 from guardian.core.graph import Graph, SystemFacts
 from guardian.core.machine import Machine
 from guardian.core.settings import Going
@@ -33,6 +33,7 @@ class Supervision(Machine):
         self._forget_entry(keep_manual=True)  # asked for since the last worker ended (R9, R10)
         self._stay.due = after_kill
         gen = self._life.spawn()
+        self._spm_told = (False, False)
         self._notes.pop("error", None)
         self._connected()
         self._set(
@@ -91,6 +92,19 @@ class Supervision(Machine):
             load_time=self._now.epoch,
             load_error="",
         )
+        monitor, notify = self._spm_said
+        self._set(
+            spm_monitor=facts.ca_monitor if monitor is None else monitor,
+            spm_notify=facts.ca_monitor_notify if notify is None else notify,
+        )
+        self._tell_spm()
+
+    def _tell_spm(self) -> None:
+        """The worker is to watch its set points as the switches say; a new one has both off."""
+        switches = (self._v.spm_monitor, self._v.spm_notify)
+        if self._life.alive and not self._life.stopping and switches != self._spm_told:
+            self._spm_told = switches
+            self._tell(Watch(monitor=switches[0], notify=switches[1]))
 
     def _loaded_text(self, facts: SystemFacts, graph: Graph) -> str:
         return f"loaded {facts.module}: {len(graph.states)} states" + "".join(f"; {w}" for w in facts.warnings)

@@ -58,6 +58,7 @@ class View:
     load_error : why the code did not load the last time that it was tried.
     failed : the worker died too often and is not restarted (R12).
     subnodes : the nodes that user code manages or watches.
+    spm_monitor, spm_notify : the switches of the set-point monitor.
     since : for each condition of WHY, the epoch second it began.
     """
 
@@ -94,6 +95,8 @@ class View:
     load_error: str = ""
     kills: int = 0
     subnodes: tuple[Subnode, ...] = ()
+    spm_monitor: bool = False
+    spm_notify: bool = False
     since: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @property

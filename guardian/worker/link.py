@@ -17,6 +17,7 @@ import msgspec
 from guardian.core.events import Command, Report
 from guardian.core.interface import PV_TEMPLATE
 from guardian.core.peer import BondFacts
+from guardian.core.setpoints import Setpoint
 from guardian.errors import LinkError
 
 #: A line longer than this is damage, not a message.
@@ -35,6 +36,7 @@ class Load:
     pv : template of the names of other nodes' PVs.
     bonds : what the last worker had asked of other nodes (R21).
     channels : those that earlier workers have found; the new one connects them before its code asks.
+    setpoints : what the last worker had set.
     check : only say whether it loads, and end; nothing is run, nothing is written to channels (R11).
     """
 
@@ -46,6 +48,7 @@ class Load:
     pv: str = PV_TEMPLATE
     bonds: tuple[BondFacts, ...] = ()
     channels: tuple[str, ...] = ()
+    setpoints: tuple[Setpoint, ...] = ()
     check: bool = False
 
 

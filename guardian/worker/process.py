@@ -1,7 +1,8 @@
 """The worker process of one node, from its first instruction to its last. Forked by ``forkserver.py``.
 
-Three threads of control at most: the main thread runs user code and the loop round it; one thread reads the link, so
-that commands arrive, and interrupt, while user code runs; libca's threads exist once user code has used a channel.
+Few threads of control: the main thread runs user code and the loop round it; one thread reads the link, so that
+commands arrive, and interrupt, while user code runs; two more exist once user code has named other nodes, or set a
+channel; libca's threads exist once it has used a channel.
 The process ends when told to, when the host closes the link, or by force.
 
 A child that user code forks is not the worker: it gets no link and no turn of the loop. If it comes back out of the
@@ -23,12 +24,14 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from typing import Any, NoReturn, get_args
 
-from guardian.access import node
+from guardian.access import injected, node
 from guardian.access.channels import Channels
 from guardian.access.subordinates import Subordinates
+from guardian.access.watch import Watch
 from guardian.core import events
 from guardian.core.events import Command, GiveUp, Leave, Loaded, LoadFailed, Report, Stop
 from guardian.errors import EzcaError, Interrupted, LinkError, SystemLoadError
+from guardian.state import GuardState
 from guardian.worker import link, logs, namespace
 from guardian.worker.beat import BeatWriter
 from guardian.worker.exchange import Code
@@ -38,9 +41,12 @@ from guardian.worker.loop import Loop
 from guardian.worker.newborn import EXIT_UNLINKED
 from guardian.worker.notices import Notices
 from guardian.worker.read_only import ReadOnly
+from guardian.worker.system import System
 
 #: How often the number of channels is told, at most.
 CHANNELS_EVERY_S = 1.0
+#: How long a worker that ends waits until the host was told what was set.
+FLUSH_S = 0.3
 #: Between two shots at a method that goes on, in milliseconds.
 AGAIN_MS = 250
 #: New code is read while the old code runs, and must not slow it down.
@@ -74,14 +80,23 @@ class Downlink(threading.Thread):
 
     Parameters
     ----------
+    switch : obeys the switches of the set-point monitor, at once.
     rest : what was read from the socket behind the first word.
     """
 
-    def __init__(self, sock: socket.socket, inbox: Inbox, interrupter: Interrupter, rest: bytes = b"") -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        inbox: Inbox,
+        interrupter: Interrupter,
+        switch: Callable[[events.Watch], None],
+        rest: bytes = b"",
+    ) -> None:
         super().__init__(name="guardian-link", daemon=True)
         self._sock = sock
         self._inbox = inbox
         self._interrupter = interrupter
+        self._switch = switch
         self._lines = link.Lines()
         self._hunted = 0  # the call that is being interrupted
         self._take_all(rest)
@@ -113,6 +128,9 @@ class Downlink(threading.Thread):
                 raise LinkError(f"link: {type(command).__name__} is no command to a worker; please report it")
             if isinstance(command, GiveUp):
                 self._hunted = self._interrupter.shoot(0) or self._hunted
+                continue
+            if isinstance(command, events.Watch):
+                self._switch(command)
                 continue
             self._inbox.put(command)
             if isinstance(command, Stop):
@@ -155,8 +173,9 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
         lambda texts: uplink.send(events.Notifications(entry=0, texts=texts)),
         time.monotonic,
     )
+    kind, complaint = injected.choose(ReadOnly if load.check else Channels)
     try:
-        channels = (ReadOnly if load.check else Channels)(
+        channels = kind.of_node(
             load.ifo,
             log=writer.log,
             nudge=inbox.nudge,
@@ -174,7 +193,9 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
         log=writer.log,
         notify=notify,
     )
-    nodes = None
+    nodes, watch = None, None
+    if not load.check:
+        watch = Watch(channels, restored=load.setpoints, report=uplink.send, stand=notices.stand, say=writer.log)
     if channels.use.reads and not load.check:
         nodes = Subordinates(
             load.node,
@@ -188,9 +209,16 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
             changed=inbox.nudge,
         )
     node.settle(nodes)  # code that is only checked speaks to nobody, nor does any where EZCA_CA=DISABLE
-    Downlink(sock, inbox, interrupter, rest).start()
+
+    def switch(command: events.Watch) -> None:
+        if watch is not None:
+            watch.switch(monitor=command.monitor and channels.use.reads, notify=command.notify)
+
+    Downlink(sock, inbox, interrupter, switch, rest).start()
     os.register_at_fork(after_in_child=sock.close)
     writer.context = "check" if load.check else "load"
+    if complaint:
+        writer.log(complaint, level="WARNING")
     if load.check:
         os.nice(CHECK_NICENESS)
     sys.dont_write_bytecode = True
@@ -213,8 +241,15 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
         writer.flush()
     writer.context = ""
     uplink.send(Loaded(facts=loaded.facts))
-    if load.check:
+    if watch is None:
         return 0
+    watch.listed(loaded.facts.ca_channels, anew=False)
+
+    def exchange(state: str, instance: GuardState | None) -> tuple[System, GuardState | None]:
+        system, converted = code.exchange(state, instance)
+        watch.listed(system.facts.ca_channels, anew=True)
+        return system, converted
+
     loop = Loop(
         states=loaded.states,
         inbox=inbox,
@@ -227,11 +262,12 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
         say=lambda level, text: writer.log(text, level=level),
         context=lambda text: setattr(writer, "context", text),
         after_call=_AfterCall(writer, channels, uplink),
-        exchange=code.exchange,
+        exchange=exchange,
         reactive=loaded.facts.reactive is not False,
     )
     del loaded  # else the code of today lives on after it was exchanged
     loop.run()
+    watch.flush(FLUSH_S)
     return 0
 
 

@@ -206,8 +206,12 @@ def test_numbers_of_numpy_and_names_of_enums_arrive_as_plain_ones(system: Load) 
         redirect_timeout = np.float64(1.5)
         reactive = np.bool_(False)
         prefix = np.str_('SUS')
+        ca_monitor = np.bool_(True)
+        ca_channels = [(np.str_('N'), np.int32(7)), ('WAVE', np.arange(2.0)), ('X', np.float32(0.5))]
         """
     ).facts
+    assert facts.ca_monitor is True
+    assert [(one.name, one.value) for one in facts.ca_channels] == [("N", "7"), ("WAVE", "[0.0,1.0]"), ("X", "0.5")]
     plain = [facts.states[1].index, facts.states[1].goto, facts.states[1].request, facts.states[2].goto]
     assert plain == [7, 2.5, False, 1] and [type(v) for v in plain] == [int, float, bool, int]
     assert facts.edges == (Edge(start="UP", end="DOWN", weight=0.5),)
@@ -236,6 +240,54 @@ def test_odd_variables_are_warned_of_and_taken_as_missing(system: Load) -> None:
     assert (facts.request, facts.nominal, facts.redirect_timeout_s, facts.prefix) == (None, None, None, "")
     assert facts.reactive is None
     assert [w.split(" ")[0] for w in facts.warnings] == ["request", "redirect_timeout", "reactive", "prefix"]
+
+
+def test_the_variables_of_the_set_point_monitor(system: Load) -> None:
+    facts = system(
+        """\
+        from guardian import GuardState
+        class UP(GuardState): pass
+        ca_monitor = True
+        ca_monitor_notify = 1
+        ca_channels = ['GAIN', ('OFFSET', 3.5), ['SWITCH', 'ON'], ('WAVE', (0.0, 1)), ('FLAG', True)]
+        """
+    ).facts
+    assert facts.ca_monitor and facts.ca_monitor_notify and facts.warnings == ()
+    assert [(one.name, one.value) for one in facts.ca_channels] == [
+        ("GAIN", ""),
+        ("OFFSET", "3.5"),
+        ("SWITCH", '"ON"'),
+        ("WAVE", "[0.0,1]"),
+        ("FLAG", "true"),
+    ]
+
+
+def test_without_them_the_set_point_monitor_is_off(system: Load) -> None:
+    facts = system("from guardian import GuardState\nclass UP(GuardState): pass\nca_monitor = None\n").facts
+    assert (facts.ca_monitor, facts.ca_monitor_notify, facts.ca_channels, facts.warnings) == (False, False, (), ())
+
+
+@pytest.mark.parametrize(
+    ("line", "warning"),
+    [
+        ("ca_monitor = 'yes'", "ca_monitor = 'yes' is neither True nor False, taken as False"),
+        ("ca_monitor_notify = 2", "ca_monitor_notify = 2 is neither"),
+        ("ca_channels = 'GAIN'", "ca_channels = 'GAIN' is no list of 'CHAN' and ('CHAN', value), ignored"),
+        ("ca_channels = [3, 'A', ('B', 1, 2)]", "ca_channels = [...] has 3, ('B', 1, 2), neither 'CHAN' nor"),
+        ("ca_channels = [('A', {}), (), '']", "ca_channels = [...] has ('A', {}), (), '', neither"),
+        (
+            "ca_channels = [('A', [])] * 5",
+            "ca_channels = [...] has ('A', []), ('A', []), ('A', []) and 2 more, neither",
+        ),
+        ("ca_channels = [('A', 'x' * 2000)]", "neither 'CHAN' nor ('CHAN', value)"),
+        ("ca_channels = [f'A{n}' for n in range(3000)]", "ca_channels = [...] has 3000 channels, 2000 can be watched"),
+    ],
+)
+def test_what_the_set_point_monitor_cannot_use_is_told(system: Load, line: str, warning: str) -> None:
+    facts = system(f"from guardian import GuardState\nclass UP(GuardState): pass\n{line}\n").facts
+    assert len(facts.warnings) == 1 and warning in facts.warnings[0]
+    assert not facts.ca_monitor and not facts.ca_monitor_notify
+    assert all(one.name.startswith("A") for one in facts.ca_channels) and len(facts.ca_channels) <= 2000
 
 
 def test_the_module_is_known_by_its_name_while_it_is_imported(system: Load) -> None:
