@@ -93,6 +93,7 @@ class Channel:
         self._on_connection = ConnectionCallback(self._connection)
         self._on_event = EventCallback(self._event)
         self._setup = threading.RLock()
+        self._closed = False
         self._bells = Bells()
         self._arrivals = itertools.count(1)
         self._replies: dict[int, Reply] = {}
@@ -106,6 +107,7 @@ class Channel:
         self._latest: Sample | None = None
         self._fetched: Sample | None = None
         self._unsure = False  #: an own write may be newer than what is kept here
+        self._put_done = 0  #: arrival of the last answer to a write
         self._inquiry: Reply | None = None  #: a question that nobody waits for
         self._written: Payload | None = None
 
@@ -134,7 +136,8 @@ class Channel:
         else:
             reply = self._replies.pop(args.user, None)
             if reply is not None:
-                self._unsure = self._unsure or reply.is_put
+                if reply.is_put:
+                    self._put_done, self._unsure = order, True
                 reply.data, reply.count, reply.order, reply.status = data, args.count, order, args.status
                 reply.done = True
         self._bells.ring()
@@ -152,6 +155,8 @@ class Channel:
     def open(self) -> None:
         """Begin to search, until :meth:`close`. After a loss libca connects again by itself, within 3 to 13 s."""
         with self._setup:
+            if self._closed:
+                return
             self._library.attach()
             if not self._channel:
                 self._subscription, self._described = ctypes.c_void_p(), -1
@@ -185,8 +190,8 @@ class Channel:
     def search_now(self) -> None:
         """The same, at once: something has just come from the same server."""
         with self._setup:  # other threads may be about to use it
-            if not self.connected:
-                self.close()
+            if not self.connected and not self._closed:
+                self._clear()
                 self.open()
 
     def shape(self) -> Shape:
@@ -250,6 +255,11 @@ class Channel:
         """``wait_for_news(ready, deadline)``: True as soon as ``ready()`` is, asked after each change."""
         return self._bells.wait
 
+    @property
+    def latest(self) -> Sample | None:
+        """The last event of the monitor, as it came. Touches nothing, so it may be looked at in a thread of libca."""
+        return self._latest
+
     def peek(self) -> Sample | None:
         """The newest value that has come, without waiting for one; the first call starts the monitor."""
         if not self.connected:
@@ -311,6 +321,13 @@ class Channel:
             facts = self._facts = wire.decode_facts(kind, reply.data)
         return facts
 
+    def label(self, value: Any) -> str:
+        """The label of an enum's number, "" if it has none that is known here; asks nobody."""
+        facts = self._facts
+        if facts is None or self._shape.kind is not Kind.ENUM or not isinstance(value, int):
+            return ""
+        return facts.labels[value] if 0 <= value < len(facts.labels) else ""
+
     def encode(self, value: Any, deadline: float) -> Payload:
         """`value` as it goes over the wire. A label that is not known is looked up once more before it is refused."""
         shape = self.shape()
@@ -333,7 +350,7 @@ class Channel:
         """
         with self._setup:  # another thread may be about to close it
             self._may_write()
-            self._unsure, self._written = True, None
+            self._unsure, self._written, self._inquiry = True, None, None
             number, reply = self._new_request(is_put=True)
             arguments = (payload.kind, payload.count, self._channel, payload.raw)
             if wait:
@@ -400,7 +417,13 @@ class Channel:
         self._library.attach()
 
     def close(self) -> None:
-        """Clear the channel and its monitor. Returns when no callback of it is running any more."""
+        """Clear the channel and its monitor, for good. Returns when no callback of it is running any more."""
+        self._closed = True
+        self._clear()
+
+    # -- helpers ----------------------------------------------------------------------------------------------------
+
+    def _clear(self) -> None:
         self.connected = False
         with self._setup:
             channel, self._channel = self._channel, ctypes.c_void_p()
@@ -409,8 +432,6 @@ class Channel:
                 self._call.ca_clear_channel(channel)
                 self.connected = False  # once more: a last callback may have said otherwise
                 self._call.ca_flush_io()
-
-    # -- helpers ----------------------------------------------------------------------------------------------------
 
     def _believed(self) -> Sample | None:
         """What is kept here, if it can be neither older than an own write nor than an earlier answer; else None."""
@@ -432,9 +453,14 @@ class Channel:
             self._inquiry = None
             if inquiry.status != NORMAL or not inquiry.data or self._is_gone(inquiry):
                 return False
-            kind = self._shape.kind
+            kind, put_done = self._shape.kind, self._put_done
+            if inquiry.order < put_done:
+                return False  # it may tell of the time before that write
             self._fetched = Sample(order=inquiry.order, kind=kind, count=inquiry.count, raw=inquiry.data)
             self._unsure = False
+            if self._put_done != put_done:  # just now, in a thread of libca
+                self._unsure = True
+                return False
         return True
 
     def _fetch(self, deadline: float) -> Sample:

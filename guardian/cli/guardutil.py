@@ -1,7 +1,8 @@
 """``guardutil``: looks at system modules without running them: prints, checks and draws them, and makes new ones.
 
-No channel is touched and no host is needed. Exit codes are those of `guardian.cli.output`: 1 says that there is no such
-path, or that the check found something; 2, a wrong call or a module that does not load.
+No channel is touched and no host is needed, but by ``setpoints``, which asks a node that runs. Exit codes are those of
+`guardian.cli.output`: 1 says that there is no such path, or that the check found something; 2, a wrong call or a module
+that does not load.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NoReturn
 
 from guardian._version import __version__
 from guardian.cli.output import FAILED, WRONG_CALL, open_streams
-from guardian.cli.util import COMMAND, check, facts, graph, new, say
+from guardian.cli.util import COMMAND, check, facts, graph, new, say, setpoints
 from guardian.errors import ExpectedError, GuardianError
 
 
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _Parser(prog=COMMAND, description="Look at system modules without running them.")
     parser.add_argument("--version", action="version", version=__version__)
     orders = parser.add_subparsers(dest="do", required=True, metavar="ORDER")
-    for part in (facts, check, graph, new):
+    for part in (facts, check, graph, new, setpoints):
         part.add(orders)
     options = parser.parse_args(argv)
     try:

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from enum import IntEnum
 from typing import Any, TypeVar
 
-from guardian.core.events import Input, LoadAsked, Reenter, Requested, SetManager, SetMode, SetOp
+from guardian.core.events import Input, LoadAsked, Reenter, Requested, SetManager, SetMode, SetOp, SetSpm
 from guardian.core.graph import LISTED, NAME_BYTES
 from guardian.core.request_cmd import read_command
 from guardian.core.view import View
@@ -109,8 +109,16 @@ def _load(value: Any, by: str, _view: View) -> Input | None:
     return LoadAsked(by=by) if _yes(value) else None
 
 
+def _spm_monitor(value: Any, by: str, _view: View) -> Input:
+    return SetSpm(monitor=_yes(value), by=by)
+
+
+def _spm_notify(value: Any, by: str, _view: View) -> Input:
+    return SetSpm(notify=_yes(value), by=by)
+
+
 def _yes(value: Any) -> bool:
-    """What is written on a momentary PV: 1 does it, 0 nothing."""
+    """What is written on a momentary PV (1 does it, 0 nothing), or on a switch."""
     key = value.strip().lower() if isinstance(value, str) else value
     wanted = _YES_NO.get(key) if isinstance(key, (str, int, float)) else None
     if wanted is None:
@@ -128,4 +136,6 @@ _PARSERS: dict[str, Callable[[Any, str, View], Input | None]] = {
     "REQUEST_CMD": _request_cmd,
     "REENTER": _reenter,
     "LOAD": _load,
+    "SPM_MONITOR": _spm_monitor,
+    "SPM_NOTIFY": _spm_notify,
 }

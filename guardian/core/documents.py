@@ -1,21 +1,26 @@
 """The JSON documents among a node's PVs: what they hold, and how they are read back. Pure.
 
-SUMMARY and SUBNODES are read by managers, GRAPH by whoever plans or draws; all of them by consoles.
+SUMMARY and SUBNODES are read by managers, GRAPH by whoever plans or draws, SPM_SETPOINTS and SPM_DIFFS by
+``guardutil setpoints``; all of them by consoles.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 from guardian.core import explain
 from guardian.core.graph import Edge, Graph, StateInfo
+from guardian.core.setpoints import Difference, Setpoint, shown_of
 from guardian.core.view import View
 
 #: Bytes of the PVs that hold them.
 SUMMARY_BYTES = 8_000
 SUBNODES_BYTES = 65_536
+SETPOINTS_BYTES = 262_144
+DIFFERENCES_BYTES = 65_536
 #: Of WHY in SUMMARY: what a manager shows of its subordinates.
 WHY_BYTES = 300
 #: Of USERMSG in SUMMARY: what a manager passes on.
@@ -58,7 +63,7 @@ def summary(view: View) -> dict[str, Any]:
         "states": len(view.graph.states) if view.graph is not None else 0,
         "nominal": view.nominal or "",
         "error": view.error.name,
-        "connect": list(view.connect[:SUMMARY_CHANNELS]),
+        "connect": list(view.missing[:SUMMARY_CHANNELS]),
         "notification": bool(view.notifications),
         "says": clip("; ".join(view.notifications), SAYS_BYTES),
         "ok": explain.is_ok(view),
@@ -124,3 +129,52 @@ def subnodes(v: View) -> str:
     while (size := len((told := as_json(bare)).encode())) > SUBNODES_BYTES:
         del bare[len(bare) * SUBNODES_BYTES // size :]
     return told
+
+
+def setpoints(points: Iterable[Setpoint]) -> str:
+    """SPM_SETPOINTS: what was set, by channel; as many as fit, and how many were left off."""
+    rows = [
+        {"channel": point.channel, "set": shown_of(point), "at": round(point.at, 3)}
+        for point in sorted(points, key=lambda point: point.channel)
+    ]
+    return _as_many_as_fit("setpoints", rows, len(rows), SETPOINTS_BYTES)
+
+
+def differences(count: int, first: Iterable[Difference]) -> str:
+    """SPM_DIFFS: what is not as it was set; as many as fit, and how many were left off of `count`."""
+    rows = [
+        {
+            "channel": one.channel,
+            "set": one.set,
+            "is": one.now,
+            "since": round(one.since, 3),
+            "at": round(one.at, 3),
+        }
+        for one in sorted(first, key=lambda one: one.channel)
+    ]
+    return _as_many_as_fit("changed", rows, count, DIFFERENCES_BYTES)
+
+
+def _as_many_as_fit(name: str, rows: list[dict[str, Any]], count: int, size: int) -> str:
+    while True:
+        told = as_json({name: rows, "left_off": count - len(rows)})
+        length = len(told.encode(errors="replace"))
+        if length <= size or not rows:
+            return told
+        del rows[min(len(rows) * size // length, len(rows) - 1) :]
+
+
+def read_rows(text: str, name: str) -> tuple[list[dict[str, Any]], int]:
+    """The rows of SPM_SETPOINTS ("setpoints") or SPM_DIFFS ("changed"), and how many were left off.
+
+    Raises
+    ------
+    ValueError
+        It is no such document; of another program.
+    """
+    try:
+        told = json.loads(text)
+        rows, left = told[name], int(told["left_off"])
+        return [{"channel": str(row["channel"]), **row} for row in rows], left
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"it is no {name}: {error!r}") from None

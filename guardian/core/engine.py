@@ -28,6 +28,7 @@ from guardian.core.events import (
     LoadAsked,
     Loaded,
     LoadFailed,
+    Lost,
     Notifications,
     Now,
     Pause,
@@ -44,13 +45,14 @@ from guardian.core.events import (
     SetManager,
     SetMode,
     SetOp,
+    SetSpm,
     Subnodes,
 )
 from guardian.core.graph import LISTED
 from guardian.core.loading import Loading
 from guardian.core.settings import Going, Limits, Start
 from guardian.core.supervision import Supervision
-from guardian.core.view import View
+from guardian.core.view import View, some
 from guardian.enums import INIT_STATE, NONE_STATE, Call, ErrorKind, Mode, Op, Status, Worker
 
 __all__ = ["Engine", "Going", "Limits", "Start"]
@@ -94,6 +96,8 @@ class Engine(Loading):
             request_cmd=v.request_cmd,
             request_id=v.request_id,
             event_id=v.event_id,
+            spm_monitor=self._spm_said[0],
+            spm_notify=self._spm_said[1],
         )
 
     def feed(self, event: Input, now: Now) -> list[Action]:
@@ -188,6 +192,23 @@ class Engine(Loading):
         else:
             self._step("reenter", text, by=event.by)
             self._reenter()
+
+    def _on_spm(self, event: SetSpm) -> None:
+        """What a person has switched stays so until new code is loaded, over restarts (R21)."""
+        self._accept()
+        monitor, notify = self._spm_said
+        texts = []
+        if event.monitor is not None:
+            monitor = event.monitor
+            self._set(spm_monitor=monitor)
+            texts.append(f"SPM_MONITOR {'on' if monitor else 'off'}")
+        if event.notify is not None:
+            notify = event.notify
+            self._set(spm_notify=notify)
+            texts.append(f"SPM_NOTIFY {'on' if notify else 'off'}")
+        self._spm_said = (monitor, notify)
+        self._tell_spm()
+        self._step("spm", f"{' and '.join(texts)} by {event.by}", by=event.by)
 
     def _on_refused(self, event: Refused) -> None:
         text = f"{event.pv}={event.value} by {event.by} refused: {event.reason}"
@@ -293,10 +314,9 @@ class Engine(Loading):
         if self._v.op is Op.PAUSE:
             self._stay.kept = report
         elif report.kind is ErrorKind.CONNECT:  # R13
-            if self._v.error is not ErrorKind.CONNECT:
-                self._deadlines["connect"] = self._now.mono + self.limits.connect_alarm_s
             self._not_done()
             self._set(error=ErrorKind.CONNECT, connect=report.channels)
+            self._await_channels()
             self._notes["connect"] = report.message
             if self._dirty():
                 self._step("connect", f"{self._v.state}.{report.call.value}(): {report.message}")
@@ -311,12 +331,12 @@ class Engine(Loading):
 
     def _error(self, message: str) -> None:
         """R12: no more user code, until someone asks for it."""
-        self._deadlines.pop("connect", None)
         self._notes.pop("connect", None)
         self._not_done()
         self._stay.judging = 0
         self._notes["error"] = message
-        self._set(error=ErrorKind.ERROR, connect=(), overdue=False)
+        self._set(error=ErrorKind.ERROR, connect=())
+        self._await_channels()
         self._step("error", message)
 
     def _on_left(self, report: Left) -> None:
@@ -332,6 +352,14 @@ class Engine(Loading):
             text = "; ".join(report.texts)
             self._step("notify", f"notify: {text}" if text else "notifications cleared")
 
+    def _on_lost(self, report: Lost) -> None:
+        """R13: also while no call needs them. What its code does about it is the code's business."""
+        if report.channels == self._v.lost:
+            return
+        self._set(lost=report.channels)
+        self._await_channels()
+        self._step("connect", f"lost: {some(report.channels)}" if report.channels else "nothing is lost any more")
+
     def _on_subnodes(self, report: Subnodes) -> None:
         if report.subnodes != self._v.subnodes:
             self._set(subnodes=report.subnodes)
@@ -344,6 +372,7 @@ class Engine(Loading):
         SetManager: _on_manager,
         Requested: _on_requested,
         Reenter: _on_reenter,
+        SetSpm: _on_spm,
         LoadAsked: Loading._on_load_asked,
         CheckBegan: Loading._on_check_began,
         Checked: Loading._on_checked,
@@ -365,5 +394,6 @@ class Engine(Loading):
         Connected: _on_connected,
         Left: _on_left,
         Notifications: _on_notifications,
+        Lost: _on_lost,
         Subnodes: _on_subnodes,
     }

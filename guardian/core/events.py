@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from guardian.core.graph import SystemFacts
 from guardian.core.peer import BondFacts
+from guardian.core.setpoints import Difference, Setpoint
 from guardian.core.view import Subnode, View
 from guardian.enums import Call, ErrorKind, Mode, OnComplete, Op, Status
 
@@ -72,6 +73,15 @@ class Reenter:
 class LoadAsked:
     """A write of LOAD=1."""
 
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetSpm:
+    """A switch of the set-point monitor was written; None: the other one."""
+
+    monitor: bool | None = None
+    notify: bool | None = None
     by: str
 
 
@@ -192,9 +202,22 @@ class Notifications:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channels:
-    """How many channels user code has used."""
+    """The channels that user code has used.
+
+    Parameters
+    ----------
+    total : how many. met : full names of those that it has found there since it was told last.
+    """
 
     total: int
+    met: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """The channels that the present code has used and that are not connected now, whether or not it waits for them."""
+
+    channels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +234,22 @@ class Bonds:
     bonds: tuple[BondFacts, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setpoints:
+    """What user code has set since it was told last: to be given to the next worker. ``gone``: full names."""
+
+    points: tuple[Setpoint, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Differences:
+    """The channels that are not as they were set: how many there are now, and the first of them."""
+
+    count: int = 0
+    first: tuple[Difference, ...] = ()
+
+
 Report = (
     Loaded
     | LoadFailed
@@ -224,8 +263,11 @@ Report = (
     | Left
     | Notifications
     | Channels
+    | Lost
     | Subnodes
     | Bonds
+    | Setpoints
+    | Differences
 )
 
 
@@ -257,6 +299,7 @@ Input = (
     | Requested
     | Reenter
     | LoadAsked
+    | SetSpm
     | Refused
     | Begin
     | Elapsed
@@ -327,7 +370,15 @@ class Stop:
     """End the process; a method in progress is interrupted."""
 
 
-Command = Enter | Policy | Judge | Leave | Pause | Resume | Reload | GiveUp | Stop
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """The switches of the set-point monitor; a new worker has both off. Obeyed also while a method runs."""
+
+    monitor: bool
+    notify: bool
+
+
+Command = Enter | Policy | Judge | Leave | Pause | Resume | Reload | GiveUp | Stop | Watch
 
 # --- actions ----------------------------------------------------------------------------------------------------
 
@@ -385,7 +436,8 @@ class Step:
     ----------
     view : the node after the step; ``view.event_id`` and ``view.stamp`` are the step's.
     via : shown on STATUS for a moment before the view's own STATUS: how the node left the last state.
-    kind : one word for the journal: request, op, mode, manager, enter, status, error, load, worker, notify, refused.
+    kind : one word for the journal: request, op, mode, manager, enter, status, error, load, worker, notify, spm,
+        refused.
     text : the sentence for the log and the operator.
     by : who caused it, "" for the node itself.
     """

@@ -21,7 +21,19 @@ from typing import Any
 
 from guardian._version import __version__
 from guardian.core import explain
-from guardian.core.documents import SUBNODES_BYTES, SUMMARY_BYTES, as_json, clip, graph_facts, subnodes, summary
+from guardian.core.documents import (
+    DIFFERENCES_BYTES,
+    SETPOINTS_BYTES,
+    SUBNODES_BYTES,
+    SUMMARY_BYTES,
+    as_json,
+    clip,
+    differences,
+    graph_facts,
+    setpoints,
+    subnodes,
+    summary,
+)
 from guardian.core.view import View
 from guardian.enums import (
     NONE_INDEX,
@@ -99,12 +111,18 @@ class Vitals:
     heartbeat : epoch seconds of the last beat of the host's loop for this node.
     exectime_s : seconds the method in progress has been running, else what the last call took.
     pv_total : channels that user code has used.
+    spm_total : of these, how many are remembered with what they were set to; spm_changed : how many are otherwise.
+    spm_setpoints, spm_diffs : which, see `guardian.core.documents`.
     host : JSON {machine, pid, user, port, dir, since, id, runs}: who runs the node. See `guardian.host.claim`.
     """
 
     heartbeat: float = 0.0
     exectime_s: float = 0.0
     pv_total: int = 0
+    spm_total: int = 0
+    spm_changed: int = 0
+    spm_setpoints: str = setpoints(())
+    spm_diffs: str = differences(0, ())
     host: str = ""
 
 
@@ -144,7 +162,7 @@ def _user_message(line: int) -> Callable[[View], str]:
 
 
 def _lost(v: View) -> str:
-    return ", ".join(v.connect) or ("a channel that gave no name" if v.error is ErrorKind.CONNECT else "")
+    return ", ".join(v.missing) or ("a channel that gave no name" if v.error is ErrorKind.CONNECT else "")
 
 
 def _names(names: Any) -> list[str]:
@@ -332,7 +350,7 @@ ROWS: tuple[Row, ...] = (
         kind=Kind.ENUM,
         labels=_labels(Connect),
         text="are the channels there that code needs",
-        value=lambda v: Connect.LOST if v.error is ErrorKind.CONNECT else Connect.OK,
+        value=lambda v: Connect.LOST if v.disconnected else Connect.OK,
         alarm=_when(lambda v: v.overdue, Severity.MAJOR),
     ),
     Row(
@@ -413,6 +431,22 @@ ROWS: tuple[Row, ...] = (
         text="when the code was read, epoch",
         value=lambda v: v.load_time,
         archive=Archive.SLOW,
+    ),
+    Row(
+        name="SPM_MONITOR",
+        kind=Kind.BOOL,
+        labels=_YES_NO,
+        text="watch what code has set",
+        value=lambda v: v.spm_monitor,
+        asg=Asg.EXPERT,
+    ),
+    Row(
+        name="SPM_NOTIFY",
+        kind=Kind.BOOL,
+        labels=_YES_NO,
+        text="notify of what is not as it was set",
+        value=lambda v: v.spm_notify,
+        asg=Asg.EXPERT,
     ),
     Row(name="KILLS", kind=Kind.INT, text="workers killed because code did not end", value=lambda v: v.kills),
     Row(
@@ -507,6 +541,40 @@ ROWS: tuple[Row, ...] = (
         value=lambda w: w.pv_total,
         source=Source.VITALS,
         archive=Archive.SLOW,
+    ),
+    Row(
+        name="SPM_TOTAL",
+        kind=Kind.INT,
+        text="channels that code has set",
+        value=lambda w: w.spm_total,
+        source=Source.VITALS,
+        archive=Archive.SLOW,
+    ),
+    Row(
+        name="SPM_CHANGED",
+        kind=Kind.INT,
+        text="of these, how many are not as set",
+        value=lambda w: w.spm_changed,
+        source=Source.VITALS,
+        alarm=_unknown,
+    ),
+    Row(
+        name="SPM_DIFFS",
+        kind=Kind.LONG,
+        size=DIFFERENCES_BYTES,
+        text="JSON: what is not as it was set",
+        value=lambda w: w.spm_diffs,
+        source=Source.VITALS,
+        archive=Archive.NO,
+    ),
+    Row(
+        name="SPM_SETPOINTS",
+        kind=Kind.LONG,
+        size=SETPOINTS_BYTES,
+        text="JSON: what code has set",
+        value=lambda w: w.spm_setpoints,
+        source=Source.VITALS,
+        archive=Archive.NO,
     ),
     Row(
         name="HOST",

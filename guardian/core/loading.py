@@ -68,10 +68,12 @@ class Loading(Supervision):
             self._begin_check(text, event.by)
         elif self._life.alive and self._life.stopping:
             self._life.asked_again = True
+            self._spm_said = (None, None)
             self._step("load", f"{text}: a new worker is about to read the code", by=event.by)
         elif self._life.alive:
             self._begin_check(text, event.by)
         else:  # R25: dead, or without code
+            self._spm_said = (None, None)
             self._step("load", f"{text}: a new worker starts in {INIT_STATE}", by=event.by)
             if not self._waits("restart"):
                 self._life.pardon()
@@ -270,6 +272,7 @@ class Loading(Supervision):
         for note in ("load", "reload", "loading"):
             self._notes.pop(note, None)
         self._checked = None
+        self._spm_said = (None, None)
         self._adopt(facts, graph)
         stay = self._stay
         for name in ("leaving", "due", "paced"):

@@ -24,7 +24,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """The settings a node starts with (R1, R21). ``request`` None: the module's."""
+    """The settings a node starts with (R1, R21). ``request``, ``spm_monitor``, ``spm_notify`` None: the module's."""
 
     op: Op = Op.EXEC
     op_by: str = ""
@@ -36,6 +36,8 @@ class Start:
     request_cmd: str = ""
     request_id: int = 0
     event_id: int = 0
+    spm_monitor: bool | None = None
+    spm_notify: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from guardian.core.events import Begin, Elapsed, Gone, Loaded, LoadFailed, Pause, Spawn, Stop, Tell
+from guardian.core.events import Begin, Elapsed, Gone, Loaded, LoadFailed, Pause, Spawn, Stop, Tell, Watch
 from guardian.core.graph import Graph, SystemFacts
 from guardian.core.machine import Machine
 from guardian.core.settings import Going
+from guardian.core.view import some
 from guardian.enums import INIT_STATE, NONE_STATE, ErrorKind, LoadStatus, Op, Status, Worker
 from guardian.errors import GraphError
 
@@ -32,6 +33,7 @@ class Supervision(Machine):
         self._forget_entry(keep_manual=True)  # asked for since the last worker ended (R9, R10)
         self._stay.due = after_kill
         gen = self._life.spawn()
+        self._spm_told = (False, False)
         self._notes.pop("error", None)
         self._connected()
         self._set(
@@ -90,6 +92,19 @@ class Supervision(Machine):
             load_time=self._now.epoch,
             load_error="",
         )
+        monitor, notify = self._spm_said
+        self._set(
+            spm_monitor=facts.ca_monitor if monitor is None else monitor,
+            spm_notify=facts.ca_monitor_notify if notify is None else notify,
+        )
+        self._tell_spm()
+
+    def _tell_spm(self) -> None:
+        """The worker is to watch its set points as the switches say; a new one has both off."""
+        switches = (self._v.spm_monitor, self._v.spm_notify)
+        if self._life.alive and not self._life.stopping and switches != self._spm_told:
+            self._spm_told = switches
+            self._tell(Watch(monitor=switches[0], notify=switches[1]))
 
     def _loaded_text(self, facts: SystemFacts, graph: Graph) -> str:
         return f"loaded {facts.module}: {len(graph.states)} states" + "".join(f"; {w}" for w in facts.warnings)
@@ -110,6 +125,7 @@ class Supervision(Machine):
         self._notes["load"] = report.reason
         self._life.load_failed = True
         self._forget_entry()
+        self._connected()
         self._set(load_status=LoadStatus.ERROR, load_error=report.reason, error=ErrorKind.ERROR, known=False)
         self._end_worker()
         self._step("load", f"load failed: {report.reason}")
@@ -141,6 +157,7 @@ class Supervision(Machine):
         killed_for, life.killed_for = life.killed_for, None
         for name in ("stop", "leave", "pace", "connect"):
             self._deadlines.pop(name, None)
+        self._set(lost=(), overdue=False)  # the next worker finds out for itself
         if ended.load_failed and self._v.op is not Op.STOP and not ended.asked_again:
             self._set(worker=Worker.STOP)
             self._step("worker", "no worker: mend the code, then LOAD=1 reads it")
@@ -208,7 +225,7 @@ class Supervision(Machine):
 
     def _connect_overdue(self) -> None:
         self._set(overdue=True)
-        self._step("connect", f"channels lost for {self.limits.connect_alarm_s:g} s: {', '.join(self._v.connect)}")
+        self._step("connect", f"channels lost for {self.limits.connect_alarm_s:g} s: {some(self._v.missing)}")
 
     _DEADLINES: dict[str, Callable[[Any], None]] = {
         "stop": _stop_overdue,

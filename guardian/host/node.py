@@ -23,6 +23,7 @@ from guardian.core.events import (
     Bonds,
     Channels,
     Check,
+    Differences,
     Elapsed,
     EndCheck,
     GiveUpCheck,
@@ -34,12 +35,13 @@ from guardian.core.events import (
     Refused,
     Report,
     SetOp,
+    Setpoints,
     Spawn,
     Step,
     Tell,
 )
 from guardian.core.graph import automatic_indices
-from guardian.core.interface import BY_NAME, Vitals, pv_name
+from guardian.core.interface import BY_NAME, Asg, Vitals, pv_name
 from guardian.core.security import Level, Security
 from guardian.core.view import View
 from guardian.core.who import Who
@@ -50,6 +52,7 @@ from guardian.host.checks import Checks, Turns
 from guardian.host.face import Face, Unreadable
 from guardian.host.journal import Journal
 from guardian.host.logsink import LogSink
+from guardian.host.memory import Memory
 from guardian.host.publish import Publisher, event_record
 from guardian.host.settings import Settings
 from guardian.host.spawner import Event, Exited, Failed, Spawner
@@ -62,6 +65,8 @@ EVENT_BLOCK = 1000
 #: Kinds of steps that are shown on PVs only: they can come sixteen times a second.
 _QUIET = frozenset({"status", "subnodes"})
 _LEVELS = {"error": "ERROR", "refused": "WARNING", "notify": "WARNING", "connect": "WARNING"}
+#: Channels that a new worker connects in advance.
+MOST_FORESEEN = 10_000
 #: How long a node that leaves waits for its worker's end, in seconds.
 END_S = 30.0
 
@@ -113,6 +118,8 @@ class Node:
                 request_cmd=settings.request_cmd,
                 request_id=settings.request_id,
                 event_id=settings.event_id,
+                spm_monitor=settings.spm_monitor,
+                spm_notify=settings.spm_notify,
             ),
             around.limits,
         )
@@ -123,6 +130,8 @@ class Node:
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[tuple[Callable[[View], bool], asyncio.Future[View]]] = []
         self._pv_total = 0
+        self._channels_met: dict[str, None] = {}  # by any worker, in the order in which they were met
+        self._memory = Memory(settings.setpoints)
         self._begun = self._over = False
         self._refusal: Step | None = None  # the last step that told of a write that was refused
         around.store.save(name, self._settings)
@@ -139,7 +148,7 @@ class Node:
 
     def show(self) -> None:
         """Show the node. :meth:`begin` follows, or the first write of a client, which waits for nobody."""
-        first = self._publisher.first(self.view, Vitals(host=self._host))
+        first = self._publisher.first(self.view, self._vitals(Vitals(host=self._host)))
         self._around.face.open(self.name, first, time.time(), self.put)
 
     def begin(self) -> None:
@@ -164,11 +173,15 @@ class Node:
             :mod:`guardian.host.audit`.
         """
         self.begin()
-        verdict = self._around.security.judge(BY_NAME[row].asg, who)
+        asg = BY_NAME[row].asg
+        verdict = self._around.security.judge(asg, who)
         if verdict.level < Level.WRITE:
             if self._refuse(row, value, who, self.view, verdict.why):
                 self._around.sink.line(self.name, f"{who} may not write {row}: {verdict.why}", level="WARNING")
-            raise RefusedError(verdict.why)
+            # The rules of a site are none of the business of those whom they keep out.
+            raise RefusedError(
+                verdict.why if asg is Asg.READ else f"{who} may not write {row}; the log of its host says why"
+            )
         by, before = str(who), self.view
         try:
             if isinstance(value, Unreadable):
@@ -235,6 +248,7 @@ class Node:
                 worker.close()  # what it said last counts
             finally:
                 self._worker = None
+                self._keep(self._memory.save(self._settings))
                 self._look_for_the_end()
                 self.feed(Gone(gen=worker.gen, reason=event.reason, innocent=event.forkserver_died))
 
@@ -250,8 +264,14 @@ class Node:
         if self._worker is not None:
             beat = self._worker.beat()
             exectime_s = beat.busy_s(time.monotonic()) or beat.last_duration_s
-        vitals = Vitals(heartbeat=round(now_epoch, 1), exectime_s=exectime_s, pv_total=self._pv_total, host=self._host)
+        vitals = self._vitals(
+            Vitals(heartbeat=round(now_epoch, 1), exectime_s=exectime_s, pv_total=self._pv_total, host=self._host)
+        )
+        self._keep(self._memory.save(self._settings))
         self._around.face.post(self.name, self._publisher.vitals(vitals, self.view), now_epoch)
+
+    def _vitals(self, vitals: Vitals) -> Vitals:
+        return self._memory.shown(vitals, on=self.view.spm_monitor)
 
     async def wait_for(self, condition: Callable[[View], bool], timeout_s: float | None = None) -> View:
         """The view at which `condition` became true.
@@ -288,6 +308,7 @@ class Node:
             self._checks.end_all()
             if self._worker is not None:
                 self._worker.end(self._around.limits.stop_timeout_s)
+            self._keep(self._memory.save(self._settings))
             self._look_for_the_end()
         try:
             async with asyncio.timeout(END_S):
@@ -350,6 +371,8 @@ class Node:
                 indices=dict(self._settings.indices),
                 pv=around.pv,
                 bonds=self._settings.bonds,
+                channels=() if check else tuple(self._channels_met),
+                setpoints=() if check else self._memory.points,
                 check=check,
             )
         )
@@ -358,10 +381,15 @@ class Node:
     def _heard(self, gen: int, report: Report) -> None:
         if isinstance(report, Channels):
             self._pv_total = report.total
+            self._channels_met |= dict.fromkeys(report.met[: MOST_FORESEEN - len(self._channels_met)])
             return
         if isinstance(report, Bonds):
             if self._worker is not None and self._worker.gen == gen:
                 self._keep(replace(self._settings, bonds=report.bonds))
+            return
+        if isinstance(report, (Setpoints, Differences)):
+            if self._worker is not None and self._worker.gen == gen:
+                self._memory.hear(report)
             return
         self.feed(Heard(gen=gen, report=report))
 
@@ -393,6 +421,8 @@ class Node:
             request_by=start.request_by,
             request_cmd=start.request_cmd,
             request_id=start.request_id,
+            spm_monitor=start.spm_monitor,
+            spm_notify=start.spm_notify,
         )
         stamp = step.view.stamp
         if step.kind == "request":

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from guardian.core.peer import BondFacts
+from guardian.core.setpoints import Setpoint, unpacked
 from guardian.enums import NONE_STATE, Mode, Op
 from guardian.host.files import utc
 
@@ -38,7 +39,8 @@ class Settings:
     request_id : counts accepted requests, never falls.
     event_id : no event with a higher id has been published. A host may save it in blocks ahead of use, so that it
         need not be saved at every event and still never falls after a crash.
-    bonds : what its code has asked of other nodes, as the worker tells it.
+    spm_monitor, spm_notify : the switches of the set-point monitor that somebody wrote; None: what the module says.
+    bonds : what its code has asked of other nodes, as the worker tells it. setpoints : what it has set.
     indices : index of each state that was numbered automatically. Names that are gone stay in it (R20).
     saved_at : epoch seconds of the save; filled by the store.
     alive_at : epoch seconds when a host is last known to have run this node; filled by the store.
@@ -57,7 +59,10 @@ class Settings:
     mode_at: float = 0.0
     request_id: int = 0
     event_id: int = 0
+    spm_monitor: bool | None = None
+    spm_notify: bool | None = None
     bonds: tuple[BondFacts, ...] = ()
+    setpoints: tuple[Setpoint, ...] = ()
     indices: Mapping[str, int] = field(default_factory=dict)
     saved_at: float = 0.0
     alive_at: float = 0.0
@@ -80,6 +85,8 @@ def encode(saved: Saved) -> bytes:
     """The file's content."""
     values: dict[str, Any] = {"format": FORMAT}
     for item in fields(Settings):
+        if item.name == "setpoints":
+            continue
         value = getattr(saved.settings, item.name)
         values[item.name] = value.name if isinstance(value, (Op, Mode)) else value
     values["bonds"] = [asdict(bond) for bond in saved.settings.bonds]
@@ -87,7 +94,10 @@ def encode(saved: Saved) -> bytes:
     values["indices"] = dict(values["indices"])
     values["session"] = saved.session
     values["left_at"] = saved.left_at
-    return json.dumps(values, indent=1, allow_nan=False).encode() + b"\n"
+    text = json.dumps(values, indent=1, allow_nan=False)
+    rows = (json.dumps(asdict(point), allow_nan=False) for point in saved.settings.setpoints)
+    points = ",\n  ".join(rows)  # a line each: there may be thousands, and indenting them takes long
+    return f'{text.removesuffix("}").rstrip()},\n "setpoints": [{points}]\n}}\n'.encode()
 
 
 def decode(data: bytes) -> Saved:
@@ -156,6 +166,26 @@ def _bonds(value: Any) -> tuple[BondFacts, ...]:
     return tuple(BondFacts(**one) for one in read)
 
 
+def _setpoints(value: Any) -> tuple[Setpoint, ...]:
+    if type(value) is not list:
+        raise TypeError
+    kinds = {"channel": str, "name": str, "value": str, "label": str, "mask": int, "module": bool}
+    read = []
+    for one in value:
+        if any(type(one[name]) is not kind for name, kind in kinds.items()):
+            raise TypeError
+        unpacked(one["value"])
+        texts = {name: one[name] for name in kinds}
+        read.append(Setpoint(**texts, at=_time(one["at"]), since=_time(one["since"])))
+    return tuple(read)
+
+
+def _maybe_switch(value: Any) -> bool | None:
+    if value is not None and type(value) is not bool:
+        raise TypeError
+    return value
+
+
 _READ: dict[str, Any] = {
     "op": lambda value: Op[_text(value)],
     "mode": lambda value: Mode[_text(value)],
@@ -170,7 +200,10 @@ _READ: dict[str, Any] = {
     "mode_at": _time,
     "request_id": _count,
     "event_id": _count,
+    "spm_monitor": _maybe_switch,
+    "spm_notify": _maybe_switch,
     "bonds": _bonds,
+    "setpoints": _setpoints,
     "indices": _indices,
     "saved_at": _time,
     "session": _session,

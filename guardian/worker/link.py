@@ -17,6 +17,7 @@ import msgspec
 from guardian.core.events import Command, Report
 from guardian.core.interface import PV_TEMPLATE
 from guardian.core.peer import BondFacts
+from guardian.core.setpoints import Setpoint
 from guardian.errors import LinkError
 
 #: A line longer than this is damage, not a message.
@@ -34,6 +35,8 @@ class Load:
     indices : automatic state indices given before, to be kept (R20).
     pv : template of the names of other nodes' PVs.
     bonds : what the last worker had asked of other nodes (R21).
+    channels : those that earlier workers have found; the new one connects them before its code asks.
+    setpoints : what the last worker had set.
     check : only say whether it loads, and end; nothing is run, nothing is written to channels (R11).
     """
 
@@ -44,6 +47,8 @@ class Load:
     indices: dict[str, int] = field(default_factory=dict)
     pv: str = PV_TEMPLATE
     bonds: tuple[BondFacts, ...] = ()
+    channels: tuple[str, ...] = ()
+    setpoints: tuple[Setpoint, ...] = ()
     check: bool = False
 
 

@@ -5,6 +5,8 @@ was given last: one that comes in every other run() does not flicker. What is se
 has to be remembered at the other end. A flood of ever new texts is slowed down to a few lists a second and cut to the
 newest ones; it costs nobody else anything.
 
+Beside these stand texts of our own (the set-point monitor's), for as long as they are said to.
+
 User threads may give texts too. The lock is safe because nothing interrupts the main thread while it is held: the loop
 calls between two methods, and user code through a shield. It can be taken twice: a signal handler or ``__del__`` of
 user code may call ``notify`` in the middle of anything.
@@ -30,6 +32,7 @@ class Notices:
         self._lock = threading.RLock()
         self._shown: dict[str, float] = {}  # when each was given last
         self._given: set[str] = set()  # during the present call
+        self._standing: tuple[str, ...] = ()
         self._sent: tuple[str, ...] = ()
         self._sent_at = float("-inf")
 
@@ -48,6 +51,12 @@ class Notices:
             if is_new and now - self._sent_at >= MIN_SEND_S:
                 self._tell(now)
 
+    def stand(self, texts: tuple[str, ...]) -> None:
+        """These texts of our own stand from now on, instead of those before; they come behind those of user code."""
+        with self._lock:
+            self._standing = texts
+            self._tell(self._clock())
+
     def calling(self) -> None:
         """A method is about to be called."""
         with self._lock:
@@ -64,7 +73,7 @@ class Notices:
             self._tell(now)
 
     def _tell(self, now: float) -> None:
-        texts = tuple(self._shown)
+        texts = (*self._shown, *self._standing)
         if texts != self._sent:
             self._sent, self._sent_at = texts, now
             self._send(texts)

@@ -1,7 +1,8 @@
 """The worker process of one node, from its first instruction to its last. Forked by ``forkserver.py``.
 
-Three threads of control at most: the main thread runs user code and the loop round it; one thread reads the link, so
-that commands arrive, and interrupt, while user code runs; libca's threads exist once user code has used a channel.
+Few threads of control: the main thread runs user code and the loop round it; one thread reads the link, so that
+commands arrive, and interrupt, while user code runs; two more exist once user code has named other nodes, or set a
+channel; libca's threads exist once it has used a channel.
 The process ends when told to, when the host closes the link, or by force.
 
 A child that user code forks is not the worker: it gets no link and no turn of the loop. If it comes back out of the
@@ -23,12 +24,14 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, NoReturn, get_args
 
-from guardian.access import node
+from guardian.access import injected, node
 from guardian.access.channels import Channels
 from guardian.access.subordinates import Subordinates
+from guardian.access.watch import Watch
 from guardian.core import events
 from guardian.core.events import Command, GiveUp, Leave, Loaded, LoadFailed, Report, Stop
-from guardian.errors import Interrupted, LinkError, SystemLoadError
+from guardian.errors import EzcaError, Interrupted, LinkError, SystemLoadError
+from guardian.state import GuardState
 from guardian.worker import link, logs, namespace
 from guardian.worker.beat import BeatWriter
 from guardian.worker.exchange import Code
@@ -38,9 +41,12 @@ from guardian.worker.loop import Loop
 from guardian.worker.newborn import EXIT_UNLINKED
 from guardian.worker.notices import Notices
 from guardian.worker.read_only import ReadOnly
+from guardian.worker.system import System
 
 #: How often the number of channels is told, at most.
 CHANNELS_EVERY_S = 1.0
+#: How long a worker that ends waits until the host was told what was set.
+FLUSH_S = 0.3
 #: Between two shots at a method that goes on, in milliseconds.
 AGAIN_MS = 250
 #: New code is read while the old code runs, and must not slow it down.
@@ -74,14 +80,23 @@ class Downlink(threading.Thread):
 
     Parameters
     ----------
+    switch : obeys the switches of the set-point monitor, at once.
     rest : what was read from the socket behind the first word.
     """
 
-    def __init__(self, sock: socket.socket, inbox: Inbox, interrupter: Interrupter, rest: bytes = b"") -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        inbox: Inbox,
+        interrupter: Interrupter,
+        switch: Callable[[events.Watch], None],
+        rest: bytes = b"",
+    ) -> None:
         super().__init__(name="guardian-link", daemon=True)
         self._sock = sock
         self._inbox = inbox
         self._interrupter = interrupter
+        self._switch = switch
         self._lines = link.Lines()
         self._hunted = 0  # the call that is being interrupted
         self._take_all(rest)
@@ -113,6 +128,9 @@ class Downlink(threading.Thread):
                 raise LinkError(f"link: {type(command).__name__} is no command to a worker; please report it")
             if isinstance(command, GiveUp):
                 self._hunted = self._interrupter.shoot(0) or self._hunted
+                continue
+            if isinstance(command, events.Watch):
+                self._switch(command)
                 continue
             self._inbox.put(command)
             if isinstance(command, Stop):
@@ -155,7 +173,17 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
         lambda texts: uplink.send(events.Notifications(entry=0, texts=texts)),
         time.monotonic,
     )
-    channels = (ReadOnly if load.check else Channels)(load.ifo, log=writer.log)
+    kind, complaint = injected.choose(ReadOnly if load.check else Channels)
+    try:
+        channels = kind.of_node(
+            load.ifo,
+            log=writer.log,
+            nudge=inbox.nudge,
+            lost=lambda names: uplink.send(events.Lost(channels=names)),
+        )
+    except EzcaError as error:  # of the environment
+        uplink.send(LoadFailed(reason=f"{load.node}: {error}"))
+        return 0
     notify = _Notify(notices, interrupter, writer.log)
     namespace.inject(
         node=load.node,
@@ -165,8 +193,10 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
         log=writer.log,
         notify=notify,
     )
-    nodes = None
+    nodes, watch = None, None
     if not load.check:
+        watch = Watch(channels, restored=load.setpoints, report=uplink.send, stand=notices.stand, say=writer.log)
+    if channels.use.reads and not load.check:
         nodes = Subordinates(
             load.node,
             ifo=load.ifo,
@@ -178,15 +208,25 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
             report=uplink.send,
             changed=inbox.nudge,
         )
-    node.settle(nodes)  # code that is only checked speaks to nobody
-    Downlink(sock, inbox, interrupter, rest).start()
+    node.settle(nodes)  # code that is only checked speaks to nobody, nor does any where EZCA_CA=DISABLE
+
+    def switch(command: events.Watch) -> None:
+        if watch is not None:
+            watch.switch(monitor=command.monitor and channels.use.reads, notify=command.notify)
+
+    Downlink(sock, inbox, interrupter, switch, rest).start()
     os.register_at_fork(after_in_child=sock.close)
     writer.context = "check" if load.check else "load"
+    if complaint:
+        writer.log(complaint, level="WARNING")
     if load.check:
         os.nice(CHECK_NICENESS)
     sys.dont_write_bytecode = True
     importing = nodes.importing if nodes is not None else nullcontext
     code = Code(load, channels, stopped=lambda: inbox.ends_call(0), importing=importing)
+    channels.foresee(load.channels)
+    if channels.use.said and not load.check:
+        writer.log(channels.use.said, level="WARNING")
     try:
         loaded = interrupter.call(code.load)
     except SystemLoadError as error:
@@ -200,8 +240,15 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
         writer.flush()
     writer.context = ""
     uplink.send(Loaded(facts=loaded.facts))
-    if load.check:
+    if watch is None:
         return 0
+    watch.listed(loaded.facts.ca_channels, anew=False)
+
+    def exchange(state: str, instance: GuardState | None) -> tuple[System, GuardState | None]:
+        system, converted = code.exchange(state, instance)
+        watch.listed(system.facts.ca_channels, anew=True)
+        return system, converted
+
     loop = Loop(
         states=loaded.states,
         inbox=inbox,
@@ -214,22 +261,23 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
         say=lambda level, text: writer.log(text, level=level),
         context=lambda text: setattr(writer, "context", text),
         after_call=_AfterCall(writer, channels, uplink),
-        exchange=code.exchange,
-        reactive=loaded.facts.reactive,
+        exchange=exchange,
+        reactive=loaded.facts.reactive is not False,
     )
     del loaded  # else the code of today lives on after it was exchanged
     loop.run()
+    watch.flush(FLUSH_S)
     return 0
 
 
 class _AfterCall:
-    """What follows every call of user code: its unfinished line is shown, and new channels are counted."""
+    """What follows every call of user code: its unfinished line is shown, and new channels are told."""
 
     def __init__(self, writer: logs.LogWriter, channels: Channels, uplink: Uplink) -> None:
         self._writer = writer
         self._channels = channels
         self._uplink = uplink
-        self._told = 0
+        self._told = (0, 0)
         self._told_at = float("-inf")
         self._pid = os.getpid()
 
@@ -237,11 +285,12 @@ class _AfterCall:
         self._writer.flush()
         if os.getpid() != self._pid:
             os._exit(0)  # a child that user code forked, and that came back
-        count = self._channels.count
+        found = self._channels.count, len(self._channels.met)
         now = time.monotonic()
-        if count != self._told and now - self._told_at >= CHANNELS_EVERY_S:
-            self._told, self._told_at = count, now
-            self._uplink.send(events.Channels(total=count))
+        if found != self._told and now - self._told_at >= CHANNELS_EVERY_S:
+            met = tuple(self._channels.met[self._told[1] : found[1]])
+            self._told, self._told_at = found, now
+            self._uplink.send(events.Channels(total=found[0], met=met))
 
 
 def _first_word(sock: socket.socket) -> tuple[link.Load, bytes]:

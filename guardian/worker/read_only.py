@@ -6,6 +6,7 @@ written by the process that will run it, not by the one that looks whether it ca
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from guardian.access.channels import Channels
@@ -13,6 +14,9 @@ from guardian.access.channels import Channels
 
 class ReadOnly(Channels):
     """Channels whose writes are told to the log, and not done."""
+
+    #: LIGO's filter tools ask this before they press a button and wait for what comes of it.
+    ca_enable_write = False
 
     def write(  # noqa: PLR0917  # in the order of the field
         self,
@@ -29,3 +33,8 @@ class ReadOnly(Channels):
         text = f"{self.full_name(channel)} is not written while the code is only checked"
         if self._log is not None:
             self._log(text)
+
+    def setpoint_snap(self, snapfile: str | os.PathLike[str]) -> None:
+        """Nothing but a line in the log."""
+        if self._log is not None:
+            self._log(f"{os.fspath(snapfile)} is not written while the code is only checked")

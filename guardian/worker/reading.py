@@ -17,6 +17,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from guardian.core.graph import Edge, Graph, StateInfo, SystemFacts, assign_indices
+from guardian.core.setpoints import MOST, Listed, packed, why_too_long
 from guardian.enums import INIT_STATE, NONE_STATE
 from guardian.errors import GraphError, SystemLoadError
 from guardian.state import GuardState, GuardStateDecorator
@@ -25,6 +26,8 @@ from guardian.worker.syntax import Sources, is_a
 
 #: Faults that are told; a generated list of edges can have thousands.
 MOST_TOLD = 50
+#: Elements of a list that are no channels; of these, so many.
+MOST_LISTED = 3
 #: Larger numbers are no indices and no weights, and do not fit on the link.
 _LARGEST = 2**53
 
@@ -71,10 +74,13 @@ def read(
         request=_state_variable(module, "request", names, warnings),
         nominal=_state_variable(module, "nominal", names, warnings),
         redirect_timeout_s=_seconds(module, "redirect_timeout", warnings),
-        reactive=getattr(module, "reactive", True) is not False,
+        reactive=_switch(module, "reactive", warnings),
         module=str(file),
         usercode=usercode,
         prefix=_text(module, "prefix", warnings),
+        ca_monitor=_flag(module, "ca_monitor", warnings),
+        ca_monitor_notify=_flag(module, "ca_monitor_notify", warnings),
+        ca_channels=_channels(module, "ca_channels", warnings),
         warnings=tuple(warnings),
     )
     return states, facts
@@ -200,9 +206,62 @@ def _seconds(module: ModuleType, name: str, warnings: list[str]) -> float | None
     return None
 
 
+def _switch(module: ModuleType, name: str, warnings: list[str]) -> bool | None:
+    value = _plain(getattr(module, name, None))
+    if value is None or isinstance(value, bool):
+        return value
+    warnings.append(f"{name} = {shown(value)} is neither True nor False, ignored")
+    return None
+
+
 def _text(module: ModuleType, name: str, warnings: list[str]) -> str:
     value = _plain(getattr(module, name, None))
     if value is None or isinstance(value, str):
         return value or ""
     warnings.append(f"{name} = {shown(value)} is not a text, ignored")
     return ""
+
+
+def _flag(module: ModuleType, name: str, warnings: list[str]) -> bool:
+    value = _plain(getattr(module, name, None))
+    if value is None or isinstance(value, bool) or value in (0, 1):
+        return bool(value)
+    warnings.append(f"{name} = {shown(value)} is neither True nor False, taken as False")
+    return False
+
+
+def _channels(module: ModuleType, name: str, warnings: list[str]) -> tuple[Listed, ...]:
+    """Channels with or without a value; what is neither is told, and left out."""
+    value = getattr(module, name, None)
+    if value is None:
+        return ()
+    if not isinstance(value, (list, tuple)):
+        warnings.append(f"{name} = {shown(value)} is no list of 'CHAN' and ('CHAN', value), ignored")
+        return ()
+    found, bad = [], []
+    for item in value:
+        parts = tuple(item) if isinstance(item, (list, tuple)) else (item,)
+        channel = _plain(parts[0]) if parts else None
+        number = [_value(part) for part in parts[1:]]
+        if isinstance(channel, str) and channel and len(parts) <= 2 and None not in number:
+            found.append(Listed(name=channel, value=packed(number[0]) if number else ""))
+        else:
+            bad.append(shown(item))
+    if bad:
+        told = ", ".join(bad[:MOST_LISTED]) + (f" and {len(bad) - MOST_LISTED} more" if len(bad) > MOST_LISTED else "")
+        warnings.append(f"{name} = [...] has {told}, neither 'CHAN' nor ('CHAN', value), ignored")
+    if len(found) > MOST:
+        warnings.append(f"{name} = [...] has {len(found)} channels, {MOST} can be watched; the first are")
+    return tuple(found[:MOST])
+
+
+def _value(value: Any) -> Any:
+    """What a channel can be set to: a number, a text, or a list of these; None: it cannot."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        items = [_plain(item) for item in value]
+        plain = bool(items) and all(isinstance(item, (bool, int, float, str)) for item in items)
+        return items if plain and not why_too_long(items) else None
+    value = _plain(value)
+    return value if isinstance(value, (bool, int, float, str)) and not why_too_long(value) else None

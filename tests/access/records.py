@@ -10,6 +10,8 @@ record(mbbo, "$(P)SWITCH") {
 record(stringout, "$(P)TEXT") { field(VAL, "SAFE") field(PINI, "YES") }
 record(waveform, "$(P)LONG") { field(FTVL, "CHAR") field(NELM, "200") }
 record(waveform, "$(P)WAVE") { field(FTVL, "DOUBLE") field(NELM, "10") }
+record(ao, "$(P)FILT_RSET") { field(PINI, "YES") }
+record(waveform, "$(P)SINGLE") { field(FTVL, "FLOAT") field(NELM, "1") }
 record(waveform, "$(P)WORDS") { field(FTVL, "STRING") field(NELM, "4") }
 record(waveform, "$(P)EMPTY") { field(FTVL, "LONG") field(NELM, "5") }
 record(ao, "$(P)HIDDEN") { field(ASG, "NOBODY") }

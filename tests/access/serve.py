@@ -26,6 +26,8 @@ class Plant(PVGroup):
     text = pvproperty(value="SAFE", name="TEXT", dtype=ChannelType.STRING)
     long = pvproperty(value="a long text", name="LONG", max_length=200, dtype=ChannelType.CHAR)
     readonly = pvproperty(value=3.0, name="READONLY", read_only=True)
+    pulsed = pvproperty(value=0.0, name="FILT_RSET")
+    single = pvproperty(value=0.0, name="SINGLE", dtype=ChannelType.FLOAT)
     refuse = pvproperty(value=3.0, name="REFUSE")
     slow0 = pvproperty(value=0.0, name="SLOW0", put=_put_slowly)
     slow1 = pvproperty(value=0.0, name="SLOW1", put=_put_slowly)

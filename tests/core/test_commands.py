@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from guardian.core import interface
 from guardian.core.commands import parse
-from guardian.core.events import LoadAsked, Reenter, Requested, SetManager, SetMode, SetOp
+from guardian.core.events import LoadAsked, Reenter, Requested, SetManager, SetMode, SetOp, SetSpm
 from guardian.core.graph import Graph
 from guardian.core.view import View
 from guardian.enums import Mode, Op
@@ -32,6 +32,8 @@ def test_every_writable_row_is_understood_and_no_other() -> None:
         "REQUEST_CMD": '{"state": "SAFE"}',
         "REENTER": 1,
         "LOAD": 1,
+        "SPM_MONITOR": 0,
+        "SPM_NOTIFY": "True",
     }
     assert sorted(good) == sorted(WRITABLE)
     for name, value in good.items():
@@ -46,6 +48,8 @@ def test_every_writable_row_is_understood_and_no_other() -> None:
         ("OP", " 2 ", SetOp(op=Op.EXEC, by="anna")),
         ("OP", 2.0, SetOp(op=Op.EXEC, by="anna")),
         ("MODE", "MANAGED", SetMode(mode=Mode.MANAGED, by="anna")),
+        ("SPM_MONITOR", 1, SetSpm(monitor=True, by="anna")),
+        ("SPM_NOTIFY", "False", SetSpm(notify=False, by="anna")),
         ("MANAGER", "", SetManager(manager="", by="anna")),
         ("REQUEST", "ALIGNED", Requested(state="ALIGNED", by="anna")),
         ("REQUEST", " NONE ", Requested(state="NONE", by="anna")),

@@ -119,7 +119,8 @@ def test_GRAPH_is_read_back_to_the_graph_it_tells_of() -> None:
 def test_values_that_are_no_longer_known_are_INVALID_and_no_others() -> None:
     view = VIEWS["talkative"]
     invalid = {row.name for row in ROWS if row.alarm and row.alarm(view) is Severity.INVALID}
-    assert invalid == {f"{name}{twin}" for name in ("STATE", "TARGET") for twin in ("", "_S", "_N")} | {"STATUS"}
+    states = {f"{name}{twin}" for name in ("STATE", "TARGET") for twin in ("", "_S", "_N")}
+    assert invalid == states | {"STATUS", "SPM_CHANGED"}
 
 
 def test_names_of_PVs() -> None:

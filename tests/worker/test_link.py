@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from guardian.core import events
 from guardian.core.graph import Edge, StateInfo, SystemFacts
 from guardian.core.peer import BondFacts
+from guardian.core.setpoints import Difference, Listed, Setpoint
 from guardian.core.view import Subnode
 from guardian.enums import Call, ErrorKind, OnComplete
 from guardian.errors import LinkError
@@ -36,12 +37,29 @@ facts = st.builds(
     request=st.none() | text,
     nominal=st.none() | text,
     redirect_timeout_s=st.none() | weight,
+    reactive=st.none() | st.booleans(),
     module=text,
     usercode=texts,
+    ca_monitor=st.booleans(),
+    ca_channels=st.lists(st.builds(Listed, name=text, value=text), max_size=3).map(tuple),
     warnings=texts,
 )
 subnode = st.builds(Subnode, node=text, there=st.booleans(), ok=st.booleans(), mine=st.booleans(), why=text)
 bonds = st.lists(st.builds(BondFacts, key=text, state=text, cmd=text, managed=st.booleans()), max_size=3).map(tuple)
+point = st.builds(
+    Setpoint,
+    channel=text,
+    name=text,
+    value=text,
+    label=text,
+    mask=number,
+    at=weight,
+    since=weight,
+    module=st.booleans(),
+)
+points = st.lists(point, max_size=3).map(tuple)
+shown = number | st.floats(allow_nan=False, allow_infinity=False) | text
+difference = st.builds(Difference, channel=text, set=shown, now=shown, at=weight, since=weight)
 on_complete, call, kind = st.sampled_from(OnComplete), st.sampled_from(Call), st.sampled_from(ErrorKind)
 #: How to make each message: nothing is inferred, so that a new one is noticed here.
 MESSAGES: dict[type, st.SearchStrategy[Any]] = {
@@ -53,6 +71,8 @@ MESSAGES: dict[type, st.SearchStrategy[Any]] = {
         indices=st.dictionaries(text, number, max_size=3),
         pv=text,
         bonds=bonds,
+        channels=texts,
+        setpoints=points,
         check=st.booleans(),
     ),
     events.Enter: st.builds(events.Enter, entry=number, state=text, on_complete=on_complete),
@@ -64,6 +84,9 @@ MESSAGES: dict[type, st.SearchStrategy[Any]] = {
     events.Reload: st.builds(events.Reload),
     events.GiveUp: st.builds(events.GiveUp),
     events.Stop: st.builds(events.Stop),
+    events.Watch: st.builds(events.Watch, monitor=st.booleans(), notify=st.booleans()),
+    events.Setpoints: st.builds(events.Setpoints, points=points, gone=texts),
+    events.Differences: st.builds(events.Differences, count=number, first=st.lists(difference, max_size=3).map(tuple)),
     events.Loaded: st.builds(events.Loaded, facts=facts),
     events.LoadFailed: st.builds(events.LoadFailed, reason=text),
     events.Reloading: st.builds(events.Reloading),
@@ -75,7 +98,8 @@ MESSAGES: dict[type, st.SearchStrategy[Any]] = {
     events.Connected: st.builds(events.Connected, entry=number),
     events.Left: st.builds(events.Left, entry=number),
     events.Notifications: st.builds(events.Notifications, entry=number, texts=texts),
-    events.Channels: st.builds(events.Channels, total=number),
+    events.Channels: st.builds(events.Channels, total=number, met=texts),
+    events.Lost: st.builds(events.Lost, channels=texts),
     events.Subnodes: st.builds(events.Subnodes, subnodes=st.lists(subnode, max_size=3).map(tuple)),
     events.Bonds: st.builds(events.Bonds, bonds=bonds),
 }

@@ -117,3 +117,16 @@ def test_a_signal_handler_in_the_middle_of_a_notify_may_notify_too() -> None:
     node = Node()
     node.notices = Notices(lambda texts: node.notices.give("again") if texts == ("one",) else None, lambda: node.now)
     node.call("one")
+
+
+def test_texts_of_our_own_stand_until_others_do_whatever_is_called() -> None:
+    node = Node()
+    node.notices.stand(("GAIN is 5, set to 3",))
+    assert node.call("hot") == ("hot", "GAIN is 5, set to 3")
+    for _ in range(40):
+        node.call()
+    assert node.sent[-1] == ("GAIN is 5, set to 3",)
+    node.notices.stand(())
+    assert node.sent[-1] == ()
+    node.notices.stand(())
+    assert len(node.sent) == 4

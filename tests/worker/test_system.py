@@ -91,6 +91,7 @@ def test_facts_of_a_system(system: Load, folder: Path) -> None:
         request = 'ALIGNED'
         nominal = 'GONE'
         redirect_timeout = 5
+        reactive = True
 
         class DAMPED(GuardState):
             """ Damping is on.
@@ -160,7 +161,7 @@ def test_facts_of_a_system(system: Load, folder: Path) -> None:
     assert [n for n, s in by_name.items() if not s.request] == ["INIT", "DAMPED"]
     assert [n for n, s in by_name.items() if not s.redirect] == ["DAMPED"]
     assert by_name["DAMPED"].doc == "Damping is on." and by_name["ALIGNED"].doc == ""
-    assert by_name["DAMPED"].source == "SUS.py:20" and by_name["ALIGNED"].source == "SUSLIB.py:14"
+    assert by_name["DAMPED"].source == "SUS.py:21" and by_name["ALIGNED"].source == "SUSLIB.py:14"
     assert by_name["SAFE"].source == "SUS.py" and by_name["INIT"].source == ""
     assert facts.edges == (
         Edge(start="INIT", end="DAMPED"),
@@ -168,6 +169,7 @@ def test_facts_of_a_system(system: Load, folder: Path) -> None:
         Edge(start="ALIGNED", end="DAMPED"),
     )
     assert (facts.request, facts.nominal, facts.prefix, facts.redirect_timeout_s) == ("ALIGNED", None, "SUS-MC1", 5.0)
+    assert facts.reactive is True
     assert facts.module == str(folder / "SUS.py") and facts.usercode == (str(folder / "SUSLIB.py"),)
     assert facts.warnings == ("nominal = 'GONE' names no state of the system, taken as missing",)
     assert list(loaded.states) == list(by_name) and loaded.module is sys.modules["SUS"]
@@ -202,9 +204,14 @@ def test_numbers_of_numpy_and_names_of_enums_arrive_as_plain_ones(system: Load) 
         edges = [(Name.UP, np.str_('DOWN'), np.float32(0.5))]
         request = nominal = Name.UP
         redirect_timeout = np.float64(1.5)
+        reactive = np.bool_(False)
         prefix = np.str_('SUS')
+        ca_monitor = np.bool_(True)
+        ca_channels = [(np.str_('N'), np.int32(7)), ('WAVE', np.arange(2.0)), ('X', np.float32(0.5))]
         """
     ).facts
+    assert facts.ca_monitor is True
+    assert [(one.name, one.value) for one in facts.ca_channels] == [("N", "7"), ("WAVE", "[0.0,1.0]"), ("X", "0.5")]
     plain = [facts.states[1].index, facts.states[1].goto, facts.states[1].request, facts.states[2].goto]
     assert plain == [7, 2.5, False, 1] and [type(v) for v in plain] == [int, float, bool, int]
     assert facts.edges == (Edge(start="UP", end="DOWN", weight=0.5),)
@@ -215,6 +222,7 @@ def test_numbers_of_numpy_and_names_of_enums_arrive_as_plain_ones(system: Load) 
         str,
     ]
     assert facts.request == facts.nominal == "UP" and facts.redirect_timeout_s == 1.5
+    assert facts.reactive is False
 
 
 def test_odd_variables_are_warned_of_and_taken_as_missing(system: Load) -> None:
@@ -225,11 +233,61 @@ def test_odd_variables_are_warned_of_and_taken_as_missing(system: Load) -> None:
         request = ['UP']
         nominal = 'NONE'
         redirect_timeout = 'soon'
+        reactive = 'often'
         prefix = 3
         """
     ).facts
     assert (facts.request, facts.nominal, facts.redirect_timeout_s, facts.prefix) == (None, None, None, "")
-    assert [w.split(" ")[0] for w in facts.warnings] == ["request", "redirect_timeout", "prefix"]
+    assert facts.reactive is None
+    assert [w.split(" ")[0] for w in facts.warnings] == ["request", "redirect_timeout", "reactive", "prefix"]
+
+
+def test_the_variables_of_the_set_point_monitor(system: Load) -> None:
+    facts = system(
+        """\
+        from guardian import GuardState
+        class UP(GuardState): pass
+        ca_monitor = True
+        ca_monitor_notify = 1
+        ca_channels = ['GAIN', ('OFFSET', 3.5), ['SWITCH', 'ON'], ('WAVE', (0.0, 1)), ('FLAG', True)]
+        """
+    ).facts
+    assert facts.ca_monitor and facts.ca_monitor_notify and facts.warnings == ()
+    assert [(one.name, one.value) for one in facts.ca_channels] == [
+        ("GAIN", ""),
+        ("OFFSET", "3.5"),
+        ("SWITCH", '"ON"'),
+        ("WAVE", "[0.0,1]"),
+        ("FLAG", "true"),
+    ]
+
+
+def test_without_them_the_set_point_monitor_is_off(system: Load) -> None:
+    facts = system("from guardian import GuardState\nclass UP(GuardState): pass\nca_monitor = None\n").facts
+    assert (facts.ca_monitor, facts.ca_monitor_notify, facts.ca_channels, facts.warnings) == (False, False, (), ())
+
+
+@pytest.mark.parametrize(
+    ("line", "warning"),
+    [
+        ("ca_monitor = 'yes'", "ca_monitor = 'yes' is neither True nor False, taken as False"),
+        ("ca_monitor_notify = 2", "ca_monitor_notify = 2 is neither"),
+        ("ca_channels = 'GAIN'", "ca_channels = 'GAIN' is no list of 'CHAN' and ('CHAN', value), ignored"),
+        ("ca_channels = [3, 'A', ('B', 1, 2)]", "ca_channels = [...] has 3, ('B', 1, 2), neither 'CHAN' nor"),
+        ("ca_channels = [('A', {}), (), '']", "ca_channels = [...] has ('A', {}), (), '', neither"),
+        (
+            "ca_channels = [('A', [])] * 5",
+            "ca_channels = [...] has ('A', []), ('A', []), ('A', []) and 2 more, neither",
+        ),
+        ("ca_channels = [('A', 'x' * 2000)]", "neither 'CHAN' nor ('CHAN', value)"),
+        ("ca_channels = [f'A{n}' for n in range(3000)]", "ca_channels = [...] has 3000 channels, 2000 can be watched"),
+    ],
+)
+def test_what_the_set_point_monitor_cannot_use_is_told(system: Load, line: str, warning: str) -> None:
+    facts = system(f"from guardian import GuardState\nclass UP(GuardState): pass\n{line}\n").facts
+    assert len(facts.warnings) == 1 and warning in facts.warnings[0]
+    assert not facts.ca_monitor and not facts.ca_monitor_notify
+    assert all(one.name.startswith("A") for one in facts.ca_channels) and len(facts.ca_channels) <= 2000
 
 
 def test_the_module_is_known_by_its_name_while_it_is_imported(system: Load) -> None:
