@@ -123,7 +123,6 @@ class Watch:
         restored = tuple(restored)
         self._memory.restore(restored)
         self._told: dict[str, Setpoint] = dict(self._memory.points)
-        self._told_at = float("-inf")
         self._since = {point.channel: point.since for point in restored if point.since}
         self._seen: dict[str, _Seen] = {}
         self._apart: dict[str, Channel] = {}
@@ -174,11 +173,12 @@ class Watch:
             try:
                 while self._orders:
                     self._take_list(*self._orders.pop(0), now)
-                waits = (self._tell(now), self._look(now))
+                self._tell()
+                wait_s = self._look(now)
             except Exception as error:  # whatever it is, the host must go on hearing
                 self._tell_trouble("the set-point monitor", error)
-                waits = (LOOK_S, LOOK_S)
-            wait_s = min((each for each in waits if each is not None), default=None)
+                wait_s = LOOK_S
+            time.sleep(TELL_S)  # not woken by each of many writes
 
     def _tell_trouble(self, what: str, error: Exception) -> None:
         text = f"{what}: {type(error).__name__}: {error}"
@@ -198,14 +198,9 @@ class Watch:
         since = self._since.get(point.channel, 0.0)
         return point if point.since == since else replace(point, since=since)
 
-    def _tell(self, now: float) -> float | None:
-        """Tell the host what was set; in how many seconds to come again."""
+    def _tell(self) -> None:
+        """Tell the host what was set."""
         points, gone = self._untold()
-        if not points and not gone:
-            return None
-        if now - self._told_at < TELL_S:
-            return self._told_at + TELL_S - now
-        self._told_at = now
         while points or gone:
             size = count = 0
             while count < len(points) and size < MESSAGE_BYTES:
@@ -218,7 +213,6 @@ class Watch:
                 self._told.pop(full, None)
                 self._since.pop(full, None)
             gone = []
-        return None
 
     # --- ca_channels -------------------------------------------------------------------------------------------
 
