@@ -93,6 +93,7 @@ class Channel:
         self._on_connection = ConnectionCallback(self._connection)
         self._on_event = EventCallback(self._event)
         self._setup = threading.RLock()
+        self._closed = False
         self._bells = Bells()
         self._arrivals = itertools.count(1)
         self._replies: dict[int, Reply] = {}
@@ -154,6 +155,8 @@ class Channel:
     def open(self) -> None:
         """Begin to search, until :meth:`close`. After a loss libca connects again by itself, within 3 to 13 s."""
         with self._setup:
+            if self._closed:
+                return
             self._library.attach()
             if not self._channel:
                 self._subscription, self._described = ctypes.c_void_p(), -1
@@ -187,8 +190,8 @@ class Channel:
     def search_now(self) -> None:
         """The same, at once: something has just come from the same server."""
         with self._setup:  # other threads may be about to use it
-            if not self.connected:
-                self.close()
+            if not self.connected and not self._closed:
+                self._clear()
                 self.open()
 
     def shape(self) -> Shape:
@@ -251,6 +254,11 @@ class Channel:
     def wait_for_news(self) -> Callable[[Callable[[], bool], float], bool]:
         """``wait_for_news(ready, deadline)``: True as soon as ``ready()`` is, asked after each change."""
         return self._bells.wait
+
+    @property
+    def latest(self) -> Sample | None:
+        """The last event of the monitor, as it came. Touches nothing, so it may be looked at in a thread of libca."""
+        return self._latest
 
     def peek(self) -> Sample | None:
         """The newest value that has come, without waiting for one; the first call starts the monitor."""
@@ -409,7 +417,13 @@ class Channel:
         self._library.attach()
 
     def close(self) -> None:
-        """Clear the channel and its monitor. Returns when no callback of it is running any more."""
+        """Clear the channel and its monitor, for good. Returns when no callback of it is running any more."""
+        self._closed = True
+        self._clear()
+
+    # -- helpers ----------------------------------------------------------------------------------------------------
+
+    def _clear(self) -> None:
         self.connected = False
         with self._setup:
             channel, self._channel = self._channel, ctypes.c_void_p()
@@ -418,8 +432,6 @@ class Channel:
                 self._call.ca_clear_channel(channel)
                 self.connected = False  # once more: a last callback may have said otherwise
                 self._call.ca_flush_io()
-
-    # -- helpers ----------------------------------------------------------------------------------------------------
 
     def _believed(self) -> Sample | None:
         """What is kept here, if it can be neither older than an own write nor than an earlier answer; else None."""

@@ -2,37 +2,61 @@
 
 ``ezca['SUS_GAIN']`` reads, ``ezca['SUS_GAIN'] = 3`` writes. The first use of a channel connects it and starts its
 monitor; it stays connected, and later reads are answered from the monitor without network (`channel` says when they are
-not). Names get the prefix of the system (`prefix`), values are plain Python (`wire`).
+not). Names get the prefix of the system (`prefix`), values are plain Python (`wire`). The environment may switch
+reading or writing off (`environment`).
 
 Two errors leave this room. `EzcaConnectError`: a channel is not connected. The node shows it as CONNECT, waits, and
-calls the method again (R13), so it names the channel in full. A channel that was waited for once is not waited for
-again: it raises at once, and libca goes on searching, so :meth:`Channels.lost` tells when it is there. `EzcaError`: a
-channel is there and the operation failed; that is an error of the node.
+calls the method again (R13), so it names the channel in full. `EzcaError`: a channel is there and the operation failed;
+that is an error of the node.
+
+How long a channel that is not there is waited for
+--------------------------------------------------
+The first use of a channel waits for it, `timeout` at most. One that was waited for in vain is not waited for again: it
+raises at once, is searched for all the time, and is there for the next use after it was found. The waits in vain of
+one call of user code use up one `timeout` together; whatever more is missing in that call gets a tenth of a second,
+enough for a server that answers (`patience`). A list of channels connects at once, and not 30 ms one after the other,
+by :meth:`Channels.connect`.
 
 Nothing here makes a CA context before the first use of a channel, because a context wakes 65 times a second and a site
-runs a hundred workers. There are no callbacks into user code and no threads of our own but the short one that
-loads the library. Every wait ends when a signal
-handler raises in the main thread. Threads of user code may call everything here.
+runs a hundred workers. There are no callbacks into user code. The thread that loads the library stays, to look after
+channels that are lost (`keeper`). Every wait ends when a signal handler raises in the main thread. Threads of user code
+may call everything here.
+
+Who is woken by a change (R18, ``reactive``)
+--------------------------------------------
+Calls of user code are numbered. A change of a channel that the last call has read rings for another one; so does its
+loss or its return. A channel that the last call or the one before has *written* does not: code that reads back what it
+sets would wake itself for ever.
 """
 
 from __future__ import annotations
 
 import _thread
 import atexit
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from guardian.access import environment, wire
 from guardian.access.bells import Bells
 from guardian.access.channel import Channel
+from guardian.access.environment import Use
+from guardian.access.keeper import Keeper
 from guardian.access.libca import Library
+from guardian.access.patience import Patience
 from guardian.access.prefix import channel_prefix, full_name
 from guardian.access.setpoints import Memory, Remembering
+from guardian.access.used import UsedChannel
+from guardian.access.wire import Sample
 from guardian.errors import EzcaConnectError, EzcaError
 
 _SHOWN_LENGTH = 100
+#: Channels that a message names.
+_MOST_NAMED = 5
+_ASK = "Is the name right, its IOC running, and in reach of EPICS_CA_ADDR_LIST?"
 #: Loading libca takes some 20 ms; importing epics and numpy before it, if nobody has, a second of a loaded machine.
 _START_TIMEOUT_S = 60.0
 
@@ -44,25 +68,49 @@ class Channels(Remembering):
     ----------
     ifo : the machine, the part of a name before the colon; may be empty.
     prefix : the subsystem, for instance ``SUS-ETMX``; see :mod:`guardian.access.prefix`.
-    timeout_s : how long a first connection, a write or a question to the server may take, in seconds.
+    timeout_s : how long a first connection, a write or a question to the server may take, in seconds; None: what the
+        environment says.
     log : called with one line for each write that changes a value, ``X1:SUS-GAIN => 3``.
+    nudge : called when another call of user code is worth its time, see :meth:`wake`; in a thread of libca.
+    lost : called with the full names of the channels that the present code has used and that are lost, each time those
+        change; in a thread of our own.
+
+    Raises
+    ------
+    EzcaError
+        The environment says what is not understood.
     """
 
     __iter__ = None  # else Python would try ezca[0], ezca[1], ...
 
     def __init__(
-        self, ifo: str, prefix: str = "", *, timeout_s: float = 2.0, log: Callable[[str], None] | None = None
+        self,
+        ifo: str,
+        prefix: str = "",
+        *,
+        timeout_s: float | None = None,
+        log: Callable[[str], None] | None = None,
+        nudge: Callable[[], None] = lambda: None,
+        lost: Callable[[tuple[str, ...]], None] = lambda _names: None,
     ) -> None:
         self._ifo = ifo
         self._prefix = channel_prefix(ifo, prefix)
         self._bare = 0  # the thread for which there is no prefix now
-        self._timeout_s = timeout_s
+        self._use = environment.use()
+        self._timeout_s = environment.timeout_s() if timeout_s is None else timeout_s
         self._log = log
+        self._nudge = nudge
+        self._wakes = False
+        self._turn = 0  # number of the call of user code
+        self._patience = Patience(self._timeout_s)
+        self._keeper = Keeper(lambda: tuple(self._channels.values()), lost)
         self.memory = Memory(log)
         self._library: Library | None = None
         self._failure: Exception | None = None
         self._bells = Bells()
-        self._channels: dict[str, Channel] = {}
+        self._channels: dict[str, UsedChannel] = {}
+        self._foreseen: dict[str, UsedChannel] = {}
+        self._met: list[str] = []
         self._apart: set[Channel] = set()
         self._registering = threading.Lock()
         self._closed = False
@@ -94,6 +142,26 @@ class Channels(Remembering):
             self._bare = 0
 
     @property
+    def use(self) -> Use:
+        """What the environment has done with channels."""
+        return self._use
+
+    def wake(self, on: bool) -> None:
+        """Whether a change of a channel that the last call has read nudges (``reactive = True``)."""
+        self._wakes = on
+
+    def calling(self) -> None:
+        """A call of user code begins: it has a whole `timeout` to wait in vain."""
+        self._turn += 1
+        self._patience.calling()
+
+    def renewed(self) -> None:
+        """The code is another one: what the old one has used and lost is no matter of the new one until it uses it."""
+        for channel in tuple(self._channels.values()):
+            channel.needed = channel.needed and channel.connected
+        self._keeper.ring()
+
+    @property
     def timeout(self) -> float:
         """Seconds that a first connection, a write or a question to the server may take."""
         return self._timeout_s
@@ -102,6 +170,23 @@ class Channels(Remembering):
     def count(self) -> int:
         """How many channels have been used."""
         return len(self._channels)
+
+    @property
+    def met(self) -> list[str]:
+        """Full names of the channels that were used and were there, in the order in which they were found."""
+        return self._met
+
+    def foresee(self, names: Iterable[str]) -> None:
+        """Connect channels, by their full names, that are likely to be used: then nobody waits for them.
+
+        They do not count as used, and whether they are there is no matter until they are.
+        """
+        for full in names if self._use.reads else ():
+            library = self._started(full)
+            with self._registering:
+                if full not in self._channels and not self._closed:
+                    channel = UsedChannel(library, full, self._changed, self._turned)
+                    self._foreseen.setdefault(full, channel).open()
 
     def full_name(self, name: str) -> str:
         """The name on the network of what user code calls `name`."""
@@ -143,10 +228,18 @@ class Channels(Remembering):
         EzcaError
             It is, but may not be read, or the server does not answer.
         """
-        there, deadline = self._connected(channel, timeout)
-        if fresh:
-            there.renew(deadline)
-        value = there.text(deadline) if as_string else there.value(deadline)
+        if not self._use.reads:
+            self.full_name(channel)
+            return _nothing(as_string)
+        try:
+            there, deadline = self._connected(channel, timeout, reads=True)
+            if fresh:
+                there.renew(deadline)
+            value = there.text(deadline) if as_string else there.value(deadline)
+        except EzcaConnectError:
+            if self._use.fails:
+                raise
+            return _nothing(as_string)
         if log and self._log is not None:
             self._log(f"{there.name} == {_shown(value)}")
         return value
@@ -182,7 +275,20 @@ class Channels(Remembering):
         EzcaError
             The channel cannot hold the value, may not be written, or the server refused or did not answer in time.
         """
+        if not self._use.writes:
+            self.full_name(channel)
+            return
+        try:
+            self._write(channel, value, wait=wait, monitor=monitor, setpoint=setpoint, log=log, timeout=timeout)
+        except EzcaConnectError:
+            if self._use.fails:
+                raise
+
+    def _write(
+        self, channel: str, value: Any, *, wait: bool, monitor: bool, setpoint: Any, log: bool, timeout: float | None
+    ) -> None:
         there, deadline = self._connected(channel, timeout)
+        there.written_in = self._turn
         payload = there.encode(value, deadline)
         changes = log and self._log is not None and there.would_change(payload, deadline)
         meant = value if setpoint is None else setpoint
@@ -192,6 +298,37 @@ class Channels(Remembering):
             there.put(payload, wait=wait, deadline=deadline)
         if changes and self._log is not None:
             self._log(f"{there.name} => {_shown(value)}")
+
+    def connect(self, *channels: str) -> None:
+        """Connect channels before they are used, all at the same time.
+
+        Parameters
+        ----------
+        channels : their names, as in :meth:`read`.
+
+        Raises
+        ------
+        EzcaConnectError
+            Some are not connected after the `timeout` of the object; it names all of them.
+        """
+        names = list(dict.fromkeys(self.full_name(channel) for channel in channels))
+        if not self._use.reads:
+            return
+        used = [self._channels.get(full) or self._register(full) for full in names]
+        fresh = [channel for channel in used if not channel.waited and not channel.connected]
+        for channel in fresh:
+            channel.open()
+        began = time.monotonic()
+        for channel in fresh:
+            channel.wait_connected(began + self._patience.left_s)
+        self._waited(began, fresh)
+        missing = tuple(channel.name for channel in used if not channel.connected)
+        for channel in used:
+            if channel.connected:
+                self._found(channel)
+        if missing and self._use.fails:
+            more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
+            raise EzcaConnectError(f"{', '.join(missing[:_MOST_NAMED])}{more}: not connected. {_ASK}", missing)
 
     def check_connections(self) -> list[str]:
         """Full names of the channels used that are not connected now, as ezca's."""
@@ -243,38 +380,57 @@ class Channels(Remembering):
     def close(self) -> None:
         """Give all channels back. The object cannot be used any more."""
         self._closed = True
+        self._keeper.end()
         atexit.unregister(self.close)
         while self._channels:
             self._channels.popitem()[1].close()
+        while self._foreseen:
+            self._foreseen.popitem()[1].close()
         while self._apart:
             self._apart.pop().close()
 
-    def _connected(self, name: str, timeout_s: float | None) -> tuple[Channel, float]:
+    def _connected(self, name: str, timeout_s: float | None, *, reads: bool = False) -> tuple[UsedChannel, float]:
         """The connected channel, and the deadline of the operation. The first use of a name waits for it."""
         full = self.full_name(name)
         channel = self._channels.get(full) or self._register(full)
         began = time.monotonic()
         deadline = began + (self._timeout_s if timeout_s is None else timeout_s)
+        if reads:
+            channel.read_in = self._turn  # first, so that no change is missed
         if channel.connected:
-            return channel, deadline
+            return self._found(channel), deadline
         if channel.waited:
             raise EzcaConnectError(f"{full}: not connected. It is used again when its IOC is back.", (full,))
         channel.open()
-        if not channel.wait_connected(deadline):
-            raise EzcaConnectError(
-                f"{full}: no server answered within {time.monotonic() - began:.1f} s. "
-                "Is the name right, its IOC running, and in reach of EPICS_CA_ADDR_LIST?",
-                (full,),
-            )
-        return channel, deadline
+        if not channel.wait_connected(began + (self._patience.left_s if timeout_s is None else timeout_s)):
+            waited_s = self._waited(began, [channel])
+            raise EzcaConnectError(f"{full}: no server answered within {waited_s:.1f} s. {_ASK}", (full,))
+        return self._found(channel), deadline
 
-    def _register(self, full: str) -> Channel:
+    def _found(self, channel: UsedChannel) -> UsedChannel:
+        if not channel.needed:
+            channel.needed = True
+            self._met.append(channel.name)
+        return channel
+
+    def _waited(self, began: float, channels: Iterable[Channel]) -> float:
+        """Seconds that these were waited for; if one is missing, they count, and the keeper goes on searching."""
+        waited_s = time.monotonic() - began
+        if any(not channel.connected for channel in channels):
+            self._keeper.ring()
+            self._patience.in_vain(waited_s)
+        return waited_s
+
+    def _register(self, full: str) -> UsedChannel:
         library = self._started(full)
         with self._registering:
             if self._closed:
                 raise EzcaError(f"{full}: these channels are closed.")
             # Known here before libca knows it: an interrupt cannot lose a channel that libca calls into.
-            return self._channels.setdefault(full, Channel(library, full))
+            made = self._foreseen.get(full) or UsedChannel(library, full, self._changed, self._turned)
+            channel = self._channels.setdefault(full, made)
+            self._foreseen.pop(full, None)
+        return channel
 
     def _started(self, full: str) -> Library:
         if self._library is None and not self._closed:
@@ -297,6 +453,25 @@ class Channels(Remembering):
                 except Exception as error:
                     self._failure = error
         self._bells.ring()
+        if self._library is not None:
+            self._keeper.work()
+
+    # -- in threads of libca ----------------------------------------------------------------------------------------
+
+    def _changed(self, channel: UsedChannel, before: Sample, latest: Sample) -> None:
+        heeded = self._wakes and channel.read_in == self._turn and channel.written_in < self._turn - 1
+        if heeded and not wire.equal(before, latest):
+            self._nudge()
+
+    def _turned(self, channel: UsedChannel) -> None:
+        self._keeper.ring()
+        if self._wakes and channel.read_in == self._turn:
+            self._nudge()
+
+
+def _nothing(as_string: bool) -> Any:
+    """What a channel is read as that is not there, and need not be."""
+    return str(math.nan) if as_string else math.nan
 
 
 def _shown(value: Any) -> str:

@@ -312,7 +312,7 @@ class Node:
         return None if peer is None else what(peer)
 
     def _writes_to(self) -> Subordinates | None:
-        """Where writes go; None: nowhere, the code is only looked at."""
+        """Where writes go; None: nowhere, the code is only looked at, or EZCA_CA forbids it."""
         if self._home is None:
             raise ExpectedError(
                 f"{self._name}: nodes are commanded by a node, and none runs this code. "
@@ -324,7 +324,7 @@ class Node:
             raise EzcaError(
                 f"{self._name}: a process that a node has forked commands no nodes. Let the node itself do it."
             )
-        return self._home
+        return self._home if self._home.commands else None
 
     op = OP
     mode = MODE

@@ -45,6 +45,20 @@ def channel_prefix(ifo: str, prefix: str = "") -> str:
     return root + ("-".join(parts[:2]) if compound else parts[0]) + delimiter
 
 
+def own_prefix(ifo: str | None, prefix: str | None) -> tuple[str, str]:
+    """Machine and subsystem of what user code makes with ``Ezca(prefix, ifo)``, for :func:`channel_prefix`.
+
+    Parameters
+    ----------
+    ifo : None or empty: the machine is in `prefix`, in front of a colon, or all of it.
+    """
+    own, colon, subsystem = (prefix or "").partition(":")
+    if not colon:
+        own, subsystem = "", own
+    machine = ifo or own
+    return (machine, subsystem) if machine else (subsystem, "")
+
+
 def full_name(ifo: str, full_prefix: str, name: str) -> str:
     """The name on the network of the channel that user code calls `name`."""
     if not name.startswith(":"):

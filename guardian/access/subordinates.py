@@ -155,6 +155,11 @@ class Subordinates:
             raise
         return channel
 
+    @property
+    def commands(self) -> bool:
+        """Whether nodes are commanded at all (``EZCA_CA``)."""
+        return self._channels.use.writes
+
     # --- looking and waiting -----------------------------------------------------------------------------------
 
     def look(self) -> None:

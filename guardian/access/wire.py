@@ -120,6 +120,12 @@ def time_size(kind: Kind, count: int) -> int:
     return _VALUE_AT[kind] + _SIZES[kind] * count
 
 
+def equal(one: Sample, other: Sample) -> bool:
+    """Whether two have the same values, whatever their times and alarms."""
+    at = _VALUE_AT[one.kind]
+    return one.kind is other.kind and one.count == other.count and one.raw[at:] == other.raw[at:]
+
+
 def text_of(raw: bytes) -> str:
     """The text in a fixed-size field: up to the first NUL."""
     raw = raw.split(b"\0", 1)[0]

@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from guardian._version import __version__
-from guardian.access import node
+from guardian.access import injected, node
 from guardian.access.channels import Channels
 from guardian.access.subordinates import Subordinates
 from guardian.cli.foreground import Log
@@ -77,7 +77,10 @@ def _settle(load: Load) -> Channels:
     def notify(text: object, *args: object) -> None:
         log(f"notify: {message(text, args)}", level="WARNING")
 
-    ezca = Channels(load.ifo, log=log)
+    kind, complaint = injected.choose(Channels)
+    if complaint:
+        tell("guardian", complaint)
+    ezca = kind.of_node(load.ifo, log=log)
     namespace.inject(node=load.node, ifo=load.ifo, site=load.site, ezca=ezca, log=log, notify=notify)
     nodes = Subordinates(
         load.node or "guardian",

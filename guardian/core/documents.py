@@ -63,7 +63,7 @@ def summary(view: View) -> dict[str, Any]:
         "states": len(view.graph.states) if view.graph is not None else 0,
         "nominal": view.nominal or "",
         "error": view.error.name,
-        "connect": list(view.connect[:SUMMARY_CHANNELS]),
+        "connect": list(view.missing[:SUMMARY_CHANNELS]),
         "notification": bool(view.notifications),
         "says": clip("; ".join(view.notifications), SAYS_BYTES),
         "ok": explain.is_ok(view),

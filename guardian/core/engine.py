@@ -28,6 +28,7 @@ from guardian.core.events import (
     LoadAsked,
     Loaded,
     LoadFailed,
+    Lost,
     Notifications,
     Now,
     Pause,
@@ -51,7 +52,7 @@ from guardian.core.graph import LISTED
 from guardian.core.loading import Loading
 from guardian.core.settings import Going, Limits, Start
 from guardian.core.supervision import Supervision
-from guardian.core.view import View
+from guardian.core.view import View, some
 from guardian.enums import INIT_STATE, NONE_STATE, Call, ErrorKind, Mode, Op, Status, Worker
 
 __all__ = ["Engine", "Going", "Limits", "Start"]
@@ -313,10 +314,9 @@ class Engine(Loading):
         if self._v.op is Op.PAUSE:
             self._stay.kept = report
         elif report.kind is ErrorKind.CONNECT:  # R13
-            if self._v.error is not ErrorKind.CONNECT:
-                self._deadlines["connect"] = self._now.mono + self.limits.connect_alarm_s
             self._not_done()
             self._set(error=ErrorKind.CONNECT, connect=report.channels)
+            self._await_channels()
             self._notes["connect"] = report.message
             if self._dirty():
                 self._step("connect", f"{self._v.state}.{report.call.value}(): {report.message}")
@@ -331,12 +331,12 @@ class Engine(Loading):
 
     def _error(self, message: str) -> None:
         """R12: no more user code, until someone asks for it."""
-        self._deadlines.pop("connect", None)
         self._notes.pop("connect", None)
         self._not_done()
         self._stay.judging = 0
         self._notes["error"] = message
-        self._set(error=ErrorKind.ERROR, connect=(), overdue=False)
+        self._set(error=ErrorKind.ERROR, connect=())
+        self._await_channels()
         self._step("error", message)
 
     def _on_left(self, report: Left) -> None:
@@ -351,6 +351,14 @@ class Engine(Loading):
             self._set(notifications=report.texts)
             text = "; ".join(report.texts)
             self._step("notify", f"notify: {text}" if text else "notifications cleared")
+
+    def _on_lost(self, report: Lost) -> None:
+        """R13: also while no call needs them. What its code does about it is the code's business."""
+        if report.channels == self._v.lost:
+            return
+        self._set(lost=report.channels)
+        self._await_channels()
+        self._step("connect", f"lost: {some(report.channels)}" if report.channels else "nothing is lost any more")
 
     def _on_subnodes(self, report: Subnodes) -> None:
         if report.subnodes != self._v.subnodes:
@@ -386,5 +394,6 @@ class Engine(Loading):
         Connected: _on_connected,
         Left: _on_left,
         Notifications: _on_notifications,
+        Lost: _on_lost,
         Subnodes: _on_subnodes,
     }

@@ -202,9 +202,22 @@ class Notifications:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channels:
-    """How many channels user code has used."""
+    """The channels that user code has used.
+
+    Parameters
+    ----------
+    total : how many. met : full names of those that it has found there since it was told last.
+    """
 
     total: int
+    met: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """The channels that the present code has used and that are not connected now, whether or not it waits for them."""
+
+    channels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +263,7 @@ Report = (
     | Left
     | Notifications
     | Channels
+    | Lost
     | Subnodes
     | Bonds
     | Setpoints

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from guardian.core.view import View
+from guardian.core.view import View, some
 from guardian.enums import ALIVE, FOLLOWS_GRAPH, NONE_STATE, ErrorKind, LoadStatus, Mode, Op, Severity, Status, Worker
 
 #: Subordinates whose reasons are told.
@@ -98,6 +98,12 @@ TERMS = (
         lambda v: v.error is not ErrorKind.CONNECT,
         lambda v: f"{v.state} waits for {', '.join(v.connect) or 'a channel'}; it goes on when the channel is back",
         "error",
+        active=True,
+    ),
+    Term(
+        lambda v: not v.lost or v.error is ErrorKind.ERROR,
+        lambda v: f"it has lost {some(v.lost)}, which its code has used; is their IOC running?",
+        "lost",
         active=True,
     ),
     Term(

@@ -80,7 +80,8 @@ class SystemFacts:
     edges : the declared ones.
     request, nominal : names of states, or None where the module has none (or one that names no state).
     redirect_timeout_s : seconds the module gives a method to end on a redirect, None: as the site says.
-    reactive : False: run() is called on the cycle only, never in between (R18).
+    reactive : False: run() is called on the cycle only, never in between; True: also when a channel has changed that
+        the last call has read; None: when a request or a node of its own asks for it (R18).
     module : path of the system module. usercode : the user files it pulled in.
     ca_monitor, ca_monitor_notify, ca_channels : of the set-point monitor, see `guardian.access.watch`.
     prefix : channel prefix. warnings : sentences for the log.
@@ -91,7 +92,7 @@ class SystemFacts:
     request: str | None = None
     nominal: str | None = None
     redirect_timeout_s: float | None = None
-    reactive: bool = True
+    reactive: bool | None = None
     module: str = ""
     usercode: tuple[str, ...] = ()
     prefix: str = ""

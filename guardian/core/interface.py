@@ -162,7 +162,7 @@ def _user_message(line: int) -> Callable[[View], str]:
 
 
 def _lost(v: View) -> str:
-    return ", ".join(v.connect) or ("a channel that gave no name" if v.error is ErrorKind.CONNECT else "")
+    return ", ".join(v.missing) or ("a channel that gave no name" if v.error is ErrorKind.CONNECT else "")
 
 
 def _names(names: Any) -> list[str]:
@@ -350,7 +350,7 @@ ROWS: tuple[Row, ...] = (
         kind=Kind.ENUM,
         labels=_labels(Connect),
         text="are the channels there that code needs",
-        value=lambda v: Connect.LOST if v.error is ErrorKind.CONNECT else Connect.OK,
+        value=lambda v: Connect.LOST if v.disconnected else Connect.OK,
         alarm=_when(lambda v: v.overdue, Severity.MAJOR),
     ),
     Row(

@@ -56,6 +56,7 @@ _SINCE: dict[str, Callable[[View], object]] = {
     "request": lambda v: v.request,
     "stalled": lambda v: v.stalled,
     "error": lambda v: v.error,
+    "lost": lambda v: bool(v.lost),
     "notification": lambda v: bool(v.notifications),
     "worker": lambda v: v.worker,
     "load": lambda v: v.load_status,
@@ -204,8 +205,10 @@ class Machine:
     def _forget_entry(self, *, keep_manual: bool = False) -> None:
         """The present stay counts no more. ``keep_manual``: but for the state MANUAL waits to enter."""
         self._stay = Stay(manual=self._stay.manual if keep_manual else None)
-        for name in ("leave", "pace", "connect"):
+        for name in ("leave", "pace"):
             self._deadlines.pop(name, None)
+        if not self._v.lost:
+            self._deadlines.pop("connect", None)
 
     def _leave(self, going: Going, *, interrupt: bool) -> None:
         self._stay.leaving = going
@@ -266,9 +269,9 @@ class Machine:
             status=Status.ENTER,
             error=ErrorKind.NONE,
             connect=(),
-            overdue=False,
             known=True,
         )
+        self._await_channels()
         if going.via is Status.JUMP and (self._v.mode is not Mode.AUTO or self._v.request == NONE_STATE):
             self._set(held=True)  # R6
         self._set(target=self._plan())
@@ -304,9 +307,17 @@ class Machine:
 
     def _connected(self) -> None:
         """Nobody waits for a channel any more (R13)."""
-        self._deadlines.pop("connect", None)
         self._notes.pop("connect", None)
-        self._set(error=ErrorKind.NONE, connect=(), overdue=False)
+        self._set(error=ErrorKind.NONE, connect=())
+        self._await_channels()
+
+    def _await_channels(self) -> None:
+        """It is worth an alarm when channels have been missing for some time, also if the code goes on without."""
+        if not self._v.disconnected:
+            self._deadlines.pop("connect", None)
+            self._set(overdue=False)
+        elif not self._v.overdue:
+            self._deadlines.setdefault("connect", self._now.mono + self.limits.connect_alarm_s)
 
     def _accept(self) -> None:
         self._notes.pop("refused", None)

@@ -11,6 +11,7 @@ from guardian.core.events import Begin, Elapsed, Gone, Loaded, LoadFailed, Pause
 from guardian.core.graph import Graph, SystemFacts
 from guardian.core.machine import Machine
 from guardian.core.settings import Going
+from guardian.core.view import some
 from guardian.enums import INIT_STATE, NONE_STATE, ErrorKind, LoadStatus, Op, Status, Worker
 from guardian.errors import GraphError
 
@@ -124,6 +125,7 @@ class Supervision(Machine):
         self._notes["load"] = report.reason
         self._life.load_failed = True
         self._forget_entry()
+        self._connected()
         self._set(load_status=LoadStatus.ERROR, load_error=report.reason, error=ErrorKind.ERROR, known=False)
         self._end_worker()
         self._step("load", f"load failed: {report.reason}")
@@ -155,6 +157,7 @@ class Supervision(Machine):
         killed_for, life.killed_for = life.killed_for, None
         for name in ("stop", "leave", "pace", "connect"):
             self._deadlines.pop(name, None)
+        self._set(lost=(), overdue=False)  # the next worker finds out for itself
         if ended.load_failed and self._v.op is not Op.STOP and not ended.asked_again:
             self._set(worker=Worker.STOP)
             self._step("worker", "no worker: mend the code, then LOAD=1 reads it")
@@ -222,7 +225,7 @@ class Supervision(Machine):
 
     def _connect_overdue(self) -> None:
         self._set(overdue=True)
-        self._step("connect", f"channels lost for {self.limits.connect_alarm_s:g} s: {', '.join(self._v.connect)}")
+        self._step("connect", f"channels lost for {self.limits.connect_alarm_s:g} s: {some(self._v.missing)}")
 
     _DEADLINES: dict[str, Callable[[Any], None]] = {
         "stop": _stop_overdue,

@@ -12,6 +12,15 @@ from dataclasses import dataclass, field
 from guardian.core.graph import Graph
 from guardian.enums import INIT_STATE, NONE_STATE, ErrorKind, LoadStatus, Mode, Op, Status, Worker
 
+#: Channels that a sentence names.
+NAMED = 5
+
+
+def some(names: tuple[str, ...]) -> str:
+    """The first few names, for a sentence."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subnode:
@@ -44,7 +53,8 @@ class View:
     request_cmd : id of the REQUEST_CMD that made the present request, "" for a write of the plain PV.
     message : GRDMSG, what the guardian itself has to say. reason : of it, why the node is as it is; a refused write is
         worth a message, but no reason.
-    connect : names of the channels that user code waits for; ``overdue`` after they were lost for 10 s.
+    connect : names of the channels that user code waits for. lost : of those that it has used and that are not
+        connected now. ``overdue`` after there were any for 10 s.
     load_error : why the code did not load the last time that it was tried.
     failed : the worker died too often and is not restarted (R12).
     subnodes : the nodes that user code manages or watches.
@@ -75,6 +85,7 @@ class View:
     message: str = ""
     reason: str = ""
     connect: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
     overdue: bool = False
     notifications: tuple[str, ...] = ()
     worker: Worker = Worker.INIT
@@ -92,6 +103,16 @@ class View:
     def stalled(self) -> bool:
         """STATE == TARGET != REQUEST; never without a request, nor before there is a graph to plan with (R6)."""
         return self.graph is not None and self.state == self.target != self.request != NONE_STATE
+
+    @property
+    def disconnected(self) -> bool:
+        """Whether a channel is missing that user code waits for, or has used (R13)."""
+        return self.error is ErrorKind.CONNECT or bool(self.lost)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of these channels, those first that are waited for."""
+        return (*self.connect, *(name for name in self.lost if name not in self.connect))
 
     def index(self, name: str | None) -> int:
         """Number of a state name, -1 when there is none."""

@@ -41,7 +41,7 @@ from guardian.core.events import (
     Tell,
 )
 from guardian.core.graph import automatic_indices
-from guardian.core.interface import BY_NAME, Vitals, pv_name
+from guardian.core.interface import BY_NAME, Asg, Vitals, pv_name
 from guardian.core.security import Level, Security
 from guardian.core.view import View
 from guardian.core.who import Who
@@ -65,6 +65,8 @@ EVENT_BLOCK = 1000
 #: Kinds of steps that are shown on PVs only: they can come sixteen times a second.
 _QUIET = frozenset({"status", "subnodes"})
 _LEVELS = {"error": "ERROR", "refused": "WARNING", "notify": "WARNING", "connect": "WARNING"}
+#: Channels that a new worker connects in advance.
+MOST_FORESEEN = 10_000
 #: How long a node that leaves waits for its worker's end, in seconds.
 END_S = 30.0
 
@@ -128,6 +130,7 @@ class Node:
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[tuple[Callable[[View], bool], asyncio.Future[View]]] = []
         self._pv_total = 0
+        self._channels_met: dict[str, None] = {}  # by any worker, in the order in which they were met
         self._memory = Memory(settings.setpoints)
         self._begun = self._over = False
         self._refusal: Step | None = None  # the last step that told of a write that was refused
@@ -170,11 +173,15 @@ class Node:
             :mod:`guardian.host.audit`.
         """
         self.begin()
-        verdict = self._around.security.judge(BY_NAME[row].asg, who)
+        asg = BY_NAME[row].asg
+        verdict = self._around.security.judge(asg, who)
         if verdict.level < Level.WRITE:
             if self._refuse(row, value, who, self.view, verdict.why):
                 self._around.sink.line(self.name, f"{who} may not write {row}: {verdict.why}", level="WARNING")
-            raise RefusedError(verdict.why)
+            # The rules of a site are none of the business of those whom they keep out.
+            raise RefusedError(
+                verdict.why if asg is Asg.READ else f"{who} may not write {row}; the log of its host says why"
+            )
         by, before = str(who), self.view
         try:
             if isinstance(value, Unreadable):
@@ -364,6 +371,7 @@ class Node:
                 indices=dict(self._settings.indices),
                 pv=around.pv,
                 bonds=self._settings.bonds,
+                channels=() if check else tuple(self._channels_met),
                 setpoints=() if check else self._memory.points,
                 check=check,
             )
@@ -373,6 +381,7 @@ class Node:
     def _heard(self, gen: int, report: Report) -> None:
         if isinstance(report, Channels):
             self._pv_total = report.total
+            self._channels_met |= dict.fromkeys(report.met[: MOST_FORESEEN - len(self._channels_met)])
             return
         if isinstance(report, Bonds):
             if self._worker is not None and self._worker.gen == gen:

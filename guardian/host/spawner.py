@@ -38,7 +38,7 @@ from guardian.worker.newborn import EXIT_UNLINKED
 _log = logging.getLogger(__name__)
 
 #: What a worker of a node needs beside numpy and epics.
-PRELOAD = ("guardian.worker.process",)
+PRELOAD = ("guardian.worker.process", "guardian.worker.extras")
 _MEANINGS = {EXIT_UNLINKED: ", its link to the host is gone: does user code close descriptors that it did not open?"}
 #: Messages taken in one turn of the loop.
 _BATCH = 32

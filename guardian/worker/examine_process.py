@@ -71,8 +71,8 @@ def _tell_the_end(fd: int) -> None:
 
 
 def _answer(order: Order) -> Answer:
-    take_over()
-    namespace.inject(node=order.node, ifo=order.ifo, site=order.site, ezca=Offline(order.ifo), log=_log, notify=_log)
+    ezca = take_over().of_node(order.ifo, log=_log)
+    namespace.inject(node=order.node, ifo=order.ifo, site=order.site, ezca=ezca, log=_log, notify=_log)
     try:
         loaded = system.load(order.node, order.paths)
     except SystemLoadError as error:

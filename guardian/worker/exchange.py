@@ -58,12 +58,18 @@ class Code:
             The worker is to end.
         """
         loaded = self._import()
-        self._channels.use_prefix(loaded.facts.prefix)
+        self._follow(loaded)
         return loaded
+
+    def _follow(self, loaded: System) -> None:
+        """What the variables of the module say about channels."""
+        self._channels.use_prefix(loaded.facts.prefix)
+        self._channels.wake(loaded.facts.reactive is True)
 
     def _import(self) -> System:
         if self._stopped():
             raise Interrupted
+        self._channels.calling()
         try:
             with self._channels.without_prefix(), self._importing():
                 loaded = system.load(self._order.node, self._order.paths, self._indices)
@@ -108,7 +114,8 @@ class Code:
                 raise SystemLoadError(f"{self._order.node}: {what}", user_traceback(error)) from None
             # What the module appends to it, it appends at every load. Anything may be in it.
             sys.path = [p for at, p in enumerate(sys.path) if p not in sys.path[:at]]
-        self._channels.use_prefix(fresh.facts.prefix)
+        self._follow(fresh)
+        self._channels.renewed()
         return fresh, converted
 
 

@@ -14,12 +14,17 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from guardian.access import extra
+
 _EZCA = {
-    "Ezca": ("guardian.access.channels", "Channels"),
+    "Ezca": ("guardian.access.injected", "chosen"),
     "EzcaError": ("guardian.errors", "EzcaError"),
     "EzcaConnectError": ("guardian.errors", "EzcaConnectError"),
 }
-_GET = {"cdsutils": "pip install cdsutils", "kagralib": "it is KAGRA's own, put it in one of the search paths"}
+_GET = {
+    "cdsutils": extra.GET,
+    "kagralib": "it is KAGRA's own, put it in one of the search paths",
+}
 
 
 def provide_ezca() -> None:
@@ -34,9 +39,13 @@ def provide_ezca() -> None:
 def _ezca(name: str) -> Any:
     """What `ezca` holds, loaded when it is first asked for."""
     if name not in _EZCA:
-        raise AttributeError(f"module 'ezca' has no attribute {name!r}: this is guardian's own, not LIGO's package")
-    home, name = _EZCA[name]
-    return getattr(import_module(home), name)
+        raise AttributeError(
+            f"module 'ezca' has no attribute {name!r}: this is guardian's own, not LIGO's package; to get that: "
+            f"{extra.GET}"
+        )
+    home, what = _EZCA[name]
+    found = getattr(import_module(home), what)
+    return found() if what == "chosen" else found
 
 
 def how_to_get(error: BaseException, paths: Sequence[str]) -> str:

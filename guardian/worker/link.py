@@ -34,7 +34,9 @@ class Load:
     paths : directories that are searched, in order.
     indices : automatic state indices given before, to be kept (R20).
     pv : template of the names of other nodes' PVs.
-    bonds : what the last worker had asked of other nodes (R21). setpoints : what it had set.
+    bonds : what the last worker had asked of other nodes (R21).
+    channels : those that earlier workers have found; the new one connects them before its code asks.
+    setpoints : what the last worker had set.
     check : only say whether it loads, and end; nothing is run, nothing is written to channels (R11).
     """
 
@@ -45,6 +47,7 @@ class Load:
     indices: dict[str, int] = field(default_factory=dict)
     pv: str = PV_TEMPLATE
     bonds: tuple[BondFacts, ...] = ()
+    channels: tuple[str, ...] = ()
     setpoints: tuple[Setpoint, ...] = ()
     check: bool = False
 

@@ -6,8 +6,9 @@ the answer to a Judge. Everything it waits for has a deadline or a wake-up, so a
 look-ups a second cost.
 
 Timing (R2, R7, R18): the first run() follows main() at once, the next ones on a grid of one cycle; a Judge calls run()
-immediately, and so does a change of a node that the code manages or watches, but extra calls keep 10 ms apart, and a
-system that is not ``reactive`` gets none: its Judge waits for the next call of the cycle.
+immediately, and so does a change of a node that the code manages or watches; with ``reactive = True`` also one of a
+channel that the last call has read. Extra calls keep 10 ms apart. With ``reactive = False`` there are none: a Judge
+waits for the next call of the cycle.
 
 What user code does cannot end the loop: all it raises is an error of its state (R12), also what its signal handlers
 raise while no method runs. A result that comes after the word to leave is nobody's business any more (R8).
@@ -74,6 +75,7 @@ class BeatKeeper(Protocol):
 class Channels(Protocol):
     """The part of the channels that the loop asks."""
 
+    def calling(self) -> None: ...
     def lost(self, names: tuple[str, ...]) -> tuple[str, ...]: ...
 
 
@@ -216,6 +218,7 @@ class Loop:
             self._send(Began(entry=stay.entry))
         self._context(f"{stay.state}.{call.value}")
         self._notices.calling()
+        self._channels.calling()
         self._beat.begin(call, stay.entry)
         outcome: bool | str | None = None
         failure: BaseException | None = None
@@ -345,7 +348,7 @@ class Loop:
         finally:
             self._after_call()
             self._context("")
-        self._states, self._reactive = system.states, system.facts.reactive
+        self._states, self._reactive = system.states, system.facts.reactive is not False
         if stay is not None:
             stay.instance = converted
             if state not in system.states:

@@ -24,13 +24,13 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, NoReturn, get_args
 
-from guardian.access import node
+from guardian.access import injected, node
 from guardian.access.channels import Channels
 from guardian.access.subordinates import Subordinates
 from guardian.access.watch import Watch
 from guardian.core import events
 from guardian.core.events import Command, GiveUp, Leave, Loaded, LoadFailed, Report, Stop
-from guardian.errors import Interrupted, LinkError, SystemLoadError
+from guardian.errors import EzcaError, Interrupted, LinkError, SystemLoadError
 from guardian.state import GuardState
 from guardian.worker import link, logs, namespace
 from guardian.worker.beat import BeatWriter
@@ -173,7 +173,17 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
         lambda texts: uplink.send(events.Notifications(entry=0, texts=texts)),
         time.monotonic,
     )
-    channels = (ReadOnly if load.check else Channels)(load.ifo, log=writer.log)
+    kind, complaint = injected.choose(ReadOnly if load.check else Channels)
+    try:
+        channels = kind.of_node(
+            load.ifo,
+            log=writer.log,
+            nudge=inbox.nudge,
+            lost=lambda names: uplink.send(events.Lost(channels=names)),
+        )
+    except EzcaError as error:  # of the environment
+        uplink.send(LoadFailed(reason=f"{load.node}: {error}"))
+        return 0
     notify = _Notify(notices, interrupter, writer.log)
     namespace.inject(
         node=load.node,
@@ -186,6 +196,7 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
     nodes, watch = None, None
     if not load.check:
         watch = Watch(channels, restored=load.setpoints, report=uplink.send, stand=notices.stand, say=writer.log)
+    if channels.use.reads and not load.check:
         nodes = Subordinates(
             load.node,
             ifo=load.ifo,
@@ -197,20 +208,25 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
             report=uplink.send,
             changed=inbox.nudge,
         )
-    node.settle(nodes)  # code that is only checked speaks to nobody
+    node.settle(nodes)  # code that is only checked speaks to nobody, nor does any where EZCA_CA=DISABLE
 
     def switch(command: events.Watch) -> None:
         if watch is not None:
-            watch.switch(monitor=command.monitor, notify=command.notify)
+            watch.switch(monitor=command.monitor and channels.use.reads, notify=command.notify)
 
     Downlink(sock, inbox, interrupter, switch, rest).start()
     os.register_at_fork(after_in_child=sock.close)
     writer.context = "check" if load.check else "load"
+    if complaint:
+        writer.log(complaint, level="WARNING")
     if load.check:
         os.nice(CHECK_NICENESS)
     sys.dont_write_bytecode = True
     importing = nodes.importing if nodes is not None else nullcontext
     code = Code(load, channels, stopped=lambda: inbox.ends_call(0), importing=importing)
+    channels.foresee(load.channels)
+    if channels.use.said and not load.check:
+        writer.log(channels.use.said, level="WARNING")
     try:
         loaded = interrupter.call(code.load)
     except SystemLoadError as error:
@@ -246,7 +262,7 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
         context=lambda text: setattr(writer, "context", text),
         after_call=_AfterCall(writer, channels, uplink),
         exchange=exchange,
-        reactive=loaded.facts.reactive,
+        reactive=loaded.facts.reactive is not False,
     )
     del loaded  # else the code of today lives on after it was exchanged
     loop.run()
@@ -255,13 +271,13 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
 
 
 class _AfterCall:
-    """What follows every call of user code: its unfinished line is shown, and new channels are counted."""
+    """What follows every call of user code: its unfinished line is shown, and new channels are told."""
 
     def __init__(self, writer: logs.LogWriter, channels: Channels, uplink: Uplink) -> None:
         self._writer = writer
         self._channels = channels
         self._uplink = uplink
-        self._told = 0
+        self._told = (0, 0)
         self._told_at = float("-inf")
         self._pid = os.getpid()
 
@@ -269,11 +285,12 @@ class _AfterCall:
         self._writer.flush()
         if os.getpid() != self._pid:
             os._exit(0)  # a child that user code forked, and that came back
-        count = self._channels.count
+        found = self._channels.count, len(self._channels.met)
         now = time.monotonic()
-        if count != self._told and now - self._told_at >= CHANNELS_EVERY_S:
-            self._told, self._told_at = count, now
-            self._uplink.send(events.Channels(total=count))
+        if found != self._told and now - self._told_at >= CHANNELS_EVERY_S:
+            met = tuple(self._channels.met[self._told[1] : found[1]])
+            self._told, self._told_at = found, now
+            self._uplink.send(events.Channels(total=found[0], met=met))
 
 
 def _first_word(sock: socket.socket) -> tuple[link.Load, bytes]:

@@ -74,12 +74,12 @@ def read(
         request=_state_variable(module, "request", names, warnings),
         nominal=_state_variable(module, "nominal", names, warnings),
         redirect_timeout_s=_seconds(module, "redirect_timeout", warnings),
-        reactive=getattr(module, "reactive", True) is not False,
+        reactive=_switch(module, "reactive", warnings),
         module=str(file),
         usercode=usercode,
         prefix=_text(module, "prefix", warnings),
-        ca_monitor=_switch(module, "ca_monitor", warnings),
-        ca_monitor_notify=_switch(module, "ca_monitor_notify", warnings),
+        ca_monitor=_flag(module, "ca_monitor", warnings),
+        ca_monitor_notify=_flag(module, "ca_monitor_notify", warnings),
         ca_channels=_channels(module, "ca_channels", warnings),
         warnings=tuple(warnings),
     )
@@ -206,6 +206,14 @@ def _seconds(module: ModuleType, name: str, warnings: list[str]) -> float | None
     return None
 
 
+def _switch(module: ModuleType, name: str, warnings: list[str]) -> bool | None:
+    value = _plain(getattr(module, name, None))
+    if value is None or isinstance(value, bool):
+        return value
+    warnings.append(f"{name} = {shown(value)} is neither True nor False, ignored")
+    return None
+
+
 def _text(module: ModuleType, name: str, warnings: list[str]) -> str:
     value = _plain(getattr(module, name, None))
     if value is None or isinstance(value, str):
@@ -214,7 +222,7 @@ def _text(module: ModuleType, name: str, warnings: list[str]) -> str:
     return ""
 
 
-def _switch(module: ModuleType, name: str, warnings: list[str]) -> bool:
+def _flag(module: ModuleType, name: str, warnings: list[str]) -> bool:
     value = _plain(getattr(module, name, None))
     if value is None or isinstance(value, bool) or value in (0, 1):
         return bool(value)

@@ -5,6 +5,8 @@ It is asked for the functions below by their names (`tests.access.asked`), and c
 
 from __future__ import annotations
 
+import math
+import os
 import signal
 import sys
 import threading
@@ -434,6 +436,180 @@ def missing(ezca, log):
         quick.close()
     with raises(EzcaError, "closed"):
         quick["NUM"]
+
+
+def missing_ones_share_a_timeout(ezca, log):
+    """In one call; the channels that exist are found all the same, and those that were missed are not waited for."""
+    quick = Channels(ezca.ifo, timeout_s=1.0)
+    there = ["NUM", "COUNT", "SWITCH", "TEXT", "WAVE", "READONLY"]
+    names = [name for one in there for name in (f"NOT_{one}_1", f"NOT_{one}_2", one)]
+    try:
+        for limit_s in (1.0 + len(there) * 3 * 0.5, 0.3):
+            quick.calling()
+            began, found = time.monotonic(), []
+            for name in names:
+                try:
+                    quick[name]
+                    found.append(name)
+                except EzcaConnectError as error:
+                    assert error.channels == (f"{ezca.ifo}:{name}",)
+            assert found == there
+            took = time.monotonic() - began
+            assert took < limit_s, took
+    finally:
+        quick.close()
+
+
+def connects_many_at_once(ezca, log):
+    quick = Channels(ezca.ifo, timeout_s=1.0)
+    there = ["NUM", "COUNT", "SWITCH", "TEXT", "WAVE", "READONLY"]
+    try:
+        quick.connect(*there)
+        quick.connect("NUM")
+        quick.connect()
+        assert quick.check_connections() == [] and quick.count == len(there)
+        began = time.monotonic()
+        try:
+            quick.connect("NUM", *(f"NOT{n}" for n in range(20)))
+        except EzcaConnectError as error:
+            assert error.channels == tuple(f"{ezca.ifo}:NOT{n}" for n in range(20)), error.channels
+            assert f"{ezca.ifo}:NOT4 and 15 more: not connected" in str(error), error
+        else:
+            raise AssertionError("no EzcaConnectError")
+        assert 0.9 < time.monotonic() - began < 3
+        began = time.monotonic()
+        with raises(EzcaConnectError, "NOT3", "not connected"):
+            quick.connect("NOT3")
+        assert time.monotonic() - began < 0.5, "it was waited for"
+    finally:
+        quick.close()
+
+
+def foreseen(ezca, log):
+    """Channels that are connected in advance are no used ones, and nobody waits for them."""
+    names = ["NUM", "COUNT", "SWITCH", "NOWHERE"]
+    quick = Channels(ezca.ifo, timeout_s=0.5)
+    try:
+        quick.foresee(quick.full_name(name) for name in names)
+        assert quick.count == 0 and quick.disconnected() == () and quick.met == []
+        ahead = dict(quick._foreseen)
+        eventually(lambda: sum(channel.connected for channel in ahead.values()) == 3)
+        for name in names[:3]:
+            quick[name]
+            assert quick._channels[quick.full_name(name)] is ahead[quick.full_name(name)]
+            assert not ahead[quick.full_name(name)].waited, "it was there"
+        assert quick.met == [f"{ezca.ifo}:{name}" for name in names[:3]] and quick.count == 3
+        with raises(EzcaConnectError, "0.5 s"):
+            quick["NOWHERE"]
+        quick.foresee(quick.full_name(name) for name in names)
+        assert not quick._foreseen
+    finally:
+        quick.close()
+
+
+@contextmanager
+def in_environment(ifo, **values):
+    """Channels that are made in an environment with these values."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    made = None
+    try:
+        made = Channels(ifo)
+        yield made
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+        if made is not None:
+            made.close()
+
+
+def ezca_ca_readonly(ezca, log):
+    ezca["NUM"] = 5
+    with in_environment(ezca.ifo, EZCA_CA="READONLY", EZCA_TIMEOUT="0.5") as other:
+        assert other.timeout == 0.5
+        other["NUM"] = 6
+        other.write("NUM", 6, wait=False)
+        other["NOWHERE"] = 6
+        assert other.count == 0, "nothing was even looked for"
+        assert other.read("NUM", fresh=True) == 5
+        with raises(EzcaConnectError, "NOWHERE"):
+            other["NOWHERE"]
+        with raises(EzcaConnectError, "NOWHERE"):
+            other.connect("NOWHERE")
+        with raises(TypeError):
+            other[0] = 1
+
+
+def ezca_ca_disable(ezca, log):
+    ezca["NUM"] = 5
+    with in_environment(ezca.ifo, EZCA_CA="DISABLE") as other:
+        other["NUM"] = 6
+        assert math.isnan(other["NUM"]) and other.read("NUM", as_string=True) == "nan"
+        other.connect("NUM", "NOWHERE")
+        assert other.count == 0 and not other.check_connections()
+        with raises(TypeError):
+            other[0]
+    assert ezca.read("NUM", fresh=True) == 5
+
+
+def ezca_ca_nofail(ezca, log):
+    ezca["NUM"] = 5
+    with in_environment(ezca.ifo, EZCA_CA="NOFAIL", EZCA_TIMEOUT="0.5") as other:
+        other["NUM"] = 6
+        assert other["NUM"] == 6
+        other["NOWHERE"] = 6
+        other.connect("NOWHERE", "NUM")
+        assert math.isnan(other["NOWHERE"]) and other.read("NOWHERE", as_string=True) == "nan"
+        assert other.check_connections() == [f"{ezca.ifo}:NOWHERE"]
+        with raises(EzcaError, "TEXT"):
+            other["TEXT"] = "x" * 50
+
+
+def environment_that_is_not_understood(ezca, log):
+    for name, value in (("EZCA_CA", "SOMETIMES"), ("EZCA_TIMEOUT", "soon")):
+        with raises(EzcaError, name, value), in_environment(ezca.ifo, **{name: value}):
+            pass
+
+
+def nudges(ezca, log):
+    """A change of a channel that the last call has read rings, unless the code writes it itself."""
+    rung = []
+    mine = Channels(ezca.ifo, nudge=lambda: rung.append(1), timeout_s=20)
+    try:
+        ezca["NUM"], ezca["COUNT"] = 1, 1
+
+        def call(*reads, **writes):
+            mine.calling()
+            for name in reads:
+                mine[name]
+            for name, value in writes.items():
+                mine[name] = value
+
+        def rings(**writes):
+            for name, value in writes.items():
+                ezca[name] = value
+                eventually(lambda name=name, value=value: mine._channels[mine.full_name(name)]._latest is not None)
+            time.sleep(0.3)
+            count = len(rung)
+            rung.clear()
+            return count
+
+        call("NUM", "COUNT")
+        assert rings(NUM=2) == 0, "nobody wants to be woken"
+        mine.wake(True)
+        assert rings(NUM=3) == 1 and rings(COUNT=2) == 1
+        assert rings(NUM=3) == 0, "the same value is no change"
+        call("NUM")
+        assert rings(COUNT=3) == 0, "the last call has not read it"
+        assert rings(NUM=4) == 1
+        call("NUM", "COUNT", NUM=5)
+        assert rings(NUM=6) == 0 and rings(COUNT=4) == 1, "it writes NUM itself"
+        call("NUM")
+        assert rings(NUM=7) == 0, "its own write may still be on its way"
+        call("NUM")
+        assert rings(NUM=8) == 1
+    finally:
+        mine.close()
 
 
 def failures_leak_nothing(ezca, log):

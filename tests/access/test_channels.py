@@ -34,6 +34,14 @@ EVERYWHERE = [
     "field_order",
     "other_threads",
     "missing",
+    "missing_ones_share_a_timeout",
+    "connects_many_at_once",
+    "foreseen",
+    "ezca_ca_readonly",
+    "ezca_ca_disable",
+    "ezca_ca_nofail",
+    "environment_that_is_not_understood",
+    "nudges",
     "failures_leak_nothing",
 ]
 IOC_ONLY = ["string_arrays", "empty_arrays", "no_read_access", "sees_own_write_without_event", "fresh_read"]

@@ -125,7 +125,7 @@ def test_without_a_module_there_is_what_every_module_has(feed: Feed) -> None:
     done = feed(program + "print(suslib.limit(), ezca.Ezca)", "--ifo X1 --path .")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        "['', 'X1', 'XLAB', 'X1:'] True True\n0 <class 'guardian.access.channels.Channels'>\n"
+        "['', 'X1', 'XLAB', 'X1:'] True True\n0 <class 'guardian.access.injected.Ezca'>\n"
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from guardian.core.events import (
     Left,
     Loaded,
     LoadFailed,
+    Lost,
     Now,
     Raised,
     Reenter,
@@ -187,6 +188,7 @@ def reports(entry: int) -> st.SearchStrategy[Report]:
         ),
         st.builds(Loaded, facts=SEEDS.map(random_system)),
         st.just(LoadFailed(reason="x")),
+        st.builds(Lost, channels=st.sampled_from([(), ("X:C",), ("X:C", "X:D")])),
     )
 
 

@@ -24,6 +24,7 @@ from guardian.core.events import (
     Left,
     Loaded,
     LoadFailed,
+    Lost,
     Policy,
     Refused,
     Returned,
@@ -265,6 +266,50 @@ def test_R13_channels_that_are_back_are_told_before_a_long_method_ends() -> None
     assert node.view.overdue
     node.hears(Connected(entry=node.engine._entry))
     assert (node.view.error, node.view.connect, node.view.overdue) == (ErrorKind.NONE, (), False)
+
+
+def test_R13_a_channel_that_no_call_needs_now_is_told_and_the_code_goes_on() -> None:
+    node = aligned()
+    node.hears(Lost(channels=("X1:A", "X1:B")))
+    v = node.view
+    assert (v.error, v.status) == (ErrorKind.NONE, Status.DONE) and v.missing == ("X1:A", "X1:B")
+    assert interface.BY_NAME["CONNECT"].value(v) is Connect.LOST and not explain.is_ok(v)
+    assert interface.BY_NAME["CONNECT_S"].value(v) == "X1:A, X1:B"
+    node.hears(Lost(channels=()))
+    assert interface.BY_NAME["CONNECT"].value(node.view) is Connect.OK and explain.is_ok(node.view)
+
+
+def test_R13_what_a_call_waits_for_and_what_is_lost_besides_are_told_together() -> None:
+    node = aligned()
+    node.raises(ConnectionError("X1:B"))
+    node.hears(Lost(channels=("X1:A", "X1:B")))
+    assert node.view.missing == ("X1:B", "X1:A")
+    node.returns(True)
+    assert node.view.error is ErrorKind.NONE and node.view.missing == ("X1:A", "X1:B")
+
+
+def test_R13_a_loss_alarms_after_ten_seconds_of_it_whatever_the_node_does_meanwhile() -> None:
+    node = aligned()
+    node.hears(Lost(channels=("X1:A",)))
+    node.advance(6)
+    node.request("SAFE")
+    assert node.running == "SAFE.main"
+    node.advance(3.9)
+    assert not node.view.overdue
+    node.advance(0.2)
+    assert node.view.overdue and "X1:A" in node.steps[-1].text
+    node.request("ALIGNED")
+    assert node.view.overdue, "a transition finds no channel"
+    node.hears(Lost(channels=()))
+    assert not node.view.overdue and node.engine.deadline is None
+
+
+def test_R13_a_new_worker_has_lost_nothing_yet() -> None:
+    node = aligned()
+    node.hears(Lost(channels=("X1:A",)))
+    node.advance(11)
+    node.op(Op.STOP)
+    assert not node.view.missing and not node.view.overdue
 
 
 # --- R14 notifications

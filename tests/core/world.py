@@ -95,13 +95,14 @@ def check(before: View, view: View, edges: set[tuple[str, str]]) -> None:
     if view.known and view.op is Op.EXEC and view.worker is Worker.RUN and view.status is Status.DONE:
         assert view.state == view.request
     if view.error is not ErrorKind.CONNECT:
-        assert not view.connect and not view.overdue
+        assert not view.connect
+    assert view.disconnected or not view.overdue
     if view.worker in (Worker.DEAD, Worker.STOP):
-        assert not view.known and not view.notifications
+        assert not view.known and not view.notifications and not view.lost
     if explain.is_ok(view):
         assert view.known and view.op is Op.EXEC and view.mode in (Mode.AUTO, Mode.MANAGED)
         assert view.request == view.state == view.nominal and view.status is Status.DONE
-        assert view.error is ErrorKind.NONE and not view.connect and view.worker is Worker.RUN
+        assert view.error is ErrorKind.NONE and not view.disconnected and view.worker is Worker.RUN
     assert explain.is_ok(view) or explain.why_not_ok(view)
     if explain.is_ok(view) and explain.why_not_ok(view):  # R11: the old code runs on
         assert view.load_status is LoadStatus.ERROR and view.load_error

@@ -20,15 +20,18 @@ from tests.system.trees import DEVICES, MANAGER, summary
 pytestmark = [pytest.mark.ca, pytest.mark.proc]
 
 CA_PORT = 5064
+MANAGER_ADDRESS = "10.77.0.1"
 #: libca gives a circuit up that has been silent for so long; its own default is 30 s.
 CONNECTION_TIMEOUT_S = 4
 
 
 class HostOn(Guardhost):
-    """A guardhost on a machine of its own."""
+    """A guardhost on a machine of its own, whose nodes may be managed by those of the other one."""
 
     def __init__(self, machine: Machine, folder: Path, modules: dict[str, str], *, nodes: list[str], ifo: str) -> None:
-        super().__init__(folder, modules, nodes=nodes, ifo=ifo)
+        site = folder / "site.toml"
+        super().__init__(folder, modules, nodes=[], options=("--site", str(site)), ifo=ifo)
+        site.write_text(f'nodes = {nodes}\n[access]\nhosts = ["{MANAGER_ADDRESS}"]\n')
         self.machine = machine
         self.port = CA_PORT
         for name in ("EPICS_CA_ADDR_LIST", "EPICS_CAS_INTF_ADDR_LIST", "EPICS_CAS_BEACON_ADDR_LIST"):
@@ -77,7 +80,7 @@ def is_managed(top: Guardhost, devices: Guardhost) -> None:
     for node in ("SUS_1", "SUS_2"):
         told = summary(devices, node)
         assert (told["mode"], told["manager"], told["state"]) == ("MANAGED", "TOP", "ALIGNED")
-        assert told["cmd"].startswith("TOP#") and told["by"].startswith("TOP, ")
+        assert told["cmd"].startswith("TOP#") and told["by"].startswith("manager TOP at ")
     trip = devices.folder / "trip_SUS_2"
     trip.touch()
     eventually(lambda: "because SUS_2:" in top.get("TOP", "WHY"), 30, "the manager to know")

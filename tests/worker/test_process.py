@@ -78,7 +78,7 @@ def test_names_are_there_for_the_module_and_its_libraries(start: Start) -> None:
     worker.enter("UP")
     assert worker.hear(Notifications).texts == ("from the import", "optic MC1")
     assert worker.says("made") == "INFO [UP.main] made"
-    assert worker.says("Channels X1:") == "INFO [UP.run] Channels X1:"
+    assert worker.says("Ezca X1:") == "INFO [UP.run] Ezca X1:"
     worker.says("100 %")
 
 

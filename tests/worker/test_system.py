@@ -91,6 +91,7 @@ def test_facts_of_a_system(system: Load, folder: Path) -> None:
         request = 'ALIGNED'
         nominal = 'GONE'
         redirect_timeout = 5
+        reactive = True
 
         class DAMPED(GuardState):
             """ Damping is on.
@@ -160,7 +161,7 @@ def test_facts_of_a_system(system: Load, folder: Path) -> None:
     assert [n for n, s in by_name.items() if not s.request] == ["INIT", "DAMPED"]
     assert [n for n, s in by_name.items() if not s.redirect] == ["DAMPED"]
     assert by_name["DAMPED"].doc == "Damping is on." and by_name["ALIGNED"].doc == ""
-    assert by_name["DAMPED"].source == "SUS.py:20" and by_name["ALIGNED"].source == "SUSLIB.py:14"
+    assert by_name["DAMPED"].source == "SUS.py:21" and by_name["ALIGNED"].source == "SUSLIB.py:14"
     assert by_name["SAFE"].source == "SUS.py" and by_name["INIT"].source == ""
     assert facts.edges == (
         Edge(start="INIT", end="DAMPED"),
@@ -168,6 +169,7 @@ def test_facts_of_a_system(system: Load, folder: Path) -> None:
         Edge(start="ALIGNED", end="DAMPED"),
     )
     assert (facts.request, facts.nominal, facts.prefix, facts.redirect_timeout_s) == ("ALIGNED", None, "SUS-MC1", 5.0)
+    assert facts.reactive is True
     assert facts.module == str(folder / "SUS.py") and facts.usercode == (str(folder / "SUSLIB.py"),)
     assert facts.warnings == ("nominal = 'GONE' names no state of the system, taken as missing",)
     assert list(loaded.states) == list(by_name) and loaded.module is sys.modules["SUS"]
@@ -202,6 +204,7 @@ def test_numbers_of_numpy_and_names_of_enums_arrive_as_plain_ones(system: Load) 
         edges = [(Name.UP, np.str_('DOWN'), np.float32(0.5))]
         request = nominal = Name.UP
         redirect_timeout = np.float64(1.5)
+        reactive = np.bool_(False)
         prefix = np.str_('SUS')
         ca_monitor = np.bool_(True)
         ca_channels = [(np.str_('N'), np.int32(7)), ('WAVE', np.arange(2.0)), ('X', np.float32(0.5))]
@@ -219,6 +222,7 @@ def test_numbers_of_numpy_and_names_of_enums_arrive_as_plain_ones(system: Load) 
         str,
     ]
     assert facts.request == facts.nominal == "UP" and facts.redirect_timeout_s == 1.5
+    assert facts.reactive is False
 
 
 def test_odd_variables_are_warned_of_and_taken_as_missing(system: Load) -> None:
@@ -229,11 +233,13 @@ def test_odd_variables_are_warned_of_and_taken_as_missing(system: Load) -> None:
         request = ['UP']
         nominal = 'NONE'
         redirect_timeout = 'soon'
+        reactive = 'often'
         prefix = 3
         """
     ).facts
     assert (facts.request, facts.nominal, facts.redirect_timeout_s, facts.prefix) == (None, None, None, "")
-    assert [w.split(" ")[0] for w in facts.warnings] == ["request", "redirect_timeout", "prefix"]
+    assert facts.reactive is None
+    assert [w.split(" ")[0] for w in facts.warnings] == ["request", "redirect_timeout", "reactive", "prefix"]
 
 
 def test_the_variables_of_the_set_point_monitor(system: Load) -> None:

@@ -1,5 +1,5 @@
 from guardian import GuardState
-from nocds_lib import *
+from nokagra_lib import *
 
 
 class UP(GuardState):

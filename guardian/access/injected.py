@@ -1,0 +1,129 @@
+"""The class of what user code calls ``ezca``, and of what it makes when it says ``Ezca(...)`` itself: one class.
+
+A process chooses it once, before its first line of user code (:func:`choose`): channels of the kind that the process is
+for, with the arguments that LIGO's ``Ezca`` has. Where the PyPI package ``ezca`` is installed (the extra [ligo]), it is
+an ``ezca.Ezca`` besides, see :mod:`guardian.access.ligo`; where it is not, nothing of it is looked for again.
+
+Helper libraries of the field make an ``Ezca`` for each subsystem, some of them in every cycle. The same arguments give
+the same object, as there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from types import new_class
+from typing import Any, ClassVar, Self
+
+from guardian.access import extra
+from guardian.access.channels import Channels
+from guardian.access.prefix import own_prefix
+
+Log = Callable[[str], None]
+
+
+class Kept(type):
+    """A class that gives the object it has made before with the same arguments."""
+
+    def __init__(cls, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        cls._kept: dict[Any, Any] = {}
+
+    def __call__(
+        cls,
+        prefix: str | None = None,
+        ifo: str | None = "",
+        timeout: float | None = None,
+        logger: Any = True,
+    ) -> Any:
+        key = (prefix, os.environ.get("IFO") if ifo == "" else ifo, timeout, logger)
+        if key not in cls._kept:
+            cls._kept[key] = type.__call__(cls, *key)
+        return cls._kept[key]
+
+
+class Injected(Channels, metaclass=Kept):
+    """Channels that are made with the arguments of LIGO's ``Ezca``.
+
+    Parameters
+    ----------
+    prefix : the subsystem, ``SUS`` or ``X1:SUS``; the machine where `ifo` is None.
+    ifo : the machine, that of the node by default.
+    timeout : seconds that an operation may take.
+    logger : True: the log of the node. False: none. Else something with a method ``warning``.
+    """
+
+    #: Of the node that this process is for.
+    log_of_node: ClassVar[Log | None] = None
+
+    def __init__(self, prefix: str | None, ifo: str | None, timeout: float | None, logger: Any) -> None:
+        machine, subsystem = own_prefix(ifo, prefix)
+        log = Injected.log_of_node if logger is True else getattr(logger, "warning", None)
+        Channels.__init__(self, machine, subsystem, timeout_s=None if timeout is None else float(timeout), log=log)
+
+    @classmethod
+    def of_node(cls, ifo: str, *, log: Log, **more: Any) -> Self:
+        """The channels of the node, made as :class:`Channels`: they tell of lost ones (R13), and get its prefix."""
+        made = cls.__new__(cls)
+        Channels.__init__(made, ifo, log=log, **more)
+        Injected.log_of_node = staticmethod(log)
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        text = f"{type(self).__name__!r} object has no attribute {name!r}"
+        if name in extra.TOOLS:
+            text += f": that is of LIGO's package; to get it: {extra.GET}, and restart the host"
+        raise AttributeError(text, name=name, obj=self)
+
+    def calling(self) -> None:
+        """A call of user code begins, for what it has made itself as well."""
+        super().calling()
+        for own in tuple(type(self)._kept.values()):
+            if own is not self:
+                own.calling()
+
+    def lost(self, names: Iterable[str]) -> tuple[str, ...]:
+        """As :meth:`Channels.lost`; of channels that user code has made itself as well."""
+        wanted = tuple(names)
+        found = [super().lost(wanted)]
+        found += [own.lost(wanted) for own in tuple(type(self)._kept.values()) if own is not self]
+        return tuple(dict.fromkeys(name for some in found for name in some))
+
+
+_chosen: list[type[Injected]] = [Injected]
+
+
+def choose(kind: type[Channels], *, tools: bool = True) -> tuple[type[Injected], str]:
+    """From now on user code of this process gets channels of `kind`.
+
+    Parameters
+    ----------
+    tools : False: without what only the package can do (``switch``, ``get_LIGOFilter``).
+
+    Returns
+    -------
+    tuple
+        The class, and what to tell where the package is installed and cannot be used; else "".
+    """
+    base, complaint, ligo = Injected, "", None
+    if extra.is_installed():
+        try:
+            ligo = import_module(extra.MODULE)
+            base = ligo.EzcaChannels if tools else Injected
+        except Exception as error:
+            complaint = (
+                f"the package ezca is installed and cannot be used ({type(error).__name__}: {error}): what code calls "
+                f"ezca has no switch and no get_LIGOFilter; install it anew: {extra.GET}"
+            )
+    kinds = (base,) if kind is Channels else (kind, base)
+    made = new_class("Ezca", kinds, exec_body=lambda names: names.update(__doc__=kind.__doc__, __module__=__name__))
+    _chosen[:] = [made]
+    if ligo is not None:
+        ligo.take_place(made)
+    return made, complaint
+
+
+def chosen() -> type[Injected]:
+    """What was chosen last."""
+    return _chosen[0]
