@@ -27,7 +27,7 @@ from itertools import pairwise
 from typing import Any
 
 import ezca
-from ezca import Ezca, ligofilter
+from ezca import Ezca, SFMask, const, ligofilter
 from ezca.cached import Cached
 
 from guardian.access import wire
@@ -35,8 +35,12 @@ from guardian.access.channel import Channel
 from guardian.access.extra import PACKAGE
 from guardian.access.injected import Injected, Kept
 from guardian.access.wire import Sample
+from guardian.core.setpoints import Setpoint, packed, unpacked
 from guardian.errors import EzcaConnectError, EzcaError
 
+#: The bits of a filter's SWSTAT that are buttons; what is shown where none is down.
+_SWSTAT: int = const.SWSTAT_BITS_ALL
+_ALL_OFF = "ALL OFF"
 #: How long a wait for the end of a ramp goes on before it asks whether the channel is still there.
 _LOOK_S = 1.0
 #: Changes of the switches that are remembered; of interest are those since a ramp was begun.
@@ -100,7 +104,9 @@ class EzcaChannels(Injected, Ezca, metaclass=_KeptEzca):
     @property
     def pvs(self) -> dict[str, ConnectedChannel]:
         """The channels that have been used, by the names that user code has for them."""
-        return {name: ConnectedChannel(self, name) for full in tuple(self._channels) for name in [self._short(full)]}
+        return {
+            name: ConnectedChannel(self, name) for full in tuple(self._channels) for name in [self.short_name(full)]
+        }
 
     def watch(self, channel: str) -> Watch:
         """The changes of a channel, from the first call on."""
@@ -110,15 +116,36 @@ class EzcaChannels(Injected, Ezca, metaclass=_KeptEzca):
             watches[full] = Watch(self, channel)
         return watches[full]
 
+    # --- set points: what the buttons of a filter are is a word of bits, SWSTAT -------------------------------------
+
     @property
     def _setpoints(self) -> _Switches:
         """Where the package puts the buttons that it has pressed."""
         return _Switches(self)
 
-    def _short(self, full: str) -> str:
-        if full.startswith(self.prefix):
-            return full[len(self.prefix) :]
-        return full[len(self.ifo) :]  # with the colon that leaves the prefix
+    @property
+    def setpoints(self) -> dict[str, tuple[str, Any]]:
+        """As :attr:`Channels.setpoints`; buttons are an ``SFMask``."""
+        masked = {point.name for point in tuple(self.memory.points.values()) if point.mask}
+        found = super().setpoints
+        return {n: (f, SFMask.from_swstat(value) if n in masked else value) for n, (f, value) in found.items()}
+
+    def masked(self, name: str, full: str, value: Any) -> Setpoint | None:
+        """An ``SFMask``, or a list of buttons of a channel ``..._SWSTAT``, as a set point."""
+        if not isinstance(value, SFMask):
+            if not isinstance(value, (list, tuple)) or not full.endswith("SWSTAT"):
+                return None
+            try:
+                value = SFMask(value)
+            except (KeyError, TypeError) as error:
+                buttons = ", ".join(const.SWSTAT_BITS)
+                raise EzcaError(f"{full}: {error} is no button of a filter; there are {buttons}") from None
+        label = value.abrev or _ALL_OFF
+        return Setpoint(channel=full, name=name, value=packed(value.SWSTAT), mask=_SWSTAT, label=label, at=time.time())
+
+    def words(self, point: Setpoint, value: Any) -> str:
+        """The buttons."""
+        return (SFMask.from_swstat(int(value)).abrev or _ALL_OFF) if point.mask == _SWSTAT else ""
 
     def _logswitch(self, filt: str, switches: str) -> None:
         if self._log is not None:
@@ -163,10 +190,10 @@ class ConnectedChannel:
     @property
     def _setpoint(self) -> Any:
         """The set point; AttributeError tells the package that there is none."""
-        try:
-            return self._channels.setpoints[self._name][1]
-        except KeyError:
-            raise AttributeError(f"{self.pvname} has no set point") from None
+        point = self._channels.memory.points.get(self.pvname)
+        if point is None or point.mask:
+            raise AttributeError(f"{self.pvname} was not written")
+        return unpacked(point.value)
 
     def get(self, **how: Any) -> Any:
         """As ``ezca.read``."""
@@ -185,7 +212,7 @@ class _Switches:
 
     def __setitem__(self, channel: str, setting: tuple[str, Any]) -> None:
         full, mask = setting
-        self._channels._wrote(channel, full, mask.SWSTAT)
+        self._channels.memory.keep(self._channels.masked(channel, full, mask))
 
 
 class Watch:

@@ -237,7 +237,16 @@ class Watch:
         }
         for full, one in listed.items():
             if one.value:
-                self._memory.listed(Setpoint(channel=full, name=one.name, value=one.value, at=time.time(), module=True))
+                self._listed(full, one)
+
+    def _listed(self, full: str, one: Listed) -> None:
+        try:
+            point = self._channels.masked(one.name, full, unpacked(one.value))
+        except EzcaError as error:
+            self._tell_trouble(f"ca_channels: {one.name!r} is not watched", error)
+            return
+        point = point or Setpoint(channel=full, name=one.name, value=one.value, at=time.time())
+        self._memory.listed(replace(point, module=True))
 
     def _take_wanted(self, now: float, deadline: float) -> None:
         """Those of ca_channels that are to be taken as they are, and answer."""
@@ -374,7 +383,8 @@ class Watch:
             as_text = isinstance(seen.expected, str)
             value = plain_value(sample, is_array=shape.is_array, as_text=as_text)
             is_same = same(seen.expected, value, mask=seen.point.mask)
-            seen.result = _AS_SET if is_same else shown(value, channel.label(value))
+            label = self._channels.words(seen.point, value) or channel.label(value)
+            seen.result = _AS_SET if is_same else shown(value, label)
             seen.sample = sample
         return seen.result
 
@@ -384,7 +394,7 @@ class Watch:
         if channel.shape().kind is Kind.ENUM:
             with suppress(EzcaError):
                 channel.facts(time.monotonic() + ASK_S)
-        if not point.module:
+        if not point.module or point.mask:
             return value
         payload = channel.encode(value, time.monotonic() + ASK_S)
         return plain_value(payload, is_array=is_array, as_text=isinstance(value, str))

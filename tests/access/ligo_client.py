@@ -18,6 +18,7 @@ from ezca.ligofilter import LIGOFilterError
 
 from guardian.access import injected
 from guardian.access.channels import Channels
+from guardian.access.setpoints import Memory
 from guardian.errors import EzcaConnectError, EzcaError
 from guardian.worker.read_only import ReadOnly
 from tests.access.asked import answer
@@ -61,6 +62,8 @@ def made_by_user_code(ezca, log):
     assert own.prefix == f"{ezca.ifo}:SUS-MC1_" and Ezca().prefix == f"{ezca.ifo}:" and Ezca(ifo=None).prefix == ""
     own["TRAMP"] = 0.5 if own["TRAMP"] != 0.5 else 0.25
     assert ezca["MC1_TRAMP"] == own["TRAMP"] and log[-1] == f"{ezca.ifo}:SUS-MC1_TRAMP => {own['TRAMP']}"
+    assert ezca.setpoints["MC1_TRAMP"] == (f"{ezca.ifo}:SUS-MC1_TRAMP", own["TRAMP"])  # set by this node, too
+    assert own.setpoints["TRAMP"] == ezca.setpoints["MC1_TRAMP"] and not ezca.check_setpoints()
     quiet = Ezca("SUS-MC1", logger=False)
     said = len(log)
     quiet["TRAMP"] = 0.125
@@ -217,6 +220,34 @@ def steps(ezca, log):
     ezca["MC1_OFFSET"] = 1
     cdsutils.step(ezca, "MC1_OFFSET", "+1,3", time_step=0.02)
     assert ezca["MC1_OFFSET"] == 4
+
+
+def set_points_of_buttons(ezca, log):
+    from ezca import Ezca, SFMask
+
+    word = f"{ezca.ifo}:SUS-MC1_SWSTAT"
+    filt = ezca.get_LIGOFilter(FILTER)
+    filt.only_on("INPUT", "FM1")
+    filt.RSET.put(2)
+    full, mask = ezca.setpoints["MC1_SWSTAT"]
+    assert full == word and isinstance(mask, SFMask) and mask.SWSTAT == SFMask(["INPUT", "FM1"]).SWSTAT
+    assert set(ezca.setpoints) == {"MC1_SWSTAT"}  # neither SW1S nor RSET
+    assert ezca.check_setpoints() == ()
+    somebody = Ezca("SUS", logger=False)
+    somebody.memory = Memory(None)
+    somebody.switch(FILTER, "FM3", "OFFSET", "ON", "FM1", "OFF")
+    eventually(lambda: ezca.check_setpoints() == ((word, "IN,1", "IN,OF,3", "OF,1,3"),), 10, "the difference")
+    point = ezca.memory.points[word]
+    assert (point.label, ezca.words(point, 0)) == ("IN,1", "ALL OFF")
+    ezca.init_setpoints([("MC1_SWSTAT", ["INPUT", "OFFSET", "FM3"]), "MC1_GAIN", ("MC1_TRAMP", 100)], init=True)
+    assert [one[0] for one in ezca.check_setpoints()] == [f"{ezca.ifo}:SUS-MC1_TRAMP"]
+    with raises(EzcaError, "FM11", "no button", "FM10, INPUT"):
+        ezca.init_setpoints([("MC1_SWSTAT", ["FM11"])])
+    ezca.switch(FILTER, "FM3", "PRESS")
+    assert ezca.setpoints["MC1_SWSTAT"][1].buttons == ["INPUT", "OFFSET"]
+    with tempfile.TemporaryDirectory() as folder:
+        ezca.setpoint_snap(Path(folder) / "snap")
+        assert f"{word} IN,OF\n" in (Path(folder) / "snap").read_text()
 
 
 def snapshots(ezca, log):

@@ -28,6 +28,7 @@ CHECKS = [
     "ramps_are_remembered",
     "waits_are_interrupted",
     "steps",
+    "set_points_of_buttons",
     "snapshots",
     "only_checked",
 ]
