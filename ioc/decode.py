@@ -54,6 +54,8 @@ def decode(row: Row, message: Message) -> int | float | str:
         return _text(row, _joined(values, sent_as), row.size)
     if row.kind is Kind.STRING and sent_as is ca.ChannelType.CHAR:
         return _text(row, _joined(values, sent_as), STRING_BYTES)
+    if row.kind not in _SCALARS:
+        raise RefusedError(f"{row.name}: lists cannot be written")
     if len(values) != 1:
         raise RefusedError(f"{row.name}: {len(values)} values were written; write one")
     one = values[0] if sent_as is ca.ChannelType.STRING else values[0].item()

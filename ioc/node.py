@@ -27,8 +27,6 @@ import numpy as np
 
 from guardian.core.documents import clip
 from guardian.core.interface import STRING_BYTES, Kind, Row
-from guardian.core.security import Level, Security
-from guardian.core.who import Who
 from guardian.enums import Severity
 from guardian.errors import RefusedError
 from guardian.host.face import Put, Unreadable, Update
@@ -37,17 +35,11 @@ from ioc.cas.audience import NEW_ALARM, NEW_VALUE
 from ioc.cas.connection import Connection
 from ioc.cas.wire import Message
 from ioc.decode import decode
+from ioc.rights import READ, Rights, who_is
 
 log = logging.getLogger(__name__)
 
 INT_RANGE = (-(2**31), 2**31 - 1)
-READ = ca.AccessRights.READ
-_RIGHTS = {
-    Level.NONE: ca.AccessRights.NO_ACCESS,
-    Level.READ: READ,
-    Level.WRITE: ca.AccessRights.READ | ca.AccessRights.WRITE,
-}
-
 _STATUS = {
     Severity.NO_ALARM: ca.AlarmStatus.NO_ALARM,
     Severity.MINOR: ca.AlarmStatus.STATE,
@@ -67,23 +59,23 @@ class RowChannel(Announcing):
 
     Parameters
     ----------
-    row : of the interface table. put : takes the writes of clients. security : what they are told they may do.
+    row : of the interface table. put : takes the writes of clients. rights : what they are told they may do.
     """
 
     _data: dict[str, Any]
     alarm: Any
 
-    def __init__(self, row: Row, put: Put, security: Security, **more: Any) -> None:
+    def __init__(self, row: Row, put: Put, rights: Rights, **more: Any) -> None:
         self.row = row
         self.put = put
-        self.security = security
+        self.rights = rights
         # One kept update a subscription is all that caproto's bookkeeping needs; its 1000 would be kept for good.
         more |= {"alarm": ca.ChannelAlarm(), "string_encoding": "utf-8", "max_subscription_backlog": 1}
         super().__init__(**more)
 
     def rights_of(self, client: Connection) -> int:
         """What a client may do, told to it when it connects."""
-        return _RIGHTS[self.security.judge(self.row.asg, _who(client)).level]
+        return self.rights.of(self.row.asg, client)
 
     def post(self, value: Any, severity: Severity, stamp: float) -> None:
         """Set value, severity and stamp (epoch seconds), and hand them to all subscribers before returning."""
@@ -106,7 +98,7 @@ class RowChannel(Announcing):
         except RefusedError as error:
             value = Unreadable(str(error))  # the node refuses it, and tells its operator
         try:
-            return self.put(self.row.name, value, _who(client))
+            return self.put(self.row.name, value, who_is(client))
         except RefusedError as error:
             raise Refused(str(error)) from None
         except Exception:
@@ -118,10 +110,6 @@ class RowChannel(Announcing):
         raise NotImplementedError
 
 
-def _who(client: Connection) -> Who:
-    return Who(*client.claims, client.address[0])
-
-
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, np.ndarray):
         return np.array_equal(one, other)
@@ -131,8 +119,8 @@ def _same(one: Any, other: Any) -> bool:
 class EnumChannel(RowChannel, ca.ChannelEnum):
     """ENUM and BOOL."""
 
-    def __init__(self, row: Row, put: Put, security: Security) -> None:
-        super().__init__(row, put, security, value=0, enum_strings=row.labels)
+    def __init__(self, row: Row, put: Put, rights: Rights) -> None:
+        super().__init__(row, put, rights, value=0, enum_strings=row.labels)
 
     def sent(self, value: Any) -> int:
         return int(value)
@@ -141,12 +129,12 @@ class EnumChannel(RowChannel, ca.ChannelEnum):
 class _Limited(RowChannel):
     """Numbers have units and limits."""
 
-    def __init__(self, row: Row, put: Put, security: Security, **more: Any) -> None:
+    def __init__(self, row: Row, put: Put, rights: Rights, **more: Any) -> None:
         low, high = row.low or 0, row.high or 0
         super().__init__(
             row,
             put,
-            security,
+            rights,
             units=row.units,
             lower_disp_limit=low,
             upper_disp_limit=high,
@@ -159,8 +147,8 @@ class _Limited(RowChannel):
 class IntChannel(_Limited, ca.ChannelInteger):
     """INT: 32 bits, which hold at their ends rather than wrap."""
 
-    def __init__(self, row: Row, put: Put, security: Security) -> None:
-        super().__init__(row, put, security, value=0)
+    def __init__(self, row: Row, put: Put, rights: Rights) -> None:
+        super().__init__(row, put, rights, value=0)
 
     def sent(self, value: Any) -> int:
         low, high = INT_RANGE
@@ -170,8 +158,8 @@ class IntChannel(_Limited, ca.ChannelInteger):
 class DoubleChannel(_Limited, ca.ChannelDouble):
     """DOUBLE."""
 
-    def __init__(self, row: Row, put: Put, security: Security) -> None:
-        super().__init__(row, put, security, value=0.0, precision=row.precision)
+    def __init__(self, row: Row, put: Put, rights: Rights) -> None:
+        super().__init__(row, put, rights, value=0.0, precision=row.precision)
 
     def sent(self, value: Any) -> float:
         return float(value)
@@ -180,8 +168,8 @@ class DoubleChannel(_Limited, ca.ChannelDouble):
 class StringChannel(RowChannel, ca.ChannelString):
     """STRING: at most 39 bytes."""
 
-    def __init__(self, row: Row, put: Put, security: Security) -> None:
-        super().__init__(row, put, security, value="", max_length=1)
+    def __init__(self, row: Row, put: Put, rights: Rights) -> None:
+        super().__init__(row, put, rights, value="", max_length=1)
 
     def sent(self, value: Any) -> str:
         return text_for(value, STRING_BYTES)
@@ -190,8 +178,8 @@ class StringChannel(RowChannel, ca.ChannelString):
 class StringsChannel(RowChannel, ca.ChannelString):
     """STRINGS: an array of at most ``row.size`` strings, which may be empty."""
 
-    def __init__(self, row: Row, put: Put, security: Security) -> None:
-        super().__init__(row, put, security, value=[], max_length=row.size)
+    def __init__(self, row: Row, put: Put, rights: Rights) -> None:
+        super().__init__(row, put, rights, value=[], max_length=row.size)
 
     def sent(self, value: Any) -> list[str]:
         return [text_for(one, STRING_BYTES) for one in value[: self.row.size]]
@@ -200,8 +188,8 @@ class StringsChannel(RowChannel, ca.ChannelString):
 class LongChannel(RowChannel, ca.ChannelChar):
     """LONG: the text is kept as the bytes that are sent, 262 kB of JSON would be converted for each reader else."""
 
-    def __init__(self, row: Row, put: Put, security: Security) -> None:
-        super().__init__(row, put, security, value="", max_length=row.size + 1)
+    def __init__(self, row: Row, put: Put, rights: Rights) -> None:
+        super().__init__(row, put, rights, value="", max_length=row.size + 1)
         self._data["value"] = self.sent("")
 
     def sent(self, value: Any) -> Any:
@@ -219,9 +207,9 @@ _CLASSES: dict[Kind, type[Any]] = {
 }
 
 
-def channel(update: Update, stamp: float, put: Put, security: Security) -> RowChannel:
+def channel(update: Update, stamp: float, put: Put, rights: Rights) -> RowChannel:
     """The channel of a row, showing a first value."""
-    made: RowChannel = _CLASSES[update.row.kind](update.row, put, security)
+    made: RowChannel = _CLASSES[update.row.kind](update.row, put, rights)
     made.post(update.value, update.severity, stamp)
     return made
 

@@ -15,11 +15,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import caproto as ca
 
-from guardian.core.interface import PV_TEMPLATE, pv_name
+from guardian.core.interface import PV_TEMPLATE, Asg, pv_name
 from guardian.core.security import Everybody, Security
 from guardian.core.who import Who
 from guardian.errors import ExpectedError, InternalError, RefusedError
@@ -29,6 +29,7 @@ from ioc.cas.line import STEPS
 from ioc.cas.sockets import NoPort
 from ioc.cas.wire import ProtocolError
 from ioc.node import Names, RowChannel, channel
+from ioc.rights import Rights
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Server:
     ifo : prefix of the site, may be empty.
     template : of PV names, see :func:`guardian.core.interface.pv_name`.
     security : what clients are told they may do; None: everybody may write what can be written.
+    on_reader : called for each channel of a client that may not write it, though others may.
     interfaces : addresses to serve on; None: EPICS_CAS_INTF_ADDR_LIST, else all. Only a server on 0.0.0.0 hears
         searches by broadcast.
     """
@@ -58,10 +60,11 @@ class Server:
         template: str = PV_TEMPLATE,
         interfaces: Sequence[str] | None = None,
         security: Security | None = None,
+        on_reader: Callable[[Asg, Who], None] = lambda _asg, _who: None,
     ) -> None:
         self._ifo = ifo
         self._template = template
-        self._security = security or Everybody()
+        self._rights = Rights(security or Everybody(), on_reader)
         self._interfaces = tuple(interfaces) if interfaces else None
         self._names = Names()
         self._nodes: dict[str, dict[str, RowChannel]] = {}
@@ -110,14 +113,16 @@ class Server:
 
         The channel of a claim stays, so a client that watches it sees the claim come true.
         """
-        claimed = set(self._nodes.get(node, ()))
+        claimed = self._nodes.get(node, {}).copy()
         if len(claimed) > 1:
             raise InternalError(f"{node}: opened twice")
+        for one in claimed.values():
+            one.put = put
         self._add(node, [update for update in updates if update.row.name not in claimed], stamp, put)
         self.post(node, [update for update in updates if update.row.name in claimed], stamp)
 
     def _add(self, node: str, updates: Sequence[Update], stamp: float, put: Put) -> None:
-        channels = {update.row.name: channel(update, stamp, put, self._security) for update in updates}
+        channels = {update.row.name: channel(update, stamp, put, self._rights) for update in updates}
         names = {self._name(node, row_name): one for row_name, one in channels.items()}
         if taken := sorted(name for name in names if name in self._names):
             raise InternalError(
@@ -140,6 +145,11 @@ class Server:
             self._context.take_away({self._names[known] for name in names for known in self._names.known(name)})
         for name in names:
             self._names.forget(name)
+
+    def rights_changed(self) -> None:
+        """Other rules are in force: clients are told what they may do now, where it differs."""
+        if self._context is not None:
+            self._context.rights_changed(one for channels in self._nodes.values() for one in channels.values())
 
     async def elsewhere(self, nodes: Sequence[str]) -> Mapping[str, Sequence[Elsewhere]]:
         """Where on the network these nodes are shown or claimed; here, too, if it is found.

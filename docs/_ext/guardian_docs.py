@@ -96,6 +96,11 @@ def type_of(row: Row) -> str:
     return f"{row.kind.value}, {row.units}" if row.units else row.kind.value
 
 
+def access(row: Row) -> str:
+    """Who may write a PV: its access security group."""
+    return row.asg.value if row.writable else "read"
+
+
 _ARCHIVE = {Archive.EVENT: "changes", Archive.SLOW: "seldom", Archive.NO: "no"}
 
 
@@ -133,7 +138,7 @@ class Pvs(Generated):
     def _row(self, row: Row) -> tuple[str, ...]:
         worst = ", ".join(severity.name for severity in sorted(set(alarms(row).values())))
         kind = f":ref:`enum <enum-{row.name}>`" if row.kind is Kind.ENUM else type_of(row)
-        return f"``{row.name}``", kind, "read-write" if row.writable else "read", row.text, worst, _ARCHIVE[row.archive]
+        return f"``{row.name}``", kind, access(row), row.text, worst, _ARCHIVE[row.archive]
 
 
 class Alarms(Generated):

@@ -2,6 +2,9 @@
 
 It has them searched for, faster than libca does by itself, and tells which of those that the present code needs are
 lost. User code cannot do that: it may use a channel once a minute, or hang. While all channels are there it sleeps.
+
+A channel that was there will be there again, and is worth a search of its own. One that never was there may never be:
+libca searches for it ever more rarely, and all of these together, in few packets, are searched for anew once a minute.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from guardian.access.used import UsedChannel
 GATHER_S = 0.02
 #: How often it looks whether a lost channel is to be searched for.
 TICK_S = 0.5
+#: How often those that never were there are searched for as if they were new.
+STRANGERS_S = 60.0
 
 
 class Keeper:
@@ -33,6 +38,7 @@ class Keeper:
         self._tell = tell
         self._awake = Bell()
         self._ended = False
+        self._strangers_at = time.monotonic() + STRANGERS_S
         self._at_work = threading.Lock()
 
     def ring(self) -> None:
@@ -54,10 +60,22 @@ class Keeper:
             self._awake.wait(wait_s)
             time.sleep(GATHER_S)
             away = [one for one in self._channels() if one.waited and not one.connected]
-            for channel in away:
-                channel.search_again()
             lost = tuple(channel.name for channel in away if channel.needed)
             if lost != told:
                 told = lost
                 self._tell(lost)
-            wait_s = TICK_S if away else None
+            wait_s = self._search(away)
+
+    def _search(self, away: list[UsedChannel]) -> float | None:
+        """Have these searched for; seconds until that is worth a look again."""
+        now = time.monotonic()
+        known, strangers = [one for one in away if one.circuit], [one for one in away if not one.circuit]
+        for channel in known:
+            channel.search_again()
+        if not strangers:
+            self._strangers_at = now + STRANGERS_S
+        elif now >= self._strangers_at:
+            self._strangers_at = now + STRANGERS_S
+            for channel in strangers:
+                channel.search_now()
+        return TICK_S if known else self._strangers_at - now if strangers else None

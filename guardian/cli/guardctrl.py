@@ -50,13 +50,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     # Here, not above, as Ctrl-C may come while they are loaded.
-    from guardian.cli.ctrl import WrongCall, add_shared_options, doctor, listing, local, orders, request, status, tree
+    from guardian.cli.ctrl import (
+        WrongCall,
+        acl,
+        add_shared_options,
+        doctor,
+        listing,
+        local,
+        orders,
+        request,
+        status,
+        tree,
+    )
 
     parser = _Parser(prog=COMMAND, description="Look at nodes wherever they run, and give them orders.")
     parser.add_argument("--version", action="version", version=__version__)
     add_shared_options(parser)
     known = parser.add_subparsers(dest="do", required=True, metavar="ORDER")
-    for part in (listing, status, tree, request, orders, local, doctor):
+    for part in (listing, status, tree, request, orders, local, acl, doctor):
         part.add(known)
     options = parser.parse_args(argv)
     try:

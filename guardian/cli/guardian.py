@@ -23,7 +23,7 @@ A state or a path ends with exit code 0 when it completes; with 1, and a line th
 error, when it jumps, and at Ctrl-C; with 2 when there is no such state or path, or the module does not load. log and
 print write to standard output, and breakpoint() works. The shell ends at Ctrl-D; it also takes commands from a pipe."""
 #: They mean nothing where there are no PVs.
-_SERVED = ("port", "state_dir", "log", "fresh")
+_SERVED = ("port", "state_dir", "log", "acf", "fresh")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

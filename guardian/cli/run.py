@@ -22,10 +22,12 @@ from guardian.cli.output import FAILED, OK, WRONG_CALL, complain, tell
 from guardian.core.interface import pv_name
 from guardian.enums import LoadStatus
 from guardian.errors import ExpectedError, GuardianError
+from guardian.host.access import Access
 from guardian.host.control import Control
+from guardian.host.doorkeeper import Doorkeeper
 from guardian.host.host import NAME, Host
 from guardian.host.logsink import LogSink
-from guardian.host.site import MAX_PORT, Site, why_not_ifo
+from guardian.host.site import MAX_PORT, Site, access_now, why_not_ifo
 from guardian.worker.system import search_paths
 
 CA_PORT = 5064
@@ -44,6 +46,9 @@ def add_host_options(parser: argparse.ArgumentParser, *, ifo: str = "$IFO") -> N
     )
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help="where settings and journal are kept")
     parser.add_argument("--log", type=Path, metavar="FILE", help="write the log there, not on standard output")
+    parser.add_argument(
+        "--acf", type=Path, metavar="FILE", help="who may write: an EPICS access security file (default: this machine)"
+    )
     parser.add_argument("--fresh", action="store_true", help="start without the settings of the last run")
 
 
@@ -77,6 +82,7 @@ def with_options(site: Site, options: argparse.Namespace) -> Site:
         "port": site.port if options.port is None else options.port,
         "state_dir": options.state_dir or site.state_dir,
         "log": options.log or site.log,
+        "access": Access(acf=options.acf, check_addresses=site.access.check_addresses) if options.acf else site.access,
     }
     return replace(site, **changes)
 
@@ -139,15 +145,24 @@ async def _run(command: str, site: Site, first_load_must_work: bool) -> int:
     sink = LogSink(1 if site.log is None else site.log)
     handler = _ToSink(sink)
     logging.getLogger().addHandler(handler)
-    server = Server(ifo=site.ifo, template=site.pv)
+    try:
+        doorkeeper = await Doorkeeper.begin(
+            site.access, lambda: access_now(site.access), lambda text, level: sink.line(NAME, text, level=level)
+        )
+    except ExpectedError:
+        logging.getLogger().removeHandler(handler)
+        sink.close()
+        raise
+    server = Server(ifo=site.ifo, template=site.pv, security=doorkeeper, on_reader=doorkeeper.on_reader)
+    doorkeeper.on_change = server.rights_changed
     ousted: list[str] = []
 
     def on_ousted(why: str) -> None:
         ousted.append(why)
         stop.set()
 
-    host = Host(site, server, sink, on_ousted=on_ousted)
-    control = Control(host)
+    host = Host(site, server, sink, security=doorkeeper, on_ousted=on_ousted)
+    control = Control(host, doorkeeper)
     code = OK
     try:
         names = _without(host.reserve(site.nodes), site.nodes, command)

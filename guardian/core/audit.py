@@ -42,7 +42,8 @@ def write_record(
         say ``why, cut, person, manager, cmd, managed_by``. ``old`` is None for long texts that nobody can write.
     """
     command = _command(row, value)
-    new = command.state if command is not None else None if value is None else shown(row, value)
+    written = value if command is None else command.state
+    new = None if written is None else shown(row, written)
     record: dict[str, Any] = {
         "id": id,
         "stamp": round(stamp, 6),

@@ -24,10 +24,16 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a client may do with the PVs of a group, and by which rule; for a refusal, what would allow it."""
+    """What a client may do with the PVs of a group.
+
+    Parameters
+    ----------
+    why : why it may write; or why not, and what would allow it. rule : by which rule it may do what it may.
+    """
 
     level: Level
     why: str
+    rule: str = ""
 
 
 class Security(Protocol):

@@ -15,14 +15,18 @@ import pwd
 import socket
 import stat
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from guardian.core import explain
+from guardian.core.interface import BY_NAME, Asg
+from guardian.core.security import Security
 from guardian.core.who import Who
 from guardian.enums import Op
 from guardian.errors import ExpectedError
+from guardian.host.doorkeeper import Doorkeeper
 from guardian.host.host import Host
 
 _log = logging.getLogger(__name__)
@@ -32,11 +36,21 @@ PATH_BYTES = 107
 LINE_BYTES = 65536
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order: the node it is about, who gives it, and all its words."""
+
+    node: str
+    who: Who
+    words: Mapping[str, str]
+
+
 class Control:
     """Serves the control socket of `host`."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, doorkeeper: Doorkeeper | None = None) -> None:
         self._host = host
+        self._doorkeeper = doorkeeper
         self._path = host.site.control_socket
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
@@ -100,11 +114,12 @@ class Control:
         try:
             order = json.loads(line)
             do, node = self._ORDERS[order["do"]], str(order.get("node", ""))
+            asked = Order(node, who, {name: str(word) for name, word in order.items()})
         except (ValueError, KeyError, TypeError, RecursionError):
             known = ", ".join(self._ORDERS)
             return {"ok": False, "error": f"{line[:80]!r} is no order; known are {known}"}
         try:
-            return {"ok": True, **await do(self, node, who)}
+            return {"ok": True, **await do(self, asked)}
         except ExpectedError as error:
             return {"ok": False, "error": str(error)}
         except Exception as error:  # whoever asked must hear of it
@@ -113,30 +128,51 @@ class Control:
 
     # --- orders ------------------------------------------------------------------------------------------------
 
-    async def _create(self, node: str, _who: Who) -> dict[str, Any]:
-        await self._host.add(node)
-        return {"node": node}
+    async def _create(self, order: Order) -> dict[str, Any]:
+        await self._host.add(order.node)
+        return {"node": order.node}
 
-    async def _destroy(self, node: str, _who: Who) -> dict[str, Any]:
-        await self._host.remove(node)
-        return {"node": node}
+    async def _destroy(self, order: Order) -> dict[str, Any]:
+        await self._host.remove(order.node)
+        return {"node": order.node}
 
-    async def _start(self, node: str, who: Who) -> dict[str, Any]:
-        return self._op(node, Op.EXEC, who)
+    async def _start(self, order: Order) -> dict[str, Any]:
+        return self._op(order, Op.EXEC)
 
-    async def _stop(self, node: str, who: Who) -> dict[str, Any]:
-        return self._op(node, Op.STOP, who)
+    async def _stop(self, order: Order) -> dict[str, Any]:
+        return self._op(order, Op.STOP)
 
-    def _op(self, node: str, op: Op, who: Who) -> dict[str, Any]:
+    def _op(self, order: Order, op: Op) -> dict[str, Any]:
+        self._make_sure_it_runs(order.node)
+        self._host[order.node].set_op(op, order.who)
+        return {"node": order.node}
+
+    def _make_sure_it_runs(self, node: str) -> None:
         if node not in self._host:
             raise ExpectedError(f"{node} does not run in this host; guardctrl create {node} adds it")
-        self._host[node].set_op(op, who)
-        return {"node": node}
 
-    async def _list(self, _node: str, _who: Who) -> dict[str, Any]:
+    async def _rights(self, order: Order) -> dict[str, Any]:
+        """What a client may do. The rules are the same for all nodes of a host."""
+        if order.node:
+            self._make_sure_it_runs(order.node)
+        words = order.words
+        who = Who(*(words.get(name, "") for name in ("user", "host", "address")))
+        return {"groups": rights_facts(self._rules, who)}
+
+    async def _load_rules(self, order: Order) -> dict[str, Any]:
+        access = await self._rules.load(by=str(order.who))
+        return {"from": str(access.acf or access.file or "")}
+
+    @property
+    def _rules(self) -> Doorkeeper:
+        if self._doorkeeper is None:
+            raise ExpectedError("everybody may write here")
+        return self._doorkeeper
+
+    async def _list(self, _order: Order) -> dict[str, Any]:
         return {"nodes": [_facts(self._host, name) for name in self._host]}
 
-    async def _about(self, _node: str, _who: Who) -> dict[str, Any]:
+    async def _about(self, _order: Order) -> dict[str, Any]:
         site = self._host.site
         return {
             "ifo": site.ifo,
@@ -147,14 +183,33 @@ class Control:
             "nodes": list(self._host),
         }
 
-    _ORDERS: dict[str, Callable[[Control, str, Who], Awaitable[dict[str, Any]]]] = {
+    _ORDERS: dict[str, Callable[[Control, Order], Awaitable[dict[str, Any]]]] = {
         "create": _create,
         "destroy": _destroy,
         "start": _start,
         "stop": _stop,
         "list": _list,
         "about": _about,
+        "rights": _rights,
+        "load rules": _load_rules,
     }
+
+
+def rights_facts(security: Security, who: Who) -> list[dict[str, Any]]:
+    """What a client may do with the PVs of each group, and why."""
+    found = []
+    for asg in Asg:
+        verdict = security.judge(asg, who)
+        found.append(
+            {
+                "group": asg.value,
+                "may": verdict.level.name.lower(),
+                "rule": verdict.rule,
+                "why": verdict.why,
+                "pvs": [row.name for row in BY_NAME.values() if row.asg is asg],
+            }
+        )
+    return found
 
 
 def _facts(host: Host, name: str) -> dict[str, Any]:

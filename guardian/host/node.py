@@ -41,7 +41,7 @@ from guardian.core.events import (
     Tell,
 )
 from guardian.core.graph import automatic_indices
-from guardian.core.interface import BY_NAME, Vitals, pv_name
+from guardian.core.interface import BY_NAME, Asg, Vitals, pv_name
 from guardian.core.security import Level, Security
 from guardian.core.view import View
 from guardian.core.who import Who
@@ -173,11 +173,15 @@ class Node:
             :mod:`guardian.host.audit`.
         """
         self.begin()
-        verdict = self._around.security.judge(BY_NAME[row].asg, who)
+        asg = BY_NAME[row].asg
+        verdict = self._around.security.judge(asg, who)
         if verdict.level < Level.WRITE:
             if self._refuse(row, value, who, self.view, verdict.why):
                 self._around.sink.line(self.name, f"{who} may not write {row}: {verdict.why}", level="WARNING")
-            raise RefusedError(verdict.why)
+            # The rules of a site are none of the business of those whom they keep out.
+            raise RefusedError(
+                verdict.why if asg is Asg.READ else f"{who} may not write {row}; the log of its host says why"
+            )
         by, before = str(who), self.view
         try:
             if isinstance(value, Unreadable):

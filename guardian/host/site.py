@@ -18,6 +18,12 @@ A site file names the machine and its nodes; all of it is optional but ``nodes``
     stop_timeout = 1.0                  # seconds (R10)
     restarts = 3                        # of a worker that died, within restart_window seconds (R12)
     restart_window = 60
+
+    [access]                            # without it: programs on this machine write, all others read
+    operators = ["10.1.2.0/24"]         # may write everything
+    hosts = ["ctrl7.lab.example"]       # machines whose nodes manage ours
+    acf = "guardian.acf"                # or an EPICS access security file decides
+    check_addresses = false             # by addresses, not by the host names that clients claim
 """
 
 from __future__ import annotations
@@ -26,7 +32,7 @@ import math
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -34,6 +40,7 @@ from typing import Any
 from guardian.core.interface import BY_NAME, PV_TEMPLATE, STRING_BYTES, pv_name
 from guardian.core.settings import Limits
 from guardian.errors import ExpectedError
+from guardian.host.access import Access, why_not_entry
 from guardian.host.settings import OnStart
 from guardian.worker.system import check_name
 
@@ -51,6 +58,7 @@ class Site:
     port : Channel Access port; None: 5064, or a free one where that is taken; 0: a free one.
     paths : folders with system modules, absolute, in order.
     log : file for the log; None: standard output.
+    access : who may write.
     """
 
     ifo: str = ""
@@ -65,6 +73,7 @@ class Site:
     resume_within_s: float = 600.0
     fresh: bool = False
     limits: Limits = field(default_factory=Limits)
+    access: Access = field(default_factory=Access)
 
     @property
     def control_socket(self) -> Path:
@@ -94,6 +103,7 @@ def read_site(path: Path) -> Site:
     faults: list[str] = []
     values = _typed(data, _SITE_KEYS, "", faults)
     policy = _typed(values.get("policy", {}), _POLICY_KEYS, "policy.", faults)
+    access = _typed(values.get("access", {}), _ACCESS_KEYS, "access.", faults)
     if why := why_not_ifo(values.get("ifo", "")):
         faults.append(f"ifo: {why}")
     if "pv" in values and (why := why_not_template(values["pv"])):
@@ -102,13 +112,24 @@ def read_site(path: Path) -> Site:
         faults.append(f"port = {values['port']} is no port, use 0 to {MAX_PORT}")
     if policy.get("on_start", "resume") not in ON_START:
         faults.append(f"policy.on_start = {policy['on_start']!r}; use one of {', '.join(ON_START)}")
+    faults += _access_faults(access)
     faults += _node_faults(values.get("nodes", [])) if "nodes" in values or "nodes" not in data else ()
     if faults:
         raise ExpectedError(f"site file {path}: " + "; ".join(faults))
-    site = _site(values, policy, path.resolve().parent)
+    site = replace(_site(values, policy, path.resolve().parent), access=_access(access, path.resolve()))
     if clashes := _clashes(site):
         raise ExpectedError(f"site file {path}: " + "; ".join(clashes))
     return site
+
+
+def access_now(access: Access) -> Access:
+    """What the site file says of it now; what the command line says stays as it is.
+
+    Raises
+    ------
+    ExpectedError
+    """
+    return access if access.file is None else read_site(access.file).access
 
 
 def pv_names(site: Site, node: str) -> list[str]:
@@ -153,6 +174,26 @@ def _node_faults(nodes: list[str]) -> list[str]:
     return faults
 
 
+def _access_faults(access: Mapping[str, Any]) -> list[str]:
+    lists = ("operators", "hosts")
+    faults = [f"access.{key}: {why}" for key in lists for text in access.get(key, ()) if (why := why_not_entry(text))]
+    if "acf" in access and (both := [key for key in lists if key in access]):
+        faults.append(f"access.acf decides alone; leave out {' and '.join(both)}, or acf")
+    if "check_addresses" in access and "acf" not in access:
+        faults.append("access.check_addresses is for access.acf; operators and hosts go by address anyway")
+    return faults
+
+
+def _access(access: Mapping[str, Any], path: Path) -> Access:
+    return Access(
+        operators=tuple(access.get("operators", ())),
+        hosts=tuple(access.get("hosts", ())),
+        acf=path.parent / access["acf"] if "acf" in access else None,
+        check_addresses=access.get("check_addresses", False),
+        file=path,
+    )
+
+
 def _clashes(site: Site) -> list[str]:
     """Two nodes with one PV: M and M_LOAD both have M_LOAD_STATUS."""
     seen: dict[str, str] = {}
@@ -175,6 +216,7 @@ _SITE_KEYS: dict[str, type | tuple[type, ...]] = {
     "state_dir": str,
     "log": str,
     "policy": dict,
+    "access": dict,
 }
 _POLICY_KEYS: dict[str, type | tuple[type, ...]] = {
     "on_start": str,
@@ -184,6 +226,12 @@ _POLICY_KEYS: dict[str, type | tuple[type, ...]] = {
     "restarts": int,
     "restart_window": (int, float),
 }
+_ACCESS_KEYS: dict[str, type | tuple[type, ...]] = {
+    "operators": list,
+    "hosts": list,
+    "acf": str,
+    "check_addresses": bool,
+}
 
 
 def _typed(data: Mapping[str, Any], keys: Mapping[str, Any], where: str, faults: list[str]) -> dict[str, Any]:
@@ -192,7 +240,7 @@ def _typed(data: Mapping[str, Any], keys: Mapping[str, Any], where: str, faults:
         kind = keys.get(key)
         if kind is None:
             faults.append(f"{where}{key} is unknown; known are {', '.join(keys)}")
-        elif not isinstance(value, kind) or isinstance(value, bool):
+        elif not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             faults.append(f"{where}{key} = {value!r} is of the wrong type")
         elif isinstance(value, list) and not all(isinstance(v, str) for v in value):
             faults.append(f"{where}{key} = {value!r} must list texts")

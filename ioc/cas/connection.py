@@ -18,6 +18,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ioc.cas import wire
@@ -34,6 +35,11 @@ SMALLEST_SHARE_S = 0.00005
 SLICE = 1000
 #: Bytes of a name that a client claims.
 NAME_BYTES = 60
+
+
+@lru_cache(256)  # each channel of a client asks for its names
+def _fit(name: str) -> str:
+    return "".join(c for c in str(name or "?")[:NAME_BYTES] if c.isprintable())
 
 
 class Connection(asyncio.Protocol):
@@ -59,11 +65,7 @@ class Connection(asyncio.Protocol):
     @property
     def claims(self) -> tuple[str, str]:
         """The user and the host that the client claims to be, fit to be shown."""
-        user, host = (
-            "".join(c for c in str(name or "?")[:NAME_BYTES] if c.isprintable())
-            for name in (self.client_username, self.client_hostname)
-        )
-        return user, host
+        return _fit(self.client_username), _fit(self.client_hostname)
 
     @property
     def who(self) -> str:

@@ -199,8 +199,13 @@ def values_of(message: wire.Message) -> Any:
     short = base == 0 and message.elements == 1
     if message.data_type < PUT_ACKT and message.elements * SIZES[base] > len(message.payload) and not short:
         raise Refused(f"{message.elements} values were announced, {len(message.payload)} bytes came")
-    if base != 0 or message.data_type >= PUT_ACKT:
+    if message.data_type >= PUT_ACKT:
         return _request_of(message).data
+    if base != 0:
+        values = _request_of(message).data
+        if len(values) != message.elements:  # alarm, time or limits took their place
+            raise Refused(f"{message.elements} values were announced, {len(values)} came")
+        return values
     head = ctypes.sizeof(ca.DBR_TYPES[ca.ChannelType(message.data_type)]) if message.data_type >= STS else 0
     if head > len(message.payload):
         raise Refused(f"{head} bytes of alarm and time were announced, {len(message.payload)} bytes came")

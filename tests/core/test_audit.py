@@ -59,6 +59,7 @@ def test_a_write_that_was_taken() -> None:
         ("REQUEST", " DOWN ", "SAFE", " DOWN "),
         ("REQUEST_CMD", '{"state": "DOWN"}', "SAFE", "DOWN"),
         ("REQUEST_CMD", "DOWN", "SAFE", "DOWN"),
+        ("REQUEST_CMD", '{"state": "\\ud800"}', "SAFE", "?"),
         ("STATE", "DOWN", "INIT", "DOWN"),
         ("REQUEST", None, "SAFE", None),
     ],

@@ -23,7 +23,7 @@ from guardian.access.manager import Node, NodeManager
 from guardian.access.prefix import channel_prefix, full_name
 from guardian.cli import output
 from guardian.core import peer
-from guardian.core.interface import BY_NAME, HOST_ROWS, PV_TEMPLATE, pv_name
+from guardian.core.interface import BY_NAME, HOST_ROWS, PV_TEMPLATE, Asg, pv_name
 from guardian.core.request_cmd import BY_BYTES, COMMAND_ID_BYTES
 from guardian.host import site
 from guardian.worker import namespace, reading
@@ -57,11 +57,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
 @pytest.mark.slow
 def test_every_pv_is_documented(built: Callable[[str], str]):
     words = built("reference/pvs")
-    access = {True: "read-write", False: "read"}
     missing = [
         row.name
         for row in BY_NAME.values()
-        if f"{row.name} {guardian_docs.type_of(row)} {access[row.writable]}" not in words or row.text not in words
+        if f"{row.name} {guardian_docs.type_of(row)} {guardian_docs.access(row)}" not in words or row.text not in words
     ]
     missing += [
         row.name for row in HOST_ROWS if f"{row.name} {guardian_docs.type_of(row)} read {row.text}" not in words
@@ -195,19 +194,25 @@ def test_the_names_that_are_always_there():
 
 
 def test_the_keys_of_a_site_file():
-    tables = re.split(r"^In ``\[policy\]``:$", REFERENCE["site_file"].text, flags=re.MULTILINE)
+    tables = re.split(r"^In ``\[(?:policy|access)\]``", REFERENCE["site_file"].text, flags=re.MULTILINE)
     keys = [set(re.findall(r"^([a-z_]+)  ", text, re.MULTILINE)) - {"key"} for text in tables]
-    assert keys == [set(site._SITE_KEYS) - {"policy"}, set(site._POLICY_KEYS)]
+    assert keys == [set(site._SITE_KEYS) - {"policy", "access"}, set(site._POLICY_KEYS), set(site._ACCESS_KEYS)]
 
 
 def test_the_site_file(tmp_path: Path):
     text = REFERENCE["site_file"].blocks("file")["site.toml"]
     (tmp_path / "site.toml").write_text(text)
     read = site.read_site(tmp_path / "site.toml")
-    assert read.limits == site.Limits() and read.on_start == "resume"
-    assert set(re.findall(r"^(\w+) =", text, re.MULTILINE)) == (set(site._SITE_KEYS) | set(site._POLICY_KEYS)) - {
-        "policy"
-    }
+    assert read.limits == site.Limits() and read.on_start == "resume" and read.access.operators
+    keys = {*site._SITE_KEYS, *site._POLICY_KEYS, *site._ACCESS_KEYS}
+    without = {"policy", "access", "acf", "check_addresses"}  # the first two are sections, the others exclude operators
+    assert set(re.findall(r"^(\w+) =", text, re.MULTILINE)) == keys - without
+
+
+def test_the_groups_of_access_security():
+    table = {row[0]: row[2].split() for row in Page(DOCS / "howto/access.rst").table("group")}
+    groups = {asg.value: [row.name for row in BY_NAME.values() if row.asg is asg] for asg in Asg}
+    assert table == {**groups, "READ": ["all", "that", "are", "only", "read"]}
 
 
 def test_the_prefix_of_channels():

@@ -43,11 +43,11 @@ async def test_what_is_taken_is_kept_with_the_id_of_its_step(home: House) -> Non
 
 
 async def test_an_order_of_the_control_socket_is_a_write_too(home: House) -> None:
-    from guardian.host.control import Control
+    from guardian.host.control import Control, Order
 
     await home.aligned()
     control = Control(home.host)
-    await control._stop("SUS", Who(getpass.getuser(), "", "guardctrl"))
+    await control._stop(Order("SUS", Who(getpass.getuser(), "", "guardctrl"), {}))
     (record,) = await home.journal(kind="write")
     assert (record["row"], record["old"], record["new"]) == ("OP", "EXEC", "STOP")
     assert (record["user"], record["host"], record["address"]) == (getpass.getuser(), "", "guardctrl")
@@ -81,7 +81,7 @@ async def test_who_may_not_write_is_kept_and_makes_no_step(home: House) -> None:
     await home.aligned()
     steps = len(home.face.events("SUS"))
     for _ in range(50):
-        with pytest.raises(RefusedError, match="only anna"):
+        with pytest.raises(RefusedError, match=r"eve@office.* may not write OP; the log of its host says why"):
             home.face.put("SUS", "OP", "STOP", EVE)
     home.face.put("SUS", "OP", "PAUSE", ANNA)
     first, taken, rest = await home.journal(kind="write", least=3)

@@ -15,10 +15,15 @@ from typing import Any
 import pytest
 
 from guardian.core.events import Stop
+from guardian.core.who import Who
 from guardian.enums import Op, Worker
 from guardian.errors import ExpectedError
+from guardian.host.access import Access
 from guardian.host.control import LINE_BYTES, Control, ask
+from guardian.host.doorkeeper import Doorkeeper
 from tests.host.house import House, house
+
+EVE = Who("eve", "", "guardctrl")
 
 
 class Client:
@@ -283,3 +288,28 @@ async def test_ask_and_a_real_control_socket(home: House) -> None:
     answer = await asyncio.to_thread(ask, home.site.control_socket, {"do": "create", "node": "SUS"})
     assert answer == {"ok": True, "node": "SUS"}
     assert home.host["SUS"].view.op is Op.EXEC
+
+
+async def test_who_may_write_is_told_and_read_anew(home: House, tmp_path: Path) -> None:
+    await home.aligned()
+    acf = tmp_path / "lab.acf"
+    acf.write_text("ASG(DEFAULT){RULE(1,READ)}")
+    keeper = await Doorkeeper.begin(Access(acf=acf), lambda: Access(acf=acf), lambda *_: None)
+    control = Control(home.host, keeper)
+    who = {"user": "ann", "host": "ws3", "address": "10.1.2.3"}
+
+    async def asked(do: str, node: str = "") -> dict[str, Any]:
+        return await control._answer(json.dumps({"do": do, "node": node, **who}).encode(), EVE)
+
+    told = await asked("rights", "SUS")
+    assert [(group["group"], group["may"]) for group in told["groups"]] == [
+        (asg, "read") for asg in ("READ", "OPERATE", "MANAGE", "EXPERT")
+    ]
+    assert told["groups"][1]["rule"] == f"{acf}:1 RULE(1, READ)" and "REQUEST" in told["groups"][1]["pvs"]
+    assert "does not run in this host" in (await asked("rights", "NOBODY"))["error"]
+    acf.write_text("ASG(DEFAULT){RULE(1,WRITE)}")
+    assert await asked("load rules") == {"ok": True, "from": str(acf)}
+    assert [group["may"] for group in (await asked("rights"))["groups"]] == ["read", "write", "write", "write"]
+    acf.write_text("ASG(")
+    assert "lab.acf:1: found the end of the file" in (await asked("load rules"))["error"]
+    assert "everybody may write" in (await Control(home.host)._answer(b'{"do": "rights"}', EVE))["error"]

@@ -9,7 +9,16 @@ import pytest
 from guardian.core.interface import BY_NAME
 from guardian.core.settings import Limits
 from guardian.errors import ExpectedError
-from guardian.host.site import Site, default_state_dir, pv_names, read_site, why_not_ifo, why_not_template
+from guardian.host.access import Access
+from guardian.host.site import (
+    Site,
+    access_now,
+    default_state_dir,
+    pv_names,
+    read_site,
+    why_not_ifo,
+    why_not_template,
+)
 
 FULL = """
 ifo = "X1"
@@ -154,3 +163,26 @@ def test_templates_that_do_not(template: str, says: str) -> None:
 def test_ifo() -> None:
     assert why_not_ifo("") is None and why_not_ifo("X1") is None
     assert why_not_ifo("X\n1") and why_not_ifo("\u00b5") and why_not_ifo("X" * 40)
+
+
+def test_who_may_write(tmp_path: Path) -> None:
+    start = 'nodes = ["SUS"]\n[access]\n'
+    access = read(tmp_path, start + 'operators = ["10.1.2.0/24"]\nhosts = ["ctrl7"]').access
+    assert (access.operators, access.hosts, access.acf) == (("10.1.2.0/24",), ("ctrl7",), None)
+    assert access.file == tmp_path / "x1.toml" and access_now(access) == access
+    access = read(tmp_path, start + 'acf = "lab.acf"\ncheck_addresses = true').access
+    assert (access.acf, access.check_addresses) == (tmp_path / "lab.acf", True)
+    assert access_now(Access(acf=tmp_path / "other.acf")) == Access(acf=tmp_path / "other.acf")
+    assert read(tmp_path, 'nodes = ["SUS"]').access == Access(file=tmp_path / "x1.toml")
+
+
+def test_every_fault_in_who_may_write_is_named(tmp_path: Path) -> None:
+    start = 'nodes = ["SUS"]\n[access]\n'
+    told = faults(
+        tmp_path, start + 'operators = ["10.1.2.0/33", "ws 3"]\nhosts = "ws3"\ncheck_addresses = 1\nusers = []'
+    )
+    for word in ("operators: '10.1.2.0/33' is no network", "'ws 3'", "hosts = 'ws3'", "check_addresses = 1", "users"):
+        assert word in told
+    told = faults(tmp_path, start + 'operators = ["10.1.2.3"]\nacf = "lab.acf"')
+    assert "access.acf decides alone; leave out operators, or acf" in told
+    assert "check_addresses is for access.acf" in faults(tmp_path, start + "check_addresses = true")

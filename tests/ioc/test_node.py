@@ -23,6 +23,7 @@ from ioc.cas.packing import run_now
 from ioc.cas.wire import WRITE_NOTIFY, Message
 from ioc.decode import decode
 from ioc.node import Names, channel, text_for
+from ioc.rights import Rights
 from tests.ioc.cas.listener import Listener
 
 TYPES = ca.ChannelType
@@ -34,7 +35,7 @@ def put(name: str, value: Any, who: Who) -> None:
 
 
 def made(name: str, value: Any, severity: Severity = Severity.NO_ALARM) -> Any:
-    return channel(Update(BY_NAME[name], value, severity), 1_700_000_000.0, put, Everybody())
+    return channel(Update(BY_NAME[name], value, severity), 1_700_000_000.0, put, Rights(Everybody()))
 
 
 # -- a row as a channel ----------------------------------------------------------------------------------------------
@@ -43,7 +44,7 @@ def made(name: str, value: Any, severity: Severity = Severity.NO_ALARM) -> Any:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_every_row_makes_a_channel_with_its_rights_and_texts(row: Row) -> None:
     empty: Any = {Kind.STRING: "", Kind.LONG: "", Kind.STRINGS: []}.get(row.kind, 0)
-    one = channel(Update(row, empty, Severity.INVALID), 5.0, put, Everybody())
+    one = channel(Update(row, empty, Severity.INVALID), 5.0, put, Rights(Everybody()))
     client: Any = SimpleNamespace(claims=("anybody", "anywhere"), address=("10.0.0.1", 5064))
     assert one.rights_of(client) == (
         ca.AccessRights.READ | ca.AccessRights.WRITE if row.writable else ca.AccessRights.READ

@@ -20,15 +20,18 @@ from tests.system.trees import DEVICES, MANAGER, summary
 pytestmark = [pytest.mark.ca, pytest.mark.proc]
 
 CA_PORT = 5064
+MANAGER_ADDRESS = "10.77.0.1"
 #: libca gives a circuit up that has been silent for so long; its own default is 30 s.
 CONNECTION_TIMEOUT_S = 4
 
 
 class HostOn(Guardhost):
-    """A guardhost on a machine of its own."""
+    """A guardhost on a machine of its own, whose nodes may be managed by those of the other one."""
 
     def __init__(self, machine: Machine, folder: Path, modules: dict[str, str], *, nodes: list[str], ifo: str) -> None:
-        super().__init__(folder, modules, nodes=nodes, ifo=ifo)
+        site = folder / "site.toml"
+        super().__init__(folder, modules, nodes=[], options=("--site", str(site)), ifo=ifo)
+        site.write_text(f'nodes = {nodes}\n[access]\nhosts = ["{MANAGER_ADDRESS}"]\n')
         self.machine = machine
         self.port = CA_PORT
         for name in ("EPICS_CA_ADDR_LIST", "EPICS_CAS_INTF_ADDR_LIST", "EPICS_CAS_BEACON_ADDR_LIST"):

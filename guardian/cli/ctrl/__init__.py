@@ -1,7 +1,7 @@
 """The orders of ``guardctrl``, one idea a file, and what they share: the options, and how PVs are named.
 
 Most orders are a Channel Access client's: they need no more than the prefix of the PVs, and reach whatever a ``caget``
-in the same shell would. Four speak to a host on this machine, through its control socket (`guardian.cli.ctrl.local`).
+in the same shell would. Five speak to a host on this machine, through its control socket (`guardian.cli.ctrl.local`).
 
 Each file has ``add(orders)``, which defines its orders. The libraries of Channel Access are imported when an order
 runs, so that ``--help`` comes at once.

@@ -16,6 +16,7 @@ from guardian.cli.ctrl.facts import PLAIN_ROWS, Facts, from_rows, from_summary, 
 from guardian.cli.ctrl.names import Names
 from guardian.core.interface import STRING_BYTES
 from guardian.errors import ExpectedError
+from guardian.host.doorkeeper import who_am_i
 
 #: A server that has answered for one PV of a node has all that it is going to have: the rest is waited for so long,
 #: as a part of the time for an answer.
@@ -142,7 +143,11 @@ class Remote:
         if not channel.connected:
             raise ExpectedError(f"{channel.name} does not answer")
         if not channel.writable:
-            return "no write access"
+            who = who_am_i()
+            return (
+                f"{who.user}@{who.host} may not write it; on the machine that runs it, `guardctrl acl {self.node} "
+                f"--user {who.user} --host {who.host}` says by which rule"
+            )
         kind, values = _encoded(channel, text)
         channel.put(kind, values, wait=False, timeout_s=answer_s())
         after = channel.get(_kind(channel), timeout_s=answer_s())

@@ -1,0 +1,189 @@
+"""What a site says of who may write, and the judge that is made of it: names are looked up, own addresses are known."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from guardian.core.interface import Asg
+from guardian.core.security import Level
+from guardian.core.who import Who
+from guardian.errors import ExpectedError
+from guardian.host import doorkeeper
+from guardian.host.access import Access, is_own, make_judge, why_not_entry
+from guardian.host.doorkeeper import Doorkeeper
+from tests.support.netns import why_not
+
+STRANGER = Who("ann", "ws3", "10.9.9.9")
+
+
+@pytest.fixture(autouse=True)
+def names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only names that have addresses here."""
+    known = {"ctrl7.lab.example": "10.1.7.7", "ws3": "10.9.9.9"}
+
+    def lookup(host: str, *_: object) -> list[object]:
+        if host not in known:
+            raise socket.gaierror(-2, "not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (known[host], 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+
+
+@pytest.mark.parametrize(
+    "text", ["10.1.2.0/24", "10.1.3.7", "0.0.0.0/0", "fe80::/10", "ws3", "ctrl7.lab.example", "a_b"]
+)
+def test_networks_addresses_and_host_names_are_taken(text: str) -> None:
+    assert why_not_entry(text) is None
+
+
+@pytest.mark.parametrize("text", ["10.1.2", "10.1.2.0/33", "10.1.2.3/24", "10.1.2.300", "ws 3", "", "-x", "a/b", "::g"])
+def test_what_is_none_of_them_is_named(text: str) -> None:
+    assert repr(text) in (why_not_entry(text) or "")
+
+
+def test_names_are_looked_up_and_a_name_without_address_is_a_warning() -> None:
+    access = Access(operators=("10.1.2.0/24",), hosts=("ctrl7.lab.example", "nobody.invalid"))
+    judge, warnings = make_judge(access)
+    assert warnings == [
+        "access: the host nobody.invalid has no address, so nobody is let in by it; check the name, or DNS"
+    ]
+    assert judge.judge(Asg.MANAGE, replace(STRANGER, address="10.1.7.7")).level is Level.WRITE
+    assert judge.judge(Asg.MANAGE, STRANGER).level is Level.READ
+
+
+def test_a_file_is_asked_with_names_or_with_addresses(tmp_path: Path) -> None:
+    acf = tmp_path / "lab.acf"
+    acf.write_bytes(b"# f\xfcr alle\nHAG(h){ws3, nobody.invalid, 10.1.2.3} ASG(DEFAULT){RULE(1,WRITE){HAG(h)}}")
+    judge, warnings = make_judge(Access(acf=acf))
+    assert warnings == [] and judge.judge(Asg.MANAGE, replace(STRANGER, address="1.2.3.4")).level is Level.WRITE
+    judge, warnings = make_judge(Access(acf=acf, check_addresses=True))
+    assert len(warnings) == 1 and "nobody.invalid" in warnings[0]
+    assert judge.judge(Asg.MANAGE, replace(STRANGER, address="1.2.3.4")).level is Level.NONE
+    assert judge.judge(Asg.MANAGE, replace(STRANGER, host="?")).level is Level.WRITE
+    assert judge.judge(Asg.MANAGE, replace(STRANGER, host="?", address="10.1.2.3")).level is Level.WRITE
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ExpectedError, match=r"nowhere.acf: No such file.*name one that can be read"):
+        make_judge(Access(acf=tmp_path / "nowhere.acf"))
+
+
+def test_the_addresses_of_this_machine_are_known() -> None:
+    assert is_own("127.0.0.1")
+    assert not any(map(is_own, ("192.0.2.1", "255.255.255.255", "0.0.0.0", "nonsense", "")))
+
+
+@pytest.mark.slow
+def test_so_are_those_that_an_interface_gets_later() -> None:
+    if reason := why_not():
+        pytest.skip(reason)
+    script = """
+import subprocess, sys
+from guardian.host.access import is_own
+def ip(*words): subprocess.run(["ip", *words], check=True)
+def seen(): print(*map(is_own, ("10.77.0.1", "10.77.0.2", "10.77.0.3", "10.77.1.1")), flush=True)
+ip("link", "set", "lo", "up"); ip("link", "add", "one", "type", "veth", "peer", "name", "other")
+seen()
+ip("addr", "add", "10.77.0.1/24", "dev", "one"); ip("link", "set", "one", "up"); ip("link", "set", "other", "up")
+seen()
+ip("addr", "add", "10.77.1.1/24", "dev", "one"); ip("addr", "del", "10.77.0.1/24", "dev", "one")
+seen()
+open("/proc/sys/net/ipv4/ip_nonlocal_bind", "w").write("1")
+seen()
+"""
+    done = subprocess.run(
+        ["unshare", "-rn", sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "False False False False",
+        "True False False False",
+        "False False False True",
+        "False False False True",
+    ]
+
+
+@pytest.fixture
+async def log() -> AsyncIterator[Log]:
+    yield Log()
+    await asyncio.get_running_loop().shutdown_default_executor()
+
+
+class Log:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def __call__(self, text: str, level: str) -> None:
+        self.lines.append(f"{level} {text}")
+
+
+async def test_other_rules_are_taken_over_whole_or_not_at_all(tmp_path: Path, log: Log) -> None:
+    acf, changes = tmp_path / "lab.acf", list[int]()
+    acf.write_text("ASG(DEFAULT){RULE(1,READ)}")
+    access = Access(acf=acf)
+    keeper = await Doorkeeper.begin(access, lambda: access, log)
+    keeper.on_change = lambda: changes.append(1)
+    assert "cannot manage each other" in log.lines.pop() and not log.lines
+    assert keeper.judge(Asg.OPERATE, STRANGER).level is Level.READ
+    acf.write_text("ASG(DEFAULT){RULE(1,WRIT)")
+    with pytest.raises(ExpectedError, match=r"lab.acf:1: found the end of the file"):
+        await keeper.load(by="ann")
+    assert keeper.judge(Asg.OPERATE, STRANGER).level is Level.READ and not changes
+    acf.write_text("ASG(DEFAULT){RULE(1,WRITE)}")
+    assert await keeper.load(by="ann") == access
+    assert keeper.judge(Asg.OPERATE, STRANGER).level is Level.WRITE and changes == [1]
+    assert log.lines == [f"INFO who may write was read anew from {acf}, by ann"]
+
+
+async def test_a_file_by_which_the_nodes_cannot_read_each_other_is_a_warning(tmp_path: Path, log: Log) -> None:
+    (tmp_path / "lab.acf").write_text("ASG(X)")
+    await Doorkeeper.begin(Access(acf=tmp_path / "lab.acf"), Access, log)
+    assert len(log.lines) == 1 and log.lines[0].startswith("WARNING the nodes of this host cannot read each other, as ")
+
+
+async def test_a_bad_file_is_no_start(tmp_path: Path, log: Log) -> None:
+    with pytest.raises(ExpectedError, match=r"lab.acf"):
+        await Doorkeeper.begin(Access(acf=tmp_path / "lab.acf"), Access, log)
+
+
+async def test_who_may_not_write_is_told_once_with_the_line_that_would_allow_it(tmp_path: Path, log: Log) -> None:
+    keeper = await Doorkeeper.begin(Access(operators=("10.1.2.3",), file=tmp_path / "x1.toml"), Access, log)
+    for _ in range(100):
+        keeper.on_reader(Asg.OPERATE, STRANGER)
+    assert log.lines == [
+        "INFO ann@ws3 (10.9.9.9) may not write OPERATE: 10.9.9.9 is not among operators and hosts; allowed by "
+        f'`operators = ["10.1.2.3", "10.9.9.9"]` below [access] in {tmp_path / "x1.toml"}'
+    ]
+    for n in range(100):
+        keeper.on_reader(Asg.OPERATE, replace(STRANGER, user=f"user{n}"))
+    assert len(log.lines) == doorkeeper.MOST_TOLD + 1 and "are not told today" in log.lines[-1]
+    for n in range(10 * doorkeeper.MOST_ADDRESSES):
+        keeper.on_reader(Asg.OPERATE, replace(STRANGER, address=f"10.{n // 250}.7.{n % 250}"))
+    assert len(keeper._told) == doorkeeper.MOST_ADDRESSES
+
+
+async def test_what_was_judged_is_remembered_for_a_while(monkeypatch: pytest.MonkeyPatch, log: Log) -> None:
+    asked: list[str] = []
+
+    def own(address: str) -> bool:
+        asked.append(address)
+        return len(asked) > 1
+
+    monkeypatch.setattr("guardian.host.access.is_own", own)
+    keeper = await Doorkeeper.begin(Access(), Access, log)
+    assert [keeper.judge(Asg.OPERATE, STRANGER).level for _ in range(100)] == [Level.READ] * 100
+    monkeypatch.setattr(doorkeeper, "REMEMBERED_S", 0.0)  # an interface may have got this address meanwhile
+    await asyncio.sleep(0.001)
+    assert keeper.judge(Asg.OPERATE, STRANGER).level is Level.WRITE and asked == ["10.9.9.9"] * 2
+    monkeypatch.undo()
+    for n in range(2 * doorkeeper.MOST_REMEMBERED):
+        keeper.judge(Asg.OPERATE, replace(STRANGER, user=str(n)))
+    assert len(keeper._judged) <= doorkeeper.MOST_REMEMBERED + 1
