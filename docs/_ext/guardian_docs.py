@@ -40,11 +40,13 @@ from sphinx.util.docutils import SphinxDirective
 from guardian import enums
 from guardian.access.node import Node
 from guardian.cli.util.new import TEMPLATE
+from guardian.core import documents
 from guardian.core.documents import graph_facts, summary
 from guardian.core.events import Step
 from guardian.core.graph import Edge, Graph, StateInfo
 from guardian.core.interface import BY_NAME, HOST_NODE, HOST_ROWS, Archive, Kind, Row
 from guardian.core.peer import ECHO_S, Bond, Peer
+from guardian.core.setpoints import Difference, Setpoint
 from guardian.core.view import Subnode, View
 from guardian.enums import ErrorKind, LoadStatus, Severity, Status, Worker
 from guardian.host.claim import Claim
@@ -209,7 +211,14 @@ _SUBNODES = (
     ),
     Subnode(node="SUS_MC3", why="not connected"),
 )
+_SETPOINTS = (
+    Setpoint(channel="X1:OVEN-FAN", name="FAN", value="1", label="ON", at=1764072000.25),
+    Setpoint(channel="X1:OVEN-GAIN", name="GAIN", value="3.0", at=1764072000.25),
+)
+_DIFFERENCE = Difference(channel="X1:OVEN-GAIN", set=3.0, now=5.0, at=1764072000.25, since=1764083564.5)
 _EXAMPLES = {
+    "SPM_SETPOINTS": json.loads(documents.setpoints(_SETPOINTS)),
+    "SPM_DIFFS": json.loads(documents.differences(1, [_DIFFERENCE])),
     "SUBNODES": json.loads(BY_NAME["SUBNODES"].value(View(subnodes=_SUBNODES))),
     "SUMMARY": summary(_OVEN),
     "EVENT": event_record(_STEP),
