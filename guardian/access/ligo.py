@@ -283,7 +283,11 @@ class Ramp:
 
     def start_ramp(self, *args: Any, wait: bool = False, **kwargs: Any) -> None:
         """Begin one; with `wait` until it is over."""
-        self._before = self._watch.samples()[-1].order
+        if not self._channels.ca_enable_write:
+            self._begin(*args, **kwargs)  # which begins nothing
+            return
+        seen = self._samples()
+        self._before = seen[-1].order if seen else 0
         self._begin(*args, **kwargs)
         self._begun_at = time.monotonic()
         while wait and self.is_ramping():
@@ -291,9 +295,8 @@ class Ramp:
 
     def is_ramping(self) -> bool:
         """Whether it ramps; just after the beginning it waits for the answer."""
-        self._watch.samples()
         left_s = self._begun_at + self._channels.timeout - time.monotonic()
-        if left_s > 0:
+        if self._samples() and left_s > 0:
             self._watch.wait(lambda: self._now() or self._has_risen(), left_s)
         return self._now()
 
@@ -301,12 +304,24 @@ class Ramp:
     def _watch(self) -> Watch:
         return self._channels.watch(self._monitor)
 
+    def _samples(self) -> tuple[Sample, ...]:
+        """What came of the bit; nothing, where EZCA_CA says that this is no error."""
+        if not self._channels.ca_enable_read:
+            return ()
+        try:
+            return self._watch.samples()
+        except EzcaConnectError:
+            if self._channels.ca_fail_no_connect:
+                raise
+            return ()
+
     def _now(self) -> bool:
-        return self._up(self._watch.samples()[-1])
+        seen = self._samples()
+        return bool(seen) and self._up(seen[-1])
 
     def _has_risen(self) -> bool:
         """Since it began."""
-        seen = self._watch.samples()
+        seen = self._samples()
         return any(new.order > self._before and self._up(new) and not self._up(old) for old, new in pairwise(seen))
 
     def _up(self, sample: Sample) -> bool:

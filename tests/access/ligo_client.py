@@ -268,7 +268,7 @@ def only_checked(ezca, log):
     """R11: new code is read by a process that writes nothing, whoever made the channels."""
     from ezca import Ezca
 
-    before = ezca.LIGOFilter(FILTER).get_current_switch_dict(), ezca["MC1_GAIN"]
+    before = ezca["MC1_SWSTAT"], ezca["MC1_GAIN"]
     kind, complaint = injected.choose(ReadOnly)
     assert not complaint
     try:
@@ -280,11 +280,34 @@ def only_checked(ezca, log):
             one.switch(FILTER, "FM1", "FM2", "INPUT", "PRESS")
             one.get_LIGOFilter(FILTER).only_on("FM3", "OFFSET")
             one["MC1_GAIN"] = 77
+            one.ramp_gain(FILTER, 77, 1, wait=True)
             assert time.monotonic() - began < 1.5, "waits for buttons that nobody has pressed"
             one.close()
-        assert (ezca.LIGOFilter(FILTER).get_current_switch_dict(), ezca["MC1_GAIN"]) == before
+        assert (ezca["MC1_SWSTAT"], ezca["MC1_GAIN"]) == before
     finally:
         injected.choose(Channels)
+
+
+def switched_off_by_the_environment(ezca, log):
+    """EZCA_CA; nothing here waits for what cannot come."""
+    filt = ezca.get_LIGOFilter(FILTER)
+    eventually(lambda: not filt.is_gain_ramping() and not filt.is_offset_ramping(), 60, "the end of all ramps")
+    word = ezca["MC1_SWSTAT"]
+    for use, optic in (("READONLY", FILTER), ("DISABLE", FILTER), ("NOFAIL", "NOT-THERE")):
+        os.environ["EZCA_CA"] = use
+        try:
+            other = type(ezca).of_node(ezca.ifo, log=log.append)
+            other.use_prefix("SUS")
+            filt = other.get_LIGOFilter(optic)
+            filt.ramp_gain(1, ramp_time=1, wait=True)
+            assert not filt.is_gain_ramping() and not other.is_offset_ramping(optic)
+            other.switch(optic, "FM1", "PRESS") if use != "DISABLE" else None
+            assert filt.ezca.ca_enable_write is (use == "NOFAIL") and filt.ezca.ca_enable_read is (use != "DISABLE")
+            other.close()
+        finally:
+            del os.environ["EZCA_CA"]
+    assert ezca["MC1_SWSTAT"] == word
+    assert any("NOT-THERE is not switched, as EZCA_CA=NOFAIL allows: cannot convert float NaN" in line for line in log)
 
 
 def lose_it(ezca, log):

@@ -31,6 +31,7 @@ CHECKS = [
     "set_points_of_buttons",
     "snapshots",
     "only_checked",
+    "switched_off_by_the_environment",
 ]
 
 
