@@ -125,6 +125,7 @@ class Supervision(Machine):
         self._notes["load"] = report.reason
         self._life.load_failed = True
         self._forget_entry()
+        self._connected()
         self._set(load_status=LoadStatus.ERROR, load_error=report.reason, error=ErrorKind.ERROR, known=False)
         self._end_worker()
         self._step("load", f"load failed: {report.reason}")

@@ -29,7 +29,7 @@ def test_a_manager_takes_its_subordinates_and_asks_them_as_itself(tree: Guardhos
     for node in ("SUS_1", "SUS_2"):
         told = summary(tree, node)
         assert (told["mode"], told["manager"], told["state"]) == ("MANAGED", "TOP", "ALIGNED")
-        assert told["by"].startswith("TOP, ") and told["cmd"].startswith("TOP#")
+        assert told["by"].startswith("manager TOP at ") and told["cmd"].startswith("TOP#")
     tree.wait("TOP", "SUBNODES_TOTAL", 2)
     tree.wait("TOP", "SUBNODES_NOT_OK", 0)
 
@@ -177,4 +177,4 @@ def test_a_shell_of_a_manager_takes_and_asks_for_it(tmp_path: Path) -> None:
         )
         assert ended.returncode == 0, ended.stderr
         host.wait("SUS_1", "STATE", "SAFE")
-        assert summary(host, "SUS_1")["by"].startswith("TOP, ") and host.get("SUS_1", "MODE") == "AUTO"
+        assert summary(host, "SUS_1")["by"].startswith("manager TOP at ") and host.get("SUS_1", "MODE") == "AUTO"

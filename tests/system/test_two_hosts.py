@@ -80,7 +80,7 @@ def is_managed(top: Guardhost, devices: Guardhost) -> None:
     for node in ("SUS_1", "SUS_2"):
         told = summary(devices, node)
         assert (told["mode"], told["manager"], told["state"]) == ("MANAGED", "TOP", "ALIGNED")
-        assert told["cmd"].startswith("TOP#") and told["by"].startswith("TOP, ")
+        assert told["cmd"].startswith("TOP#") and told["by"].startswith("manager TOP at ")
     trip = devices.folder / "trip_SUS_2"
     trip.touch()
     eventually(lambda: "because SUS_2:" in top.get("TOP", "WHY"), 30, "the manager to know")
