@@ -9,8 +9,8 @@ Importing this file changes the package in this process, in four places:
 
 * ``Ezca`` is the class that :mod:`guardian.access.injected` has chosen, so what code makes itself is one of these;
 * its errors are ours, so one ``except`` catches what either raises;
-* the ``Ramp`` of a filter, which makes a PV as soon as there is a filter object, is the one below, which watches a
-  channel once it is asked;
+* the ``Ramp`` of a filter, which makes a PV as soon as there is a filter object, is that of
+  :mod:`guardian.access.ramp`, which watches a channel once it is asked;
 * a filter object is kept for good: one that is made anew in each cycle forgets that it has begun a ramp.
 
 Written against version 1.5 of the package. If one of these is not there, the import fails, and the process goes on with
@@ -21,30 +21,22 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Iterator
 from typing import Any
 
 import ezca
 from ezca import Ezca, SFMask, const, ligofilter
 from ezca.cached import Cached
 
-from guardian.access import wire
-from guardian.access.channel import Channel
 from guardian.access.extra import PACKAGE
 from guardian.access.injected import Injected, Kept
-from guardian.access.wire import Sample
+from guardian.access.ramp import History, Ramp
 from guardian.core.setpoints import Setpoint, packed, unpacked
 from guardian.errors import EzcaConnectError, EzcaError
 
 #: The bits of a filter's SWSTAT that are buttons; what is shown where none is down.
 _SWSTAT: int = const.SWSTAT_BITS_ALL
 _ALL_OFF = "ALL OFF"
-#: How long a wait for the end of a ramp goes on before it asks whether the channel is still there.
-_LOOK_S = 1.0
-#: Changes of the switches that are remembered; of interest are those since a ramp was begun.
-_REMEMBERED = 64
 
 
 class _KeptEzca(Kept, Cached):
@@ -108,13 +100,10 @@ class EzcaChannels(Injected, Ezca, metaclass=_KeptEzca):
             name: ConnectedChannel(self, name) for full in tuple(self._channels) for name in [self.short_name(full)]
         }
 
-    def watch(self, channel: str) -> Watch:
-        """The changes of a channel, from the first call on."""
-        full = self.full_name(channel)
-        watches: dict[str, Watch] = self.__dict__.setdefault("_watches", {})
-        if full not in watches:
-            watches[full] = Watch(self, channel)
-        return watches[full]
+    def history(self, channel: str) -> History:
+        """The changes of a channel, from when they were first asked for; one a channel."""
+        histories: dict[str, History] = self.__dict__.setdefault("_histories", {})
+        return histories.setdefault(self.full_name(channel), History(self, channel))
 
     # --- set points: what the buttons of a filter are is a word of bits, SWSTAT -------------------------------------
 
@@ -213,119 +202,6 @@ class _Switches:
     def __setitem__(self, channel: str, setting: tuple[str, Any]) -> None:
         full, mask = setting
         self._channels.memory.keep(self._channels.masked(channel, full, mask))
-
-
-class Watch:
-    """What has become of a channel. libca's thread adds to it, everybody may look."""
-
-    def __init__(self, channels: EzcaChannels, channel: str) -> None:
-        self._channels = channels
-        self._name = channel
-        self._seen: deque[Sample] = deque(maxlen=_REMEMBERED)
-        self._apart: Channel | None = None
-
-    def _news(self) -> None:
-        sample = self._apart.latest if self._apart is not None else None
-        if sample is not None:
-            self._seen.append(sample)
-
-    def samples(self) -> tuple[Sample, ...]:
-        """What came, oldest first; at least the present value.
-
-        Raises
-        ------
-        EzcaConnectError, EzcaError
-            As :meth:`Channels.read`.
-        """
-        channel = self._apart
-        if channel is None:
-            self._channels.read(self._name)  # a channel that user code has used is one that R13 looks after
-            channel = self._apart = self._channels.apart(self._channels.full_name(self._name), self._news)
-            channel.open()
-        latest = channel.peek()
-        if latest is None:
-            channel.search_again()
-            self._channels.read(self._name)  # if the server is gone, this knows it, too
-            channel.wait_for_news(lambda: channel.peek() is not None, time.monotonic() + self._channels.timeout)
-            latest = channel.peek()
-        if latest is None:
-            raise EzcaConnectError(f"{channel.name}: no value came in time. Is its IOC overloaded?", (channel.name,))
-        seen = tuple(self._seen)
-        return seen if seen and seen[-1].order >= latest.order else (*seen, latest)
-
-    def wait(self, ready: Callable[[], bool], timeout_s: float) -> bool:
-        """Until `ready` is true, asked after each change."""
-        assert self._apart is not None
-        return self._apart.wait_for_news(ready, time.monotonic() + timeout_s)
-
-
-class Ramp:
-    """The ramp of the gain or the offset of a filter module, begun and waited for.
-
-    The front end raises a bit while it ramps, and it does so some time after the write that begins it. So whoever has
-    just begun a ramp waits until the bit is up, or was, or the time-out has passed: then there is none, because the
-    value was there already.
-
-    Parameters
-    ----------
-    monitor : the channel with the bit. is_up : whether a value of it has the bit. begin : writes what begins the ramp.
-    """
-
-    def __init__(
-        self, monitor: str, is_up: Callable[[Any], bool], begin: Callable[..., None], channels: EzcaChannels
-    ) -> None:
-        self._monitor = monitor
-        self._is_up = is_up
-        self._begin = begin
-        self._channels = channels
-        self._begun_at = float("-inf")
-        self._before = 0  #: what had come before it began
-
-    def start_ramp(self, *args: Any, wait: bool = False, **kwargs: Any) -> None:
-        """Begin one; with `wait` until it is over."""
-        if not self._channels.ca_enable_write:
-            self._begin(*args, **kwargs)  # which begins nothing
-            return
-        seen = self._samples()
-        self._before = seen[-1].order if seen else 0
-        self._begin(*args, **kwargs)
-        self._begun_at = time.monotonic()
-        while wait and self.is_ramping():
-            self._watch.wait(lambda: not self._now(), _LOOK_S)
-
-    def is_ramping(self) -> bool:
-        """Whether it ramps; just after the beginning it waits for the answer."""
-        left_s = self._begun_at + self._channels.timeout - time.monotonic()
-        if self._samples() and left_s > 0:
-            self._watch.wait(lambda: self._now() or self._has_risen(), left_s)
-        return self._now()
-
-    @property
-    def _watch(self) -> Watch:
-        return self._channels.watch(self._monitor)
-
-    def _samples(self) -> tuple[Sample, ...]:
-        """What came of the bit; nothing, where EZCA_CA says that this is no error."""
-        if not self._channels.ca_enable_read:
-            return ()
-        try:
-            return self._watch.samples()
-        except EzcaConnectError:
-            if self._channels.ca_fail_no_connect:
-                raise
-            return ()
-
-    def _now(self) -> bool:
-        seen = self._samples()
-        return bool(seen) and self._up(seen[-1])
-
-    def _has_risen(self) -> bool:
-        """Since it began."""
-        seen = self._samples()
-        return any(new.order > self._before and self._up(new) and not self._up(old) for old, new in pairwise(seen))
-
-    def _up(self, sample: Sample) -> bool:
-        return self._is_up(wire.decode(sample, is_array=False))
 
 
 def take_place(made: type[Injected]) -> None:
