@@ -99,6 +99,7 @@ FILTER = ezca.get_LIGOFilter('SUS-M1')
 FILTER.ramp_gain(1, ramp_time=5)
 assert math.isnan(FILTER.GAIN.get() * 2)
 ezca.switch('SUS-M1', 'FM1', 'ON')
+ezca.connect('E', 'F'), ezca.connect('E').get()
 for i in range(3):
     ezca['A']
 try:
@@ -115,7 +116,8 @@ except TypeError:
         ImportRead(channel="D", write=True, where="SUS.py:10"),
         ImportRead(channel="SUS-M1", write=False, where="SUS.py:12"),
         ImportRead(channel="SUS-M1", write=True, where="SUS.py:15"),
-        ImportRead(channel="A", write=False, where="SUS.py:17"),
+        *(ImportRead(channel=name, write=False, where="SUS.py:16") for name in ("E", "F")),
+        ImportRead(channel="A", write=False, where="SUS.py:18"),
     )
 
 
