@@ -59,7 +59,7 @@ SETTLE_S = 1.0
 DEAD_S = 10.0
 #: A new worker that does not know all channels yet keeps what the last one has told, for so long at most.
 FIRST_S = 3.0
-#: What may be asked of servers in one look, besides values.
+#: How long a server may take to tell the labels of an enum.
 ASK_S = 0.5
 #: Bytes of values in one message.
 MESSAGE_BYTES = 500_000
@@ -123,7 +123,6 @@ class Watch:
         restored = tuple(restored)
         self._memory.restore(restored)
         self._told: dict[str, Setpoint] = dict(self._memory.points)
-        self._told_at = float("-inf")
         self._since = {point.channel: point.since for point in restored if point.since}
         self._seen: dict[str, _Seen] = {}
         self._apart: dict[str, Channel] = {}
@@ -174,11 +173,13 @@ class Watch:
             try:
                 while self._orders:
                     self._take_list(*self._orders.pop(0), now)
-                waits = (self._tell(now), self._look(now))
+                self._tell()
+                wait_s = self._look(now)
+                self._tell()  # since when, too
             except Exception as error:  # whatever it is, the host must go on hearing
                 self._tell_trouble("the set-point monitor", error)
-                waits = (LOOK_S, LOOK_S)
-            wait_s = min((each for each in waits if each is not None), default=None)
+                wait_s = LOOK_S
+            time.sleep(TELL_S)  # not woken by each of many writes
 
     def _tell_trouble(self, what: str, error: Exception) -> None:
         text = f"{what}: {type(error).__name__}: {error}"
@@ -198,14 +199,9 @@ class Watch:
         since = self._since.get(point.channel, 0.0)
         return point if point.since == since else replace(point, since=since)
 
-    def _tell(self, now: float) -> float | None:
-        """Tell the host what was set; in how many seconds to come again."""
+    def _tell(self) -> None:
+        """Tell the host what was set."""
         points, gone = self._untold()
-        if not points and not gone:
-            return None
-        if now - self._told_at < TELL_S:
-            return self._told_at + TELL_S - now
-        self._told_at = now
         while points or gone:
             size = count = 0
             while count < len(points) and size < MESSAGE_BYTES:
@@ -218,7 +214,6 @@ class Watch:
                 self._told.pop(full, None)
                 self._since.pop(full, None)
             gone = []
-        return None
 
     # --- ca_channels -------------------------------------------------------------------------------------------
 
@@ -237,13 +232,22 @@ class Watch:
         }
         for full, one in listed.items():
             if one.value:
-                self._memory.listed(Setpoint(channel=full, name=one.name, value=one.value, at=time.time(), module=True))
+                self._listed(full, one)
 
-    def _take_wanted(self, now: float, deadline: float) -> None:
+    def _listed(self, full: str, one: Listed) -> None:
+        try:
+            point = self._channels.masked(one.name, full, unpacked(one.value))
+        except EzcaError as error:
+            self._tell_trouble(f"ca_channels: {one.name!r} is not watched", error)
+            return
+        point = point or Setpoint(channel=full, name=one.name, value=one.value, at=time.time())
+        self._memory.listed(replace(point, module=True))
+
+    def _take_wanted(self, now: float) -> None:
         """Those of ca_channels that are to be taken as they are, and answer."""
         for full, (name, since) in tuple(self._wanted.items()):
             try:
-                value, label = self._read(self._channel(full), deadline)
+                value, label = self._read(self._channel(full))
             except (EzcaError, EzcaConnectError) as error:
                 self._tell_trouble(f"ca_channels: {name!r} is not watched", error)
                 del self._wanted[full]
@@ -260,7 +264,13 @@ class Watch:
                 self._troubles.add(f"wanted {full}")
                 self._say(f"ca_channels: {full} does not answer, and is watched from when it does")
 
-    def _read(self, channel: Channel, deadline: float) -> tuple[Any, str]:
+    def _learn_labels(self, channel: Channel) -> None:
+        """Of an enum, once a connection; without them its number does."""
+        if channel.shape().kind is Kind.ENUM:
+            with suppress(EzcaError):
+                channel.facts(time.monotonic() + ASK_S)
+
+    def _read(self, channel: Channel) -> tuple[Any, str]:
         """What a channel holds, and its label; _UNKNOWN, "" while it is not known."""
         if not channel.connected:
             channel.search_again()
@@ -270,9 +280,7 @@ class Watch:
             channel.inquire()
             return _UNKNOWN, ""
         shape = channel.shape()
-        if shape.kind is Kind.ENUM:
-            with suppress(EzcaError):  # without its labels its number does
-                channel.facts(deadline)
+        self._learn_labels(channel)
         value = plain_value(sample, is_array=shape.is_array, as_text=True)
         return value, channel.label(value)
 
@@ -288,7 +296,7 @@ class Watch:
         if now < self._look_at:
             return self._look_at - now
         self._look_at = now + LOOK_S
-        self._take_wanted(now, now + ASK_S)
+        self._take_wanted(now)
         points = dict(self._memory.points)
         self._forget_but(points)
         unknown = 0
@@ -373,18 +381,19 @@ class Watch:
                 seen.expected = self._expected(seen.point, channel)
             as_text = isinstance(seen.expected, str)
             value = plain_value(sample, is_array=shape.is_array, as_text=as_text)
-            is_same = same(seen.expected, value, mask=seen.point.mask)
-            seen.result = _AS_SET if is_same else shown(value, channel.label(value))
+            if same(seen.expected, value, mask=seen.point.mask):
+                seen.result = _AS_SET
+            else:
+                self._learn_labels(channel)
+                label = self._channels.words(seen.point, value) or channel.label(value)
+                seen.result = shown(value, label)
             seen.sample = sample
         return seen.result
 
     def _expected(self, point: Setpoint, channel: Channel) -> Any:
         """What a channel was set to; what the module says of it, as the channel takes it: a label is a number."""
         value, is_array = unpacked(point.value), channel.shape().is_array
-        if channel.shape().kind is Kind.ENUM:
-            with suppress(EzcaError):
-                channel.facts(time.monotonic() + ASK_S)
-        if not point.module:
+        if not point.module or point.mask:
             return value
         payload = channel.encode(value, time.monotonic() + ASK_S)
         return plain_value(payload, is_array=is_array, as_text=isinstance(value, str))

@@ -135,6 +135,9 @@ def test_print_for_programs(call: Call, folder: Path, monkeypatch: pytest.Monkey
         "usercode": [f"{folder}/suslib.py"],
         "request": "DAMPED",
         "nominal": "ALIGNED",
+        "ca_monitor": False,
+        "ca_monitor_notify": False,
+        "ca_channels": [],
     }
     assert [s["name"] for s in facts["states"]] == ["INIT", "SAFE", "DAMPED", "ALIGNED", "ISLAND"]
     assert facts["states"][1] == {
@@ -159,6 +162,20 @@ def test_a_module_without_anything_has_empty_lines(call: Call) -> None:
     assert "\n   0   INIT" in told.out and "\n  -2 * UP\n" in told.out
     bare = call("print", "BARE", "--json").json
     assert (bare["usercode"], bare["request"], bare["nominal"], bare["prefix"]) == ([], None, None, "")
+
+
+def test_the_set_point_monitor_is_printed_if_the_module_speaks_of_it(call: Call) -> None:
+    Path("WATCHED.py").write_text(
+        "from guardian import GuardState\nclass UP(GuardState): pass\n"
+        "ca_monitor = ca_monitor_notify = True\nca_channels = ['A', ('B', 3.5), ('C', float('nan')), 7]\n"
+    )
+    assert "\nset-point monitor: on, notifies, 3 channels from the start\nstates" in call("print", "WATCHED").out
+    told = call("print", "WATCHED", "--json").json
+    assert told["ca_monitor"] and told["ca_channels"][:2] == ["A", ["B", 3.5]]
+    checked = call("check", "WATCHED")
+    assert checked.code == 1
+    assert "WATCHED.py:4: warning: ca_channels = [...] has 7, neither 'CHAN' nor ('CHAN', value)" in checked.out
+    assert "set-point" not in call("print", "SUS").out
 
 
 def test_states_and_edges_for_people(call: Call) -> None:

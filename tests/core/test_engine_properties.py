@@ -29,6 +29,7 @@ from guardian.core.events import (
     Returned,
     SetMode,
     SetOp,
+    SetSpm,
     Spawn,
     Step,
     Tell,
@@ -194,6 +195,7 @@ def reports(entry: int) -> st.SearchStrategy[Report]:
 WORDS: st.SearchStrategy[Input] = st.one_of(
     st.builds(SetOp, op=st.sampled_from(Op), by=st.just("x")),
     st.builds(SetMode, mode=st.sampled_from(Mode), by=st.just("x")),
+    st.builds(SetSpm, monitor=st.none() | st.booleans(), notify=st.none() | st.booleans(), by=st.just("x")),
     st.builds(Requested, state=st.sampled_from(["INIT", "A", NONE_STATE]), by=st.just("x")),
     st.just(Reenter(by="x")),
     st.just(Elapsed()),

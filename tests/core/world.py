@@ -41,6 +41,7 @@ from guardian.core.events import (
     SetManager,
     SetMode,
     SetOp,
+    SetSpm,
     Spawn,
     Step,
     Stop,
@@ -205,6 +206,8 @@ class World:
             SetOp(op=Op.EXEC, by="anna"),
             *(SetMode(mode=mode, by="anna") for mode in Mode),
             SetManager(manager="IMC", by="IMC"),
+            SetSpm(monitor=True, by="anna"),
+            SetSpm(notify=False, by="anna"),
             Reenter(by="anna"),
             *(LoadAsked(by="anna"),) * 2,
         ]

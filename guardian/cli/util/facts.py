@@ -16,6 +16,7 @@ from guardian.cli.output import FAILED, OK
 from guardian.cli.util import Orders, add_order, graph_of, look, say
 from guardian.core.documents import graph_facts
 from guardian.core.graph import Edge, Graph, SystemFacts
+from guardian.core.setpoints import shown, unpacked
 from guardian.errors import ExpectedError
 
 
@@ -39,6 +40,9 @@ def system_facts(facts: SystemFacts, graph: Graph, *, node: str, ifo: str) -> di
         "usercode": list(facts.usercode),
         "request": facts.request,
         "nominal": facts.nominal,
+        "ca_monitor": facts.ca_monitor,
+        "ca_monitor_notify": facts.ca_monitor_notify,
+        "ca_channels": [[one.name, shown(unpacked(one.value))] if one.value else one.name for one in facts.ca_channels],
         "states": graph_facts(graph)["states"],
         "edges": [_edge(e) for e in graph.edges],
     }
@@ -61,9 +65,18 @@ def _print(options: argparse.Namespace) -> int:
     print("usercode:", *facts.usercode, sep="\n  ")
     print(f"nominal: {facts.nominal or '(none)'}")
     print(f"initial request: {facts.request or '(none)'}")
+    if facts.ca_monitor or facts.ca_monitor_notify or facts.ca_channels:
+        print(f"set-point monitor: {_monitor(facts)}")
     print("states (*=requestable):")
     _list_states(graph)
     return OK
+
+
+def _monitor(facts: SystemFacts) -> str:
+    told = ["on" if facts.ca_monitor else "off", *["notifies"] * facts.ca_monitor_notify]
+    if facts.ca_channels:
+        told.append(f"{len(facts.ca_channels)} channels from the start")
+    return ", ".join(told)
 
 
 def _states(options: argparse.Namespace) -> int:
