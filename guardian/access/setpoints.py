@@ -22,6 +22,7 @@ import numpy as np
 
 from guardian.access import wire
 from guardian.access.channel import Channel
+from guardian.access.environment import Use
 from guardian.access.wire import Kind, Payload, Sample
 from guardian.core import setpoints as core
 from guardian.core.setpoints import DEAD, Setpoint
@@ -192,6 +193,10 @@ class Remembering:
 
     memory: Memory
 
+    @property
+    def use(self) -> Use:
+        raise NotImplementedError
+
     def full_name(self, name: str) -> str:
         raise NotImplementedError
 
@@ -223,7 +228,13 @@ class Remembering:
         if init:
             self.memory.forget()
         for name, value, given in items:
-            self.init_setpoint(name, value, given=given)
+            self.full_name(name)
+            try:
+                if self.use.reads:
+                    self.init_setpoint(name, value, given=given)
+            except EzcaConnectError:
+                if self.use.fails:
+                    raise
 
     def init_setpoint(self, name: str, value: Any, *, given: bool) -> None:
         """One element of a table of set points. `given`: there is a value, else the present one is taken."""
@@ -245,7 +256,7 @@ class Remembering:
         return check(self.memory, self._look)
 
     def _look(self, point: Setpoint) -> Any:
-        channel, deadline = self._connected(point.name, 0.0 if point.module else None)
+        channel, deadline = self._connected(point.name, None)
         value = channel.value(deadline)
         if isinstance(value, np.ndarray):
             as_text = channel.shape().kind is Kind.CHAR and isinstance(core.unpacked(point.value), str)

@@ -136,8 +136,9 @@ class Watch:
 
     def switch(self, *, monitor: bool, notify: bool) -> None:
         """Turn the looking, and the notifications, on or off."""
-        self._on, self._notify = monitor, notify
-        self.wake()
+        was_on, self._on, self._notify = self._on, monitor, notify
+        if was_on or monitor:
+            self.wake()
 
     def listed(self, entries: Sequence[Listed], *, anew: bool) -> None:
         """The module's ca_channels. `anew`: after a LOAD; what was taken as it was is taken once more."""

@@ -14,12 +14,14 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from guardian.access import channels, injected, node
 from guardian.access.channels import Channels
 from guardian.access.injected import Injected
+from guardian.access.setpoints import read_table
 from guardian.core.advice import ImportRead
 from guardian.worker.faults import is_ours, is_users
 
@@ -73,10 +75,11 @@ class Offline(Channels):
         self.full_name(channel)
         self._remember(channel, write=True)
 
-    def init_setpoint(self, name: str, value: Any, *, given: bool) -> None:
+    def init_setpoints(self, table: Iterable[Any], init: bool = False) -> None:
         """Nothing."""
-        self.full_name(name)
-        self._remember(name, write=False)
+        for name, _value, _given in read_table(table):
+            self.full_name(name)
+            self._remember(name, write=False)
 
     def setpoint_snap(self, snapfile: str | os.PathLike[str]) -> None:
         """Nothing: no file is written."""

@@ -192,6 +192,27 @@ def tables_as_in_the_field(ezca, log):
     assert file.read_text() == f"{ezca.ifo}:NUM 4.0\n{ezca.ifo}:SWITCH 1\n"
 
 
+def where_the_environment_switches_channels_off(ezca, log):
+    before = os.environ.get("EZCA_CA")
+    try:
+        for said in ("READONLY", "DISABLE", "NOFAIL"):
+            os.environ["EZCA_CA"] = said
+            other = Channels(ezca.ifo, timeout_s=0.3)
+            try:
+                other["NUM"] = 8
+                other["NOWHERE"] = 8
+                if said != "READONLY":
+                    other.init_setpoints(["NOWHERE"])
+                other.init_setpoints(["COUNT"])
+                kept = {"READONLY": {"COUNT"}, "DISABLE": set(), "NOFAIL": {"NUM", "COUNT"}}[said]
+                assert set(values(other)) == kept, (said, values(other))
+                assert other.check_setpoints() == ()
+            finally:
+                other.close()
+    finally:
+        os.environ.pop("EZCA_CA") if before is None else os.environ.update(EZCA_CA=before)
+
+
 # -- the monitor ------------------------------------------------------------------------------------------------------
 
 
