@@ -403,8 +403,10 @@ class Channels(Remembering):
             raise EzcaConnectError(f"{full}: not connected. It is used again when its IOC is back.", (full,))
         channel.open()
         if not channel.wait_connected(began + (self._patience.left_s if timeout_s is None else timeout_s)):
+            short = timeout_s is None and self._patience.left_s < self._timeout_s
             waited_s = self._waited(began, [channel])
-            raise EzcaConnectError(f"{full}: no server answered within {waited_s:.1f} s. {_ASK}", (full,))
+            why = "; what else this call misses has used up the rest of the timeout" if short else ""
+            raise EzcaConnectError(f"{full}: no server answered within {waited_s:.1f} s{why}. {_ASK}", (full,))
         return self._found(channel), deadline
 
     def _found(self, channel: UsedChannel) -> UsedChannel:

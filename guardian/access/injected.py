@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from importlib import import_module
 from types import new_class
 from typing import Any, ClassVar, Self
@@ -19,6 +20,8 @@ from typing import Any, ClassVar, Self
 from guardian.access import extra
 from guardian.access.channels import Channels
 from guardian.access.prefix import own_prefix
+from guardian.access.setpoints import Memory
+from guardian.core.setpoints import Setpoint
 
 Log = Callable[[str], None]
 
@@ -54,21 +57,30 @@ class Injected(Channels, metaclass=Kept):
     logger : True: the log of the node. False: none. Else something with a method ``warning``.
     """
 
-    #: Of the node that this process is for.
-    log_of_node: ClassVar[Log | None] = None
+    #: Those of the node that this process is for.
+    node: ClassVar[Injected | None] = None
 
     def __init__(self, prefix: str | None, ifo: str | None, timeout: float | None, logger: Any) -> None:
         machine, subsystem = own_prefix(ifo, prefix)
-        log = Injected.log_of_node if logger is True else getattr(logger, "warning", None)
+        node = Injected.node
+        log = (node._log if node is not None else None) if logger is True else getattr(logger, "warning", None)
         Channels.__init__(self, machine, subsystem, timeout_s=None if timeout is None else float(timeout), log=log)
+        if node is not None:
+            self.memory = _PassedOn(node)
 
     @classmethod
     def of_node(cls, ifo: str, *, log: Log, **more: Any) -> Self:
         """The channels of the node, made as :class:`Channels`: they tell of lost ones (R13), and get its prefix."""
         made = cls.__new__(cls)
         Channels.__init__(made, ifo, log=log, **more)
-        Injected.log_of_node = staticmethod(log)
+        Injected.node = made
         return made
+
+    def short_name(self, full: str) -> str:
+        """What user code calls the channel `full`."""
+        if full.startswith(self.prefix):
+            return full[len(self.prefix) :]
+        return full[len(self.ifo) :] if self.ifo and full.startswith(f"{self.ifo}:") else f":{full}"
 
     def __getattr__(self, name: str) -> Any:
         text = f"{type(self).__name__!r} object has no attribute {name!r}"
@@ -89,6 +101,20 @@ class Injected(Channels, metaclass=Kept):
         found = [super().lost(wanted)]
         found += [own.lost(wanted) for own in tuple(type(self)._kept.values()) if own is not self]
         return tuple(dict.fromkeys(name for some in found for name in some))
+
+
+class _PassedOn(Memory):
+    """The set points of what user code has made itself: what it sets, the node has set."""
+
+    def __init__(self, node: Injected) -> None:
+        super().__init__(None)
+        self._node = node
+        self.busy = node.memory.busy
+
+    def keep(self, point: Setpoint | None) -> None:
+        super().keep(point)
+        if point is not None:
+            self._node.memory.keep(replace(point, name=self._node.short_name(point.channel)))
 
 
 _chosen: list[type[Injected]] = [Injected]

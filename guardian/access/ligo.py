@@ -9,8 +9,8 @@ Importing this file changes the package in this process, in four places:
 
 * ``Ezca`` is the class that :mod:`guardian.access.injected` has chosen, so what code makes itself is one of these;
 * its errors are ours, so one ``except`` catches what either raises;
-* the ``Ramp`` of a filter, which makes a PV as soon as there is a filter object, is the one below, which watches a
-  channel once it is asked;
+* the ``Ramp`` of a filter, which makes a PV as soon as there is a filter object, is that of
+  :mod:`guardian.access.ramp`, which watches a channel once it is asked;
 * a filter object is kept for good: one that is made anew in each cycle forgets that it has begun a ramp.
 
 Written against version 1.5 of the package. If one of these is not there, the import fails, and the process goes on with
@@ -21,26 +21,22 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Iterator
 from typing import Any
 
 import ezca
-from ezca import Ezca, ligofilter
+from ezca import Ezca, SFMask, const, ligofilter
 from ezca.cached import Cached
 
-from guardian.access import wire
-from guardian.access.channel import Channel
 from guardian.access.extra import PACKAGE
 from guardian.access.injected import Injected, Kept
-from guardian.access.wire import Sample
+from guardian.access.ramp import History, Ramp
+from guardian.core.setpoints import Setpoint, packed, unpacked
 from guardian.errors import EzcaConnectError, EzcaError
 
-#: How long a wait for the end of a ramp goes on before it asks whether the channel is still there.
-_LOOK_S = 1.0
-#: Changes of the switches that are remembered; of interest are those since a ramp was begun.
-_REMEMBERED = 64
+#: The bits of a filter's SWSTAT that are buttons; what is shown where none is down.
+_SWSTAT: int = const.SWSTAT_BITS_ALL
+_ALL_OFF = "ALL OFF"
 
 
 class _KeptEzca(Kept, Cached):
@@ -100,25 +96,45 @@ class EzcaChannels(Injected, Ezca, metaclass=_KeptEzca):
     @property
     def pvs(self) -> dict[str, ConnectedChannel]:
         """The channels that have been used, by the names that user code has for them."""
-        return {name: ConnectedChannel(self, name) for full in tuple(self._channels) for name in [self._short(full)]}
+        return {
+            name: ConnectedChannel(self, name) for full in tuple(self._channels) for name in [self.short_name(full)]
+        }
 
-    def watch(self, channel: str) -> Watch:
-        """The changes of a channel, from the first call on."""
-        full = self.full_name(channel)
-        watches: dict[str, Watch] = self.__dict__.setdefault("_watches", {})
-        if full not in watches:
-            watches[full] = Watch(self, channel)
-        return watches[full]
+    def history(self, channel: str) -> History:
+        """The changes of a channel, from when they were first asked for; one a channel."""
+        histories: dict[str, History] = self.__dict__.setdefault("_histories", {})
+        return histories.setdefault(self.full_name(channel), History(self, channel))
+
+    # --- set points: what the buttons of a filter are is a word of bits, SWSTAT -------------------------------------
 
     @property
     def _setpoints(self) -> _Switches:
         """Where the package puts the buttons that it has pressed."""
         return _Switches(self)
 
-    def _short(self, full: str) -> str:
-        if full.startswith(self.prefix):
-            return full[len(self.prefix) :]
-        return full[len(self.ifo) :]  # with the colon that leaves the prefix
+    @property
+    def setpoints(self) -> dict[str, tuple[str, Any]]:
+        """As :attr:`Channels.setpoints`; buttons are an ``SFMask``."""
+        masked = {point.name for point in tuple(self.memory.points.values()) if point.mask}
+        found = super().setpoints
+        return {n: (f, SFMask.from_swstat(value) if n in masked else value) for n, (f, value) in found.items()}
+
+    def masked(self, name: str, full: str, value: Any) -> Setpoint | None:
+        """An ``SFMask``, or a list of buttons of a channel ``..._SWSTAT``, as a set point."""
+        if not isinstance(value, SFMask):
+            if not isinstance(value, (list, tuple)) or not full.endswith("SWSTAT"):
+                return None
+            try:
+                value = SFMask(value)
+            except (KeyError, TypeError) as error:
+                buttons = ", ".join(const.SWSTAT_BITS)
+                raise EzcaError(f"{full}: {error} is no button of a filter; there are {buttons}") from None
+        label = value.abrev or _ALL_OFF
+        return Setpoint(channel=full, name=name, value=packed(value.SWSTAT), mask=_SWSTAT, label=label, at=time.time())
+
+    def words(self, point: Setpoint, value: Any) -> str:
+        """The buttons."""
+        return (SFMask.from_swstat(int(value)).abrev or _ALL_OFF) if point.mask == _SWSTAT else ""
 
     def _logswitch(self, filt: str, switches: str) -> None:
         if self._log is not None:
@@ -163,10 +179,10 @@ class ConnectedChannel:
     @property
     def _setpoint(self) -> Any:
         """The set point; AttributeError tells the package that there is none."""
-        try:
-            return self._channels.setpoints[self._name][1]
-        except KeyError:
-            raise AttributeError(f"{self.pvname} has no set point") from None
+        point = self._channels.memory.points.get(self.pvname)
+        if point is None or point.mask:
+            raise AttributeError(f"{self.pvname} was not written")
+        return unpacked(point.value)
 
     def get(self, **how: Any) -> Any:
         """As ``ezca.read``."""
@@ -185,105 +201,7 @@ class _Switches:
 
     def __setitem__(self, channel: str, setting: tuple[str, Any]) -> None:
         full, mask = setting
-        self._channels._wrote(channel, full, mask.SWSTAT)
-
-
-class Watch:
-    """What has become of a channel. libca's thread adds to it, everybody may look."""
-
-    def __init__(self, channels: EzcaChannels, channel: str) -> None:
-        self._channels = channels
-        self._name = channel
-        self._seen: deque[Sample] = deque(maxlen=_REMEMBERED)
-        self._apart: Channel | None = None
-
-    def _news(self) -> None:
-        sample = self._apart.latest if self._apart is not None else None
-        if sample is not None:
-            self._seen.append(sample)
-
-    def samples(self) -> tuple[Sample, ...]:
-        """What came, oldest first; at least the present value.
-
-        Raises
-        ------
-        EzcaConnectError, EzcaError
-            As :meth:`Channels.read`.
-        """
-        channel = self._apart
-        if channel is None:
-            self._channels.read(self._name)  # a channel that user code has used is one that R13 looks after
-            channel = self._apart = self._channels.apart(self._channels.full_name(self._name), self._news)
-            channel.open()
-        latest = channel.peek()
-        if latest is None:
-            channel.search_again()
-            self._channels.read(self._name)  # if the server is gone, this knows it, too
-            channel.wait_for_news(lambda: channel.peek() is not None, time.monotonic() + self._channels.timeout)
-            latest = channel.peek()
-        if latest is None:
-            raise EzcaConnectError(f"{channel.name}: no value came in time. Is its IOC overloaded?", (channel.name,))
-        seen = tuple(self._seen)
-        return seen if seen and seen[-1].order >= latest.order else (*seen, latest)
-
-    def wait(self, ready: Callable[[], bool], timeout_s: float) -> bool:
-        """Until `ready` is true, asked after each change."""
-        assert self._apart is not None
-        return self._apart.wait_for_news(ready, time.monotonic() + timeout_s)
-
-
-class Ramp:
-    """The ramp of the gain or the offset of a filter module, begun and waited for.
-
-    The front end raises a bit while it ramps, and it does so some time after the write that begins it. So whoever has
-    just begun a ramp waits until the bit is up, or was, or the time-out has passed: then there is none, because the
-    value was there already.
-
-    Parameters
-    ----------
-    monitor : the channel with the bit. is_up : whether a value of it has the bit. begin : writes what begins the ramp.
-    """
-
-    def __init__(
-        self, monitor: str, is_up: Callable[[Any], bool], begin: Callable[..., None], channels: EzcaChannels
-    ) -> None:
-        self._monitor = monitor
-        self._is_up = is_up
-        self._begin = begin
-        self._channels = channels
-        self._begun_at = float("-inf")
-        self._before = 0  #: what had come before it began
-
-    def start_ramp(self, *args: Any, wait: bool = False, **kwargs: Any) -> None:
-        """Begin one; with `wait` until it is over."""
-        self._before = self._watch.samples()[-1].order
-        self._begin(*args, **kwargs)
-        self._begun_at = time.monotonic()
-        while wait and self.is_ramping():
-            self._watch.wait(lambda: not self._now(), _LOOK_S)
-
-    def is_ramping(self) -> bool:
-        """Whether it ramps; just after the beginning it waits for the answer."""
-        self._watch.samples()
-        left_s = self._begun_at + self._channels.timeout - time.monotonic()
-        if left_s > 0:
-            self._watch.wait(lambda: self._now() or self._has_risen(), left_s)
-        return self._now()
-
-    @property
-    def _watch(self) -> Watch:
-        return self._channels.watch(self._monitor)
-
-    def _now(self) -> bool:
-        return self._up(self._watch.samples()[-1])
-
-    def _has_risen(self) -> bool:
-        """Since it began."""
-        seen = self._watch.samples()
-        return any(new.order > self._before and self._up(new) and not self._up(old) for old, new in pairwise(seen))
-
-    def _up(self, sample: Sample) -> bool:
-        return self._is_up(wire.decode(sample, is_array=False))
+        self._channels.memory.keep(self._channels.masked(channel, full, mask))
 
 
 def take_place(made: type[Injected]) -> None:

@@ -160,12 +160,14 @@ def as_read(value: Any) -> Any:
     return np.array(value) if isinstance(value, list) else value
 
 
-def check(memory: Memory, look: Callable[[Setpoint], Any]) -> tuple[tuple[str, Any, Any, Any], ...]:
+def check(
+    memory: Memory, look: Callable[[Setpoint], Any], words: Callable[[Setpoint, Any], str]
+) -> tuple[tuple[str, Any, Any, Any], ...]:
     """What is not as it was set: full name, set point, present value, and their difference ("" if there is none).
 
     Parameters
     ----------
-    look : reads the channel of a set point.
+    look : reads the channel of a set point. words : what a value is called of which only some bits count.
     """
     changed: list[tuple[str, Any, Any, Any]] = []
     for point in tuple(memory.points.values()):
@@ -175,7 +177,12 @@ def check(memory: Memory, look: Callable[[Setpoint], Any]) -> tuple[tuple[str, A
         except EzcaConnectError:
             changed.append((point.channel, "", DEAD, ""))
             continue
-        if not core.same(expected, found, mask=point.mask):
+        if core.same(expected, found, mask=point.mask):
+            continue
+        if point.mask:
+            differs = (expected ^ int(found)) & point.mask
+            changed.append((point.channel, words(point, expected), words(point, found), words(point, differs)))
+        else:
             changed.append((point.channel, as_read(expected), as_read(found), difference(expected, found)))
     return tuple(changed)
 
@@ -203,6 +210,20 @@ class Remembering:
     def _connected(self, name: str, timeout_s: float | None) -> tuple[Channel, float]:
         raise NotImplementedError
 
+    def masked(self, name: str, full: str, value: Any) -> Setpoint | None:
+        """A set point of which only some bits count, if `value` is one: the buttons of a filter, with the extra [ligo].
+
+        Raises
+        ------
+        EzcaError
+            It is meant to be one, and cannot be.
+        """
+        return None
+
+    def words(self, point: Setpoint, value: Any) -> str:
+        """What a value is called of which only some bits count."""
+        return ""
+
     @property
     def setpoints(self) -> dict[str, tuple[str, Any]]:
         """What was set, by the names that code uses: the full name of the channel, and the value in its own type."""
@@ -214,7 +235,8 @@ class Remembering:
 
         Parameters
         ----------
-        table : of ``'CHAN'``, which is taken with its present value, and ``('CHAN', value)``.
+        table : of ``'CHAN'``, which is taken with its present value, and ``('CHAN', value)``. With the extra [ligo] the
+            value of a filter's ``SWSTAT`` may be a list of buttons.
         init : True forgets all other set points.
 
         Raises
@@ -239,6 +261,9 @@ class Remembering:
     def init_setpoint(self, name: str, value: Any, *, given: bool) -> None:
         """One element of a table of set points. `given`: there is a value, else the present one is taken."""
         channel, deadline = self._connected(name, None)
+        if given and (point := self.masked(name, channel.name, value)):
+            self.memory.keep(point)
+            return
         if not given:
             value = channel.value(deadline)
             if channel.shape().kind is Kind.CHAR and isinstance(value, np.ndarray):
@@ -253,7 +278,7 @@ class Remembering:
         tuple of (full name, set point, present value, difference)
             ``(name, '', 'DEAD', '')`` for a channel that is not connected. The difference of texts is ``''``.
         """
-        return check(self.memory, self._look)
+        return check(self.memory, self._look, self.words)
 
     def _look(self, point: Setpoint) -> Any:
         channel, deadline = self._connected(point.name, None)

@@ -233,7 +233,16 @@ class Watch:
         }
         for full, one in listed.items():
             if one.value:
-                self._memory.listed(Setpoint(channel=full, name=one.name, value=one.value, at=time.time(), module=True))
+                self._listed(full, one)
+
+    def _listed(self, full: str, one: Listed) -> None:
+        try:
+            point = self._channels.masked(one.name, full, unpacked(one.value))
+        except EzcaError as error:
+            self._tell_trouble(f"ca_channels: {one.name!r} is not watched", error)
+            return
+        point = point or Setpoint(channel=full, name=one.name, value=one.value, at=time.time())
+        self._memory.listed(replace(point, module=True))
 
     def _take_wanted(self, now: float) -> None:
         """Those of ca_channels that are to be taken as they are, and answer."""
@@ -377,14 +386,15 @@ class Watch:
                 seen.result = _AS_SET
             else:
                 self._learn_labels(channel)
-                seen.result = shown(value, channel.label(value))
+                label = self._channels.words(seen.point, value) or channel.label(value)
+                seen.result = shown(value, label)
             seen.sample = sample
         return seen.result
 
     def _expected(self, point: Setpoint, channel: Channel) -> Any:
         """What a channel was set to; what the module says of it, as the channel takes it: a label is a number."""
         value, is_array = unpacked(point.value), channel.shape().is_array
-        if not point.module:
+        if not point.module or point.mask:
             return value
         payload = channel.encode(value, time.monotonic() + ASK_S)
         return plain_value(payload, is_array=is_array, as_text=isinstance(value, str))

@@ -3,7 +3,7 @@
 ===================  ==================================================================================
 demo.env             what a shell must know to find the demo: ``. ./demo.env``; gone when the demo ends
 .demo/site.toml      the site file of the host
-.demo/bin            guardctrl for this host (first on PATH)
+.demo/bin            guardctrl and guardlog for this host, and guardutil (first on PATH)
 .demo/ca             caget, caput, camonitor (last on PATH: those of EPICS win)
 .demo/pid/NODE       process id of the node's worker; gone when the demo ends
 .demo/*.log          what plant and host said; .demo/state has settings and journal
@@ -108,9 +108,9 @@ class Files:
     def write_env(self, *, ifo: str, ports: Sequence[int]) -> None:
         """Write ``demo.env`` and the programs it puts on PATH."""
         write_ca_tools(self.folder / "ca")
-        write_wrapper(
-            self.folder / "bin", "guardctrl", [*command("guardctrl"), "--site", str(self.folder / "site.toml")]
-        )
+        here = ["--site", str(self.folder / "site.toml")]
+        for name, options in (("guardctrl", here), ("guardlog", here), ("guardutil", [])):
+            write_wrapper(self.folder / "bin", name, [*command(name), *options])
         addresses = " ".join(f"{ADDRESS}:{port}" for port in ports)
         first, last = (shlex.quote(str(self.folder / name)) for name in ("bin", "ca"))
         text = f"""{_HEAD} with process id {os.getpid()}; gone when it ends.

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from guardian._version import __version__
-from guardian.cli.log import COMMAND, WrongCall, audit, say
+from guardian.cli.log import COMMAND, WrongCall, add_shared_options, audit, say
 from guardian.cli.output import FAILED, WRONG_CALL, open_streams
 from guardian.errors import ExpectedError
 
@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     open_streams()
     parser = _Parser(prog=COMMAND, description="Read what hosts have recorded.")
     parser.add_argument("--version", action="version", version=__version__)
+    add_shared_options(parser)
     orders = parser.add_subparsers(dest="do", required=True, metavar="ORDER")
     for part in (audit,):
         part.add(orders)

@@ -25,7 +25,7 @@ from guardian.access.channels import Channels
 from guardian.access.subordinates import Subordinates
 from guardian.cli.foreground import Log
 from guardian.cli.output import FAILED, OK, WRONG_CALL, complain, tell
-from guardian.errors import SystemLoadError
+from guardian.errors import EzcaError, SystemLoadError
 from guardian.worker import namespace, system
 from guardian.worker.faults import user_traceback
 from guardian.worker.link import Load
@@ -40,7 +40,11 @@ def interact(load: Load) -> NoReturn:
 
 def _interact(load: Load) -> int:
     names: dict[str, Any] = {"__name__": "__main__"}
-    ezca = _settle(load)
+    try:
+        ezca = _settle(load)
+    except EzcaError as error:  # of the environment
+        complain("guardian", str(error))
+        return WRONG_CALL
     here = f"none, {load.node} does not load" if load.node else "none, no module is named"
     try:
         if load.node:
@@ -93,7 +97,9 @@ def _settle(load: Load) -> Channels:
         report=lambda _report: None,
         changed=lambda: None,
     )
-    node.settle(nodes)
+    node.settle(nodes if ezca.use.reads else None)
+    if ezca.use.said:
+        log(ezca.use.said, level="WARNING")
     sys.dont_write_bytecode = True
     faulthandler.enable()
     system.prepare(load.paths)

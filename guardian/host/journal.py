@@ -31,7 +31,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from guardian.errors import ExpectedError
 from guardian.host.files import RETRY_S, Clock, Lane, Trouble, aside_name, write_all
@@ -41,6 +41,8 @@ JOURNAL = "journal.jsonl"
 #: A line longer than this is damage: no record comes near it.
 _LINE_MAX = 4_000_000
 _BLOCK = 65536
+#: A clock may be set back by so much before records are missed that are asked for by their time.
+SET_BACK_S = 3600.0
 
 
 class Journal:
@@ -266,7 +268,10 @@ class Reading(Iterator[dict[str, Any]]):
         self._records.close()
 
     def _read(self, path: Path) -> Generator[dict[str, Any], None, None]:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        packed = path.suffix == ".gz"
+        with cast(IO[bytes], gzip.open(path)) if packed else path.open("rb") as file:
+            if self._since is not None and not packed:
+                _skip(file, self._since - SET_BACK_S)
             while line := file.readline(_LINE_MAX):
                 record = _record(line)
                 while len(line) == _LINE_MAX and not line.endswith(b"\n"):  # far too long: pass over the rest of it
@@ -281,14 +286,16 @@ class Reading(Iterator[dict[str, Any]]):
             return False
         if self._since is None:
             return True
-        stamp = record.get("stamp")
-        return isinstance(stamp, (int, float)) and stamp >= self._since
+        stamp = _stamp(record)
+        return stamp is not None and stamp >= self._since
 
 
 def read(path: Path, *, node: str | None = None, since: float | None = None) -> Reading:
     """The records of the journal `path`, of one `node` or of all, from the time `since` (epoch seconds) on.
 
-    May be called while the journal is written. Damage is passed over and counted, see :class:`Reading`.
+    What is older is not read, but for the times that tell where to begin; so records may be missed if the clock was set
+    back by more than :data:`SET_BACK_S`. May be called while the journal is written. Damage is passed over and counted,
+    see :class:`Reading`.
 
     Raises
     ------
@@ -307,6 +314,36 @@ def _line(record: Mapping[str, Any]) -> bytes:
             {name: value if _plain(value) else repr(value) for name, value in known.items()} | {"text": repr(record)}
         )
     return text.encode() + b"\n"
+
+
+def _skip(file: IO[bytes], since: float) -> None:
+    """Go on behind records that are older than `since`: to the beginning of a line, or to that of the file."""
+    low, high = 0, file.seek(0, os.SEEK_END)
+    while high - low > _BLOCK:
+        middle = (low + high) // 2
+        stamp = _first_stamp(file, middle, high)
+        if stamp is not None and stamp < since:
+            low = middle
+        else:
+            high = middle
+    file.seek(low)
+    if low:
+        file.readline(_LINE_MAX)
+
+
+def _first_stamp(file: IO[bytes], start: int, end: int) -> float | None:
+    """The time of the first record that begins behind `start`; None if there is none before `end`."""
+    file.seek(start)
+    file.readline(_LINE_MAX)
+    while file.tell() < end and (line := file.readline(_LINE_MAX)):
+        if (stamp := _stamp(_record(line) or {})) is not None:
+            return stamp
+    return None
+
+
+def _stamp(record: Mapping[str, Any]) -> float | None:
+    stamp = record.get("stamp")
+    return stamp if isinstance(stamp, (int, float)) else None
 
 
 def _plain(value: Any) -> bool:

@@ -66,7 +66,7 @@ EVENT_BLOCK = 1000
 _QUIET = frozenset({"status", "subnodes"})
 _LEVELS = {"error": "ERROR", "refused": "WARNING", "notify": "WARNING", "connect": "WARNING"}
 #: Channels that a new worker connects in advance.
-MOST_FORESEEN = 10_000
+MOST_FORESEEN = 5_000
 #: How long a node that leaves waits for its worker's end, in seconds.
 END_S = 30.0
 

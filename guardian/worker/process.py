@@ -21,7 +21,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any, NoReturn, get_args
 
 from guardian.access import injected, node
@@ -179,7 +179,7 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
             load.ifo,
             log=writer.log,
             nudge=inbox.nudge,
-            lost=lambda names: uplink.send(events.Lost(channels=names)),
+            lost=lambda names: None if load.check else uplink.send(events.Lost(channels=names)),
         )
     except EzcaError as error:  # of the environment
         uplink.send(LoadFailed(reason=f"{load.node}: {error}"))
@@ -224,7 +224,8 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
     sys.dont_write_bytecode = True
     importing = nodes.importing if nodes is not None else nullcontext
     code = Code(load, channels, stopped=lambda: inbox.ends_call(0), importing=importing)
-    channels.foresee(load.channels)
+    with suppress(EzcaError):  # code that uses channels will say so
+        channels.foresee(load.channels)
     if channels.use.said and not load.check:
         writer.log(channels.use.said, level="WARNING")
     try:

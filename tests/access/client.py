@@ -453,6 +453,8 @@ def missing_ones_share_a_timeout(ezca, log):
                     found.append(name)
                 except EzcaConnectError as error:
                     assert error.channels == (f"{ezca.ifo}:{name}",)
+                    told = "used up the rest of the timeout" in str(error)
+                    assert told == (limit_s > 1 and name != names[0]), error
             assert found == there
             took = time.monotonic() - began
             assert took < limit_s, took

@@ -18,6 +18,7 @@ from ezca.ligofilter import LIGOFilterError
 
 from guardian.access import injected
 from guardian.access.channels import Channels
+from guardian.access.setpoints import Memory
 from guardian.errors import EzcaConnectError, EzcaError
 from guardian.worker.read_only import ReadOnly
 from tests.access.asked import answer
@@ -61,6 +62,8 @@ def made_by_user_code(ezca, log):
     assert own.prefix == f"{ezca.ifo}:SUS-MC1_" and Ezca().prefix == f"{ezca.ifo}:" and Ezca(ifo=None).prefix == ""
     own["TRAMP"] = 0.5 if own["TRAMP"] != 0.5 else 0.25
     assert ezca["MC1_TRAMP"] == own["TRAMP"] and log[-1] == f"{ezca.ifo}:SUS-MC1_TRAMP => {own['TRAMP']}"
+    assert ezca.setpoints["MC1_TRAMP"] == (f"{ezca.ifo}:SUS-MC1_TRAMP", own["TRAMP"])  # set by this node, too
+    assert own.setpoints["TRAMP"] == ezca.setpoints["MC1_TRAMP"] and not ezca.check_setpoints()
     quiet = Ezca("SUS-MC1", logger=False)
     said = len(log)
     quiet["TRAMP"] = 0.125
@@ -219,6 +222,34 @@ def steps(ezca, log):
     assert ezca["MC1_OFFSET"] == 4
 
 
+def set_points_of_buttons(ezca, log):
+    from ezca import Ezca, SFMask
+
+    word = f"{ezca.ifo}:SUS-MC1_SWSTAT"
+    filt = ezca.get_LIGOFilter(FILTER)
+    filt.only_on("INPUT", "FM1")
+    filt.RSET.put(2)
+    full, mask = ezca.setpoints["MC1_SWSTAT"]
+    assert full == word and isinstance(mask, SFMask) and mask.SWSTAT == SFMask(["INPUT", "FM1"]).SWSTAT
+    assert set(ezca.setpoints) == {"MC1_SWSTAT"}  # neither SW1S nor RSET
+    assert ezca.check_setpoints() == ()
+    somebody = Ezca("SUS", logger=False)
+    somebody.memory = Memory(None)
+    somebody.switch(FILTER, "FM3", "OFFSET", "ON", "FM1", "OFF")
+    eventually(lambda: ezca.check_setpoints() == ((word, "IN,1", "IN,OF,3", "OF,1,3"),), 10, "the difference")
+    point = ezca.memory.points[word]
+    assert (point.label, ezca.words(point, 0)) == ("IN,1", "ALL OFF")
+    ezca.init_setpoints([("MC1_SWSTAT", ["INPUT", "OFFSET", "FM3"]), "MC1_GAIN", ("MC1_TRAMP", 100)], init=True)
+    assert [one[0] for one in ezca.check_setpoints()] == [f"{ezca.ifo}:SUS-MC1_TRAMP"]
+    with raises(EzcaError, "FM11", "no button", "FM10, INPUT"):
+        ezca.init_setpoints([("MC1_SWSTAT", ["FM11"])])
+    ezca.switch(FILTER, "FM3", "PRESS")
+    assert ezca.setpoints["MC1_SWSTAT"][1].buttons == ["INPUT", "OFFSET"]
+    with tempfile.TemporaryDirectory() as folder:
+        ezca.setpoint_snap(Path(folder) / "snap")
+        assert f"{word} IN,OF\n" in (Path(folder) / "snap").read_text()
+
+
 def snapshots(ezca, log):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "x1susmc1.snap"
@@ -237,7 +268,7 @@ def only_checked(ezca, log):
     """R11: new code is read by a process that writes nothing, whoever made the channels."""
     from ezca import Ezca
 
-    before = ezca.LIGOFilter(FILTER).get_current_switch_dict(), ezca["MC1_GAIN"]
+    before = ezca["MC1_SWSTAT"], ezca["MC1_GAIN"]
     kind, complaint = injected.choose(ReadOnly)
     assert not complaint
     try:
@@ -249,11 +280,34 @@ def only_checked(ezca, log):
             one.switch(FILTER, "FM1", "FM2", "INPUT", "PRESS")
             one.get_LIGOFilter(FILTER).only_on("FM3", "OFFSET")
             one["MC1_GAIN"] = 77
+            one.ramp_gain(FILTER, 77, 1, wait=True)
             assert time.monotonic() - began < 1.5, "waits for buttons that nobody has pressed"
             one.close()
-        assert (ezca.LIGOFilter(FILTER).get_current_switch_dict(), ezca["MC1_GAIN"]) == before
+        assert (ezca["MC1_SWSTAT"], ezca["MC1_GAIN"]) == before
     finally:
         injected.choose(Channels)
+
+
+def switched_off_by_the_environment(ezca, log):
+    """EZCA_CA; nothing here waits for what cannot come."""
+    filt = ezca.get_LIGOFilter(FILTER)
+    eventually(lambda: not filt.is_gain_ramping() and not filt.is_offset_ramping(), 60, "the end of all ramps")
+    word = ezca["MC1_SWSTAT"]
+    for use, optic in (("READONLY", FILTER), ("DISABLE", FILTER), ("NOFAIL", "NOT-THERE")):
+        os.environ["EZCA_CA"] = use
+        try:
+            other = type(ezca).of_node(ezca.ifo, log=log.append)
+            other.use_prefix("SUS")
+            filt = other.get_LIGOFilter(optic)
+            filt.ramp_gain(1, ramp_time=1, wait=True)
+            assert not filt.is_gain_ramping() and not other.is_offset_ramping(optic)
+            other.switch(optic, "FM1", "PRESS") if use != "DISABLE" else None
+            assert filt.ezca.ca_enable_write is (use == "NOFAIL") and filt.ezca.ca_enable_read is (use != "DISABLE")
+            other.close()
+        finally:
+            del os.environ["EZCA_CA"]
+    assert ezca["MC1_SWSTAT"] == word
+    assert any("NOT-THERE is not switched, as EZCA_CA=NOFAIL allows: cannot convert float NaN" in line for line in log)
 
 
 def lose_it(ezca, log):

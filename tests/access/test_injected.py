@@ -37,7 +37,7 @@ print(found.Ezca is kind, isinstance(ezca, found.Ezca))
 def test_with_the_package_it_is_an_ezca() -> None:
     complaint, classes, there = said_by(CHOSEN, {}).splitlines()
     assert complaint == "" and there == "True True"
-    ours = ["injected", "ligo", "injected", "channels"]
+    ours = ["injected", "ligo", "injected", "channels", "setpoints"]
     assert classes == repr([*(f"guardian.access.{name}" for name in ours), "ezca.ezca"])
 
 
@@ -69,7 +69,7 @@ for name in ('switch', 'get_LIGOFilter', 'nonsense'):
     ("text", "why"),
     [
         ("raise OSError('half of it is missing')", "OSError: half of it is missing"),
-        ("__version__ = '2.0'\nclass Ezca: pass", "ImportError: cannot import name 'ligofilter' from 'ezca'"),
+        ("__version__ = '2.0'\nclass Ezca: pass", "ImportError: cannot import name 'SFMask' from 'ezca'"),
     ],
     ids=["broken", "another version"],
 )

@@ -28,8 +28,10 @@ CHECKS = [
     "ramps_are_remembered",
     "waits_are_interrupted",
     "steps",
+    "set_points_of_buttons",
     "snapshots",
     "only_checked",
+    "switched_off_by_the_environment",
 ]
 
 

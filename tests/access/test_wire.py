@@ -108,3 +108,22 @@ def test_same() -> None:
     assert wire.same(np.array([1.0, math.nan]), np.array([1.0, math.nan]))
     assert wire.same(np.frombuffer(b"abc\0\0", np.uint8), np.frombuffer(b"abc\0", np.uint8))
     assert not wire.same(np.array([1, 2]), np.array([1, 2, 3]))
+
+
+@pytest.mark.parametrize("value", [1.5, 7, "a text"])
+def test_two_events_are_equal_whatever_their_times_and_alarms(value: object) -> None:
+    kind = {float: Kind.DOUBLE, int: Kind.LONG, str: Kind.STRING}[type(value)]
+    head = {Kind.DOUBLE: "=hhIIi", Kind.LONG: "=hhII", Kind.STRING: "=hhII"}[kind]
+
+    def event(order: int, what: object) -> Sample:
+        raw = wire.encode("X1:A", what, Shape(kind=kind, length=1)).raw
+        times = (order, 0, order, 1, *((0,) if kind is Kind.DOUBLE else ()))
+        return Sample(order=order, kind=kind, count=1, raw=struct.pack(head, *times) + raw)
+
+    assert wire.equal(event(1, value), event(2, value))
+    assert not wire.equal(event(1, value), event(2, 8 if kind is not Kind.STRING else "another text"))
+
+
+def test_an_array_that_has_become_longer_is_another_one() -> None:
+    one = Sample(order=1, kind=Kind.LONG, count=1, raw=b"\0" * 16)
+    assert not wire.equal(one, Sample(order=2, kind=Kind.LONG, count=2, raw=b"\0" * 20))

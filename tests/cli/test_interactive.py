@@ -241,3 +241,14 @@ def test_a_module_that_does_not_load_still_gives_a_shell_that_says_why(shell: Op
     ]
     assert opened.type("SYSTEM") == "'BAD'\n"
     assert opened.end() == 0
+
+
+def test_what_the_environment_says_of_channels_holds_in_the_shell_and_must_be_understood(
+    feed: Feed, env: dict[str, str]
+) -> None:
+    env["EZCA_CA"] = "DISABLE"
+    done = feed("print(ezca['X'])", "SUS")
+    assert done.stdout.endswith("\nnan\n") and done.returncode == 0 and "WARNING: EZCA_CA=DISABLE" in done.stdout
+    env["EZCA_CA"] = "SOMETIMES"
+    done = feed("print('not reached')", "SUS")
+    assert done.returncode == 2 and "EZCA_CA='SOMETIMES'" in done.stderr and not done.stdout

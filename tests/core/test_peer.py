@@ -15,7 +15,9 @@ from tests.core.driver import aligned, suspension
 
 ME = "TOP"
 #: A peer of ours that has taken TOP#1 and is there; one without SUMMARY.
-THERE = Peer(request="ALIGNED", cmd="TOP#1", by="TOP, ops@l1", state="ALIGNED", target="ALIGNED", status="DONE")
+THERE = Peer(
+    request="ALIGNED", cmd="TOP#1", by="manager TOP at ops@l1", state="ALIGNED", target="ALIGNED", status="DONE"
+)
 PLAIN = replace(THERE, plain=True, cmd="", by="")
 
 

@@ -20,7 +20,7 @@ from tests.core.driver import Node, aligned, suspension
 
 
 def _asks(node: Node, state: str, cmd: str) -> None:
-    node.feed(Requested(state=state, by="IMC_LOCK, ops@l1", cmd=cmd))
+    node.feed(Requested(state=state, by="manager IMC_LOCK at ops@l1", cmd=cmd))
 
 
 def test_the_summary_shows_the_id_of_the_command_until_somebody_else_asks() -> None:

@@ -128,7 +128,7 @@ class World:
     def write_arrives(self) -> None:
         if self.writes:
             write = self.writes.popleft()
-            self.takes(write.ask, write.state, write.cmd, f"{ME}, ops@l1")
+            self.takes(write.ask, write.state, write.cmd, f"manager {ME} at ops@l1")
 
     def summary_arrives(self) -> None:
         """The next one, or a later one: the latest of several."""

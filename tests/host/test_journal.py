@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
@@ -58,6 +59,40 @@ def written(path: Path, count: int) -> bytes:
         journal.append(record(number, text="µ\n\u2028" * (number % 3)))
     assert journal.close(30)
     return path.read_bytes()
+
+
+LONG = 5000  #: records, of which most are not read when only the last are asked for
+
+
+@pytest.fixture(scope="module")
+def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A journal of a megabyte with a record every 100 s, damaged here and there, its clock set back for a while."""
+    path = tmp_path_factory.mktemp("long") / "journal.jsonl"
+    dice = random.Random(1)
+    with path.open("wb") as file:
+        for number in range(LONG):
+            back = 3000.0 if 2000 <= number < 2100 else 0.0
+            one = record(number, text="x" * dice.randrange(300)) | {"stamp": 1e9 + 100.0 * number - back}
+            file.write(json.dumps(one).encode() + b"\n")
+            if not number % 997:
+                file.write(dice.choice([b"\xff" * 100_000, b"{", b"\n\n[1]", b'{"stamp": "late"}']) + b"\n")
+    return path
+
+
+@hypothesis_settings(deadline=None, derandomize=True, max_examples=30, database=None)
+@given(st.integers(-10, LONG + 10))
+def test_the_last_of_a_long_journal_are_found_without_reading_all(long_file: Path, since: int) -> None:
+    wanted = 1e9 + 100.0 * since
+    whole = [one["id"] for one in read(long_file) if type(one.get("stamp")) is float and one["stamp"] >= wanted]
+    assert [one["id"] for one in read(long_file, since=wanted)] == whole
+
+
+def test_what_is_asked_for_at_the_end_of_a_long_journal_costs_little(long_file: Path) -> None:
+    reading = read(long_file, since=1e9 + 100.0 * (LONG - 1))
+    assert [one["id"] for one in reading] == [LONG - 1] and reading.skipped == 0
+    packed = long_file.with_suffix(".jsonl.gz")
+    packed.write_bytes(gzip.compress(long_file.read_bytes()))
+    assert [one["id"] for one in read(packed, since=1e9 + 100.0 * (LONG - 1))] == [LONG - 1]
 
 
 def test_records_come_back_in_order(path: Path) -> None:

@@ -73,7 +73,9 @@ def ca_env(port: int, **more: str) -> dict[str, str]:
     more : further variables; they win.
     """
     kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("EPICS_", "CAPROTO_", "PYEPICS_"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("EPICS_", "CAPROTO_", "PYEPICS_", "EZCA_"))
     }
     repeater = str(repeater_port())
     return {

@@ -186,6 +186,14 @@ def test_the_tour_of_the_readme(start: Callable[..., Demo]):
         assert code == 1 and "refused" in said, said
         assert text(ca, "X1:GRD-SUS_MC1_REQUEST") == "ALIGNED"
 
+        code, said = demo.run("knob")
+        assert code == 1 and re.search(r"DAMP_GAIN .*1\.1", said), said
+        code, said = demo.run("who")
+        assert code == 0, said
+        assert re.search(r"SUS_MC1_REQUEST ALIGNED -> MISALIGNED by \S+@\S+ \(127\.0\.0\.1\)", said), said
+        assert re.search(r"SUS_MC1_REQUEST_CMD MISALIGNED -> ALIGNED by manager ALIGN at ", said), said
+        assert re.search(r"OPERATE +write ", said), said
+
         assert text(ca, "X1:GRD-SUS_MC2_STATE") == "TRIPPED", "its manager does not revive it before the reset"
         eventually(lambda: "is quiet now" in text(ca, "X1:GRD-SUS_MC2_USERMSG"), LOADED_S, "a quiet mirror", 0.1)
         assert demo.run("reset")[0] == 0

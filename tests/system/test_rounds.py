@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 
+from guardian.core import audit
 from guardian.enums import LEAVING
 from guardian.host import journal
-from guardian.host.host import JOURNAL
+from guardian.host.journal import JOURNAL
 from tests.support import REPO, Child, ca_env, free_port
 from tests.system.hosting import Guardhost
 from tests.system.rounds import DEVICE
@@ -69,14 +70,15 @@ class Truth:
     """What the journal and the notes of a device tell."""
 
     def __init__(self, folder: Path, state_dir: Path, name: str) -> None:
-        self.records = [record for record in journal.read(state_dir / JOURNAL, node=name)]
+        # A record of a write has the id of the first step that it made, and stands behind all of them.
+        self.records = [one for one in journal.read(state_dir / JOURNAL, node=name) if one["kind"] != audit.KIND]
         self.ids = [record["id"] for record in self.records]
         assert self.ids == sorted(self.ids)
         self.requests = [record for record in self.records if record["kind"] == "request"]
         self.request_ids = [record["id"] for record in self.requests]
         self.taken: dict[str, list[int]] = {"TOP1": [], "TOP2": []}
         for record in self.requests:
-            me = record["by"].partition(",")[0]
+            me = record["by"].removeprefix("manager ").partition(" ")[0]
             if me in self.taken:
                 self.taken[me].append(record["id"])
         notes = [line.split() for line in (folder / f"{name}.notes").read_text().splitlines()]

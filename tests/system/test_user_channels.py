@@ -37,6 +37,20 @@ READERS = {
                 ezca["NUM"], ezca["COUNT"]
         edges = [("INIT", "ONCE")]
     """,
+    "ASLEEP": """
+        import time
+        from guardian import GuardState
+        request = nominal = "REST"
+        class REST(GuardState):
+            def run(self):
+                return True
+        class SLEEP(GuardState):
+            def main(self):
+                ezca["NUM"]
+                log("asleep")
+                time.sleep(3600)
+        edges = [("INIT", "REST"), ("REST", "SLEEP")]
+    """,
 }
 
 
@@ -81,13 +95,16 @@ def site(folder: Path, modules: dict[str, str], *, db: str = DB, **env: str) -> 
 
 
 @pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGTERM])
-def test_R13_a_lost_ioc_shows_in_CONNECT_whether_code_reads_every_cycle_or_now_and_then(
+def test_R13_a_lost_ioc_shows_in_CONNECT_whether_code_reads_in_each_cycle_or_has_read_once_or_sleeps(
     tmp_path: Path, sig: signal.Signals
 ) -> None:
     with site(tmp_path, READERS) as at:
         host = at.host
         for node in READERS:
             host.wait(node, "OK", "True")
+        host.put("ASLEEP", "REQUEST", "SLEEP")
+        assert host.child is not None
+        host.child.wait_for("asleep")
         at.end_ioc(sig)
         for node in READERS:
             host.wait(node, "CONNECT", "LOST")
@@ -99,6 +116,7 @@ def test_R13_a_lost_ioc_shows_in_CONNECT_whether_code_reads_every_cycle_or_now_a
         at.start_ioc()
         for node in READERS:
             host.wait(node, "CONNECT", "OK")
+        for node in ("EVERY", "SELDOM"):
             host.wait(node, "OK", "True")
 
 

@@ -29,11 +29,7 @@ def add_order(
     order: argparse.ArgumentParser = orders.add_parser(
         name, help=text, description=f"{text[0].upper()}{text[1:]}. {about}".strip()
     )
-    where = order.add_mutually_exclusive_group()
-    where.add_argument("--site", type=Path, metavar="FILE", help="the site file of the host")
-    where.add_argument(
-        "--state-dir", type=Path, metavar="DIR", help="its state directory (default: all hosts of this user here)"
-    )
+    add_shared_options(order, default=argparse.SUPPRESS)
     order.add_argument(
         "--since", metavar="TIME", help="02:00 (the last one), 2026-11-28, '2026-11-28 02:00', 2h, 30m, 1d; UTC"
     )
@@ -42,6 +38,19 @@ def add_order(
     order.add_argument("--json", action="store_true", help="print one JSON object a line")
     order.set_defaults(run=run)
     return order
+
+
+def add_shared_options(parser: argparse.ArgumentParser, *, default: Any = None) -> None:
+    """Which hosts. `default` SUPPRESS: what was said before the order stays."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--site", type=Path, metavar="FILE", default=default, help="the site file of the host")
+    where.add_argument(
+        "--state-dir",
+        type=Path,
+        metavar="DIR",
+        default=default,
+        help="its state directory (default: all hosts of this user here)",
+    )
 
 
 def say(text: str) -> None:

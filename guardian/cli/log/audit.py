@@ -60,8 +60,9 @@ def _audit(options: argparse.Namespace) -> int:
         if node not in nodes and not any(letter in node for letter in "*?["):
             say(f"{node} is not in this journal at that time; is it a node of another host (--site, --state-dir)?")
     if not found:
-        begin = "it is empty" if journals.begin is None else f"it begins {shown(journals.begin, options.local)}"
-        say(f"no such write is in the journal ({begin})")
+        begin = journals.begin()
+        how = "it is empty" if begin is None else f"it begins {shown(begin, options.local)}"
+        say(f"no such write is in the journal ({how})")
     if dropped:
         say(f"{dropped} records are missing: they could not be written (a full disk?), and some may be writes")
     if journals.damaged:

@@ -6,6 +6,7 @@ What cannot be read is told, and no reason to end as long as something can be. D
 from __future__ import annotations
 
 import argparse
+import contextlib
 import heapq
 import zlib
 from collections.abc import Callable, Iterator
@@ -27,8 +28,7 @@ class Journals:
 
     Attributes
     ----------
-    damaged : lines passed over so far.
-    begin : epoch seconds of the oldest record that was seen, None if there was none.
+    damaged : lines passed over so far, of those that were read.
 
     Raises
     ------
@@ -40,7 +40,6 @@ class Journals:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.damaged = 0
-        self.begin: float | None = None
         self._read = 0
         self._hosts = _hosts(options)
 
@@ -56,6 +55,15 @@ class Journals:
         if not self._read:
             raise ExpectedError("none of the journals could be read")
 
+    def begin(self) -> float | None:
+        """Epoch seconds of the oldest record, None if there is none, or none that can be read."""
+        stamps: list[float] = []
+        for files in self._hosts:
+            with contextlib.suppress(OSError, EOFError, zlib.error, StopIteration):
+                known = (one.get("stamp") for one in read(files[0]))
+                stamps += [next(stamp for stamp in known if isinstance(stamp, (int, float)))]
+        return min(stamps, default=None)
+
     def _of(self, files: list[Path], since: float | None, wanted: Callable[[Record], bool]) -> Iterator[Record]:
         for path in files:
             try:
@@ -68,7 +76,7 @@ class Journals:
                 say(f"{path}: {getattr(error, 'strerror', None) or error}; it is read as far as it can be")
 
     def _in(self, path: Path, since: float | None, wanted: Callable[[Record], bool]) -> Iterator[Record]:
-        reading = read(path)
+        reading = read(path, since=since)
         for record in reading:
             self.damaged += reading.skipped
             reading.skipped = 0
@@ -76,8 +84,7 @@ class Journals:
             if not isinstance(stamp, (int, float)) or not isinstance(record.get("kind"), str):
                 self.damaged += 1
                 continue
-            self.begin = stamp if self.begin is None else min(self.begin, stamp)
-            if (since is None or stamp >= since) and wanted(record):
+            if wanted(record):
                 yield record
         self.damaged += reading.skipped
 

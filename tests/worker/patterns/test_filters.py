@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from ezca import const
 
 from guardian.worker import link
 from tests.support import free_port, random_prefix
@@ -32,9 +33,9 @@ def plant(names: tuple[str, int]) -> Iterator[FilterModule]:
 
 @pytest.fixture(scope="module")
 def site(names: tuple[str, int], plant: FilterModule, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guardhost]:
-    """A host with the node FILTERS."""
+    """A host with the nodes FILTERS and BUTTONS."""
     ifo, port = names
-    host = Guardhost(tmp_path_factory.mktemp("site"), {}, nodes=["FILTERS"], ifo=ifo)
+    host = Guardhost(tmp_path_factory.mktemp("site"), {}, nodes=["FILTERS", "BUTTONS"], ifo=ifo)
     host.env["GUARD_MODULE_PATH"] = str(MODULES)
     host.env["EPICS_CA_ADDR_LIST"] = f"127.0.0.1:{host.port} 127.0.0.1:{port}"
     with host:
@@ -79,6 +80,23 @@ def test_code_that_catches_the_packages_error_catches_ours(site: Guardhost) -> N
     asked_for(site, "CATCHES")
     comes_to(site, "FILTERS", "CATCHES")
     assert site.get("FILTERS", "ERROR") == "False"
+
+
+def test_a_button_that_somebody_else_presses_is_a_difference_in_words(site: Guardhost, names: tuple[str, int]) -> None:
+    asked_for(site, "DAMPED")
+    site.put("FILTERS", "SPM_MONITOR", 1)
+    site.put("FILTERS", "SPM_NOTIFY", 1)
+    filt = f"{names[0]}:SUS-MC1"
+    site.ca.put(f"{filt}_SW1", const.WRITE_MASKS["FM2"].bit_mask)
+    site.wait("FILTERS", "SPM_CHANGED", 1)
+    site.wait("BUTTONS", "SPM_CHANGED", 1)
+    assert '"is":"IN,OF,1,2,4,OT"' in site.get("BUTTONS", "SPM_DIFFS").replace(" ", "")
+    told = site.get("FILTERS", "USERMSG")
+    assert f"{filt}_SWSTAT is IN,OF,1,2,4,OT, set to IN,OF,1,4,OT" in told, told
+    site.ca.put(f"{filt}_SW1", const.WRITE_MASKS["FM2"].bit_mask)
+    site.wait("FILTERS", "SPM_CHANGED", 0)
+    site.wait("BUTTONS", "SPM_CHANGED", 0)
+    site.put("FILTERS", "SPM_MONITOR", 0)
 
 
 def test_a_front_end_that_is_gone_shows_in_connect_until_it_is_back(
