@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from guardian.access import listing
 from guardian.access import watch as watching
 from guardian.access.channels import Channels
 from guardian.access.watch import Watch
@@ -250,8 +251,8 @@ class Heard:
 @contextmanager
 def watched(ezca, *, restored=(), monitor=True, notify=False, settle_s=0.2, look_s=0.2):
     """A monitor that is quicker than it is."""
-    before = watching.SETTLE_S, watching.LOOK_S, watching.DEAD_S
-    watching.SETTLE_S, watching.LOOK_S, watching.DEAD_S = settle_s, look_s, 1.0
+    before = watching.SETTLE_S, watching.LOOK_S, watching.DEAD_S, listing.SILENT_S
+    watching.SETTLE_S, watching.LOOK_S, watching.DEAD_S, listing.SILENT_S = settle_s, look_s, 1.0, 1.0
     heard = Heard()
     watch = Watch(ezca, restored=restored, report=heard.reports.append, stand=heard.stand, say=heard.said.append)
     try:
@@ -261,7 +262,7 @@ def watched(ezca, *, restored=(), monitor=True, notify=False, settle_s=0.2, look
         watch.switch(monitor=False, notify=False)
         eventually(lambda: not watch._on_since, 10, "the monitor to rest")
         ezca.memory.changed = lambda: None
-        watching.SETTLE_S, watching.LOOK_S, watching.DEAD_S = before
+        watching.SETTLE_S, watching.LOOK_S, watching.DEAD_S, listing.SILENT_S = before
 
 
 def what_others_change_is_told_and_what_comes_back_too(ezca, log):
