@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -59,12 +58,11 @@ class Memory:
             channel=channel.name, name=name, value=core.packed(plain), label=channel.label(plain), at=time.time()
         )
 
-    @contextmanager
-    def writing(self, full: str, point: Setpoint | None) -> Iterator[None]:
-        """While a channel is being written; then `point` is its set point, if there is one."""
-        self.busy.add(full)
+    def written(self, full: str, point: Setpoint | None, put: Callable[[], None]) -> None:
+        """Write a channel by `put`; then `point` is its set point, if there is one."""
         try:
-            yield
+            self.busy.add(full)
+            put()
             self.keep(point)
         except Exception:
             raise
