@@ -71,6 +71,18 @@ def test_a_file_is_asked_with_names_or_with_addresses(tmp_path: Path) -> None:
     assert judge.judge(Asg.MANAGE, replace(STRANGER, host="?", address="10.1.2.3")).level is Level.WRITE
 
 
+def test_a_file_is_utf_8_or_latin_1(tmp_path: Path) -> None:
+    for encoding in ("utf-8", "latin-1"):
+        (tmp_path / "lab.acf").write_bytes('UAG(a){"jörg"} ASG(DEFAULT){RULE(1,WRITE){UAG(a)}}'.encode(encoding))
+        judge, _ = make_judge(Access(acf=tmp_path / "lab.acf"))
+        assert judge.judge(Asg.MANAGE, replace(STRANGER, user="jörg")).level is Level.WRITE
+
+
+def test_what_never_ends_is_no_file() -> None:
+    with pytest.raises(ExpectedError, match="/dev/zero has more than .* and is no access security file"):
+        make_judge(Access(acf=Path("/dev/zero")))
+
+
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(ExpectedError, match=r"nowhere.acf: No such file.*name one that can be read"):
         make_judge(Access(acf=tmp_path / "nowhere.acf"))

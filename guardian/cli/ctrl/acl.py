@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -60,9 +59,7 @@ def _who(options: argparse.Namespace) -> Who:
     address = options.address or (me.address if host == me.host else _address(host))
     if address and address_of(address) is None:
         raise WrongCall(f"--address {address!r} is no address; write it as 10.1.2.3")
-    # As the server has it: byte by byte.
-    user = os.fsencode(options.user or me.user).decode("latin-1")
-    return Who(user, os.fsencode(host).decode("latin-1"), address)
+    return Who(options.user or me.user, host, address)
 
 
 def _address(host: str) -> str:
