@@ -20,7 +20,7 @@ from guardian.core.security import Level
 from guardian.core.who import Who
 from guardian.errors import ExpectedError
 from guardian.host.access import Access, make_judge
-from guardian.host.control import ask, rights_facts
+from guardian.host.control import NoHost, ask, rights_facts
 from guardian.host.doorkeeper import who_am_i
 
 _ABOUT = """\
@@ -54,6 +54,9 @@ def _acl(options: argparse.Namespace) -> int:
 
 def _who(options: argparse.Namespace) -> Who:
     """The client that is asked about."""
+    for option in ("user", "host", "address"):
+        if getattr(options, option) == "":
+            raise WrongCall(f"--{option} is empty")
     me = who_am_i()
     host = options.host or me.host
     address = options.address or (me.address if host == me.host else _address(host))
@@ -73,13 +76,16 @@ def _groups(options: argparse.Namespace, who: Who) -> list[dict[str, Any]]:
     """What it may do, from the host or from the files."""
     if options.acf:
         access = Access(acf=options.acf, check_addresses=bool(options.site and site_of(options).access.check_addresses))
-    elif options.site and not control_socket(options).exists():
-        say(f"no host runs with {options.site}; this is what the file says")
-        access = site_of(options).access
     else:
         order = {"do": "rights", "node": options.node, "user": who.user, "host": who.host, "address": who.address}
-        groups: list[dict[str, Any]] = ask(control_socket(options), order)["groups"]
-        return groups
+        try:
+            groups: list[dict[str, Any]] = ask(control_socket(options), order)["groups"]
+            return groups
+        except NoHost:
+            if not options.site:
+                raise
+        say(f"no host runs with {options.site}; this is what the file says")
+        access = site_of(options).access
     try:
         judge, warnings = make_judge(access)
     except ExpectedError as error:
