@@ -294,8 +294,7 @@ class Channels(Remembering):
         meant = value if setpoint is None else setpoint
         expected = payload if setpoint is None else there.encode(setpoint, deadline)
         point = self.memory.point(channel, there, meant, expected) if monitor else None
-        with self.memory.writing(there.name, point):
-            there.put(payload, wait=wait, deadline=deadline)
+        self.memory.written(there.name, point, lambda: there.put(payload, wait=wait, deadline=deadline))
         if changes and self._log is not None:
             self._log(f"{there.name} => {_shown(value)}")
 

@@ -15,13 +15,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from guardian.access import wire
 from guardian.access.channel import Channel
+from guardian.access.environment import Use
 from guardian.access.wire import Kind, Payload, Sample
 from guardian.core import setpoints as core
 from guardian.core.setpoints import DEAD, Setpoint
@@ -58,12 +58,11 @@ class Memory:
             channel=channel.name, name=name, value=core.packed(plain), label=channel.label(plain), at=time.time()
         )
 
-    @contextmanager
-    def writing(self, full: str, point: Setpoint | None) -> Iterator[None]:
-        """While a channel is being written; then `point` is its set point, if there is one."""
-        self.busy.add(full)
+    def written(self, full: str, point: Setpoint | None, put: Callable[[], None]) -> None:
+        """Write a channel by `put`; then `point` is its set point, if there is one."""
         try:
-            yield
+            self.busy.add(full)
+            put()
             self.keep(point)
         except Exception:
             raise
@@ -199,6 +198,10 @@ class Remembering:
 
     memory: Memory
 
+    @property
+    def use(self) -> Use:
+        raise NotImplementedError
+
     def full_name(self, name: str) -> str:
         raise NotImplementedError
 
@@ -245,7 +248,13 @@ class Remembering:
         if init:
             self.memory.forget()
         for name, value, given in items:
-            self.init_setpoint(name, value, given=given)
+            self.full_name(name)
+            try:
+                if self.use.reads:
+                    self.init_setpoint(name, value, given=given)
+            except EzcaConnectError:
+                if self.use.fails:
+                    raise
 
     def init_setpoint(self, name: str, value: Any, *, given: bool) -> None:
         """One element of a table of set points. `given`: there is a value, else the present one is taken."""
@@ -270,7 +279,7 @@ class Remembering:
         return check(self.memory, self._look, self.words)
 
     def _look(self, point: Setpoint) -> Any:
-        channel, deadline = self._connected(point.name, 0.0 if point.module else None)
+        channel, deadline = self._connected(point.name, None)
         value = channel.value(deadline)
         if isinstance(value, np.ndarray):
             as_text = channel.shape().kind is Kind.CHAR and isinstance(core.unpacked(point.value), str)

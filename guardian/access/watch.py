@@ -11,8 +11,8 @@ written since: nothing else could tell the value before the write from the one a
 (they were set by an earlier worker, or are in the module's ca_channels) are opened by the monitor itself.
 
 A difference is told when two looks in a row have seen it, at the earliest a second after the channel was set, and not
-while it is being set. A channel
-that does not answer for ten seconds is told too, as DEAD: nobody knows whether it is as it was set.
+while it is being set. A channel that does not answer for ten seconds is told too, as DEAD: nobody knows whether it is
+as it was set.
 
 User code is never called from here, and waits for nothing here. While there is nothing to tell and the monitor is off,
 the thread sleeps.
@@ -25,15 +25,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from guardian.access.bells import Bell
 from guardian.access.channel import Channel
 from guardian.access.channels import Channels
+from guardian.access.listing import ASK_S, Listing, learn_labels
 from guardian.access.setpoints import plain_value
-from guardian.access.wire import Kind
 from guardian.core.events import Differences, Report, Setpoints
 from guardian.core.setpoints import (
     DEAD,
@@ -42,14 +41,12 @@ from guardian.core.setpoints import (
     Listed,
     Setpoint,
     notices,
-    packed,
     same,
     shown,
     shown_of,
     unpacked,
-    why_too_long,
 )
-from guardian.errors import EzcaConnectError, EzcaError
+from guardian.errors import EzcaConnectError
 
 #: How often the host is told what was set, and how often the channels are looked at, at most.
 TELL_S = 0.1
@@ -59,8 +56,6 @@ SETTLE_S = 1.0
 DEAD_S = 10.0
 #: A new worker that does not know all channels yet keeps what the last one has told, for so long at most.
 FIRST_S = 3.0
-#: How long a server may take to tell the labels of an enum.
-ASK_S = 0.5
 #: Bytes of values in one message.
 MESSAGE_BYTES = 500_000
 
@@ -119,7 +114,7 @@ class Watch:
         self._keeping = threading.Lock()  # held by the thread as long as it lives
         self._on = self._notify = False
         self._orders: list[tuple[Sequence[Listed], bool]] = []
-        self._wanted: dict[str, tuple[str, float]] = {}  # of ca_channels, to be taken as they are: name, since when
+        self._listing = Listing(channels, self._channel, say)
         restored = tuple(restored)
         self._memory.restore(restored)
         self._told: dict[str, Setpoint] = dict(self._memory.points)
@@ -136,8 +131,9 @@ class Watch:
 
     def switch(self, *, monitor: bool, notify: bool) -> None:
         """Turn the looking, and the notifications, on or off."""
-        self._on, self._notify = monitor, notify
-        self.wake()
+        was_on, self._on, self._notify = self._on, monitor, notify
+        if was_on or monitor:
+            self.wake()
 
     def listed(self, entries: Sequence[Listed], *, anew: bool) -> None:
         """The module's ca_channels. `anew`: after a LOAD; what was taken as it was is taken once more."""
@@ -172,7 +168,7 @@ class Watch:
             now = time.monotonic()
             try:
                 while self._orders:
-                    self._take_list(*self._orders.pop(0), now)
+                    self._listing.take(*self._orders.pop(0), now)
                 self._tell()
                 wait_s = self._look(now)
                 self._tell()  # since when, too
@@ -215,75 +211,6 @@ class Watch:
                 self._since.pop(full, None)
             gone = []
 
-    # --- ca_channels -------------------------------------------------------------------------------------------
-
-    def _take_list(self, entries: Sequence[Listed], anew: bool, now: float) -> None:
-        listed = {}
-        for entry in entries:
-            try:
-                listed[self._channels.full_name(entry.name)] = entry
-            except Exception as error:
-                self._tell_trouble(f"ca_channels: {entry.name!r} is ignored", error)
-        points = dict(self._memory.points)
-        taken = {full for full, one in listed.items() if not one.value}
-        self._memory.unlist(full for full in points if full not in listed or (anew and full in taken))
-        self._wanted = {
-            full: (one.name, now) for full, one in listed.items() if not one.value and full not in self._memory.points
-        }
-        for full, one in listed.items():
-            if one.value:
-                self._listed(full, one)
-
-    def _listed(self, full: str, one: Listed) -> None:
-        try:
-            point = self._channels.masked(one.name, full, unpacked(one.value))
-        except EzcaError as error:
-            self._tell_trouble(f"ca_channels: {one.name!r} is not watched", error)
-            return
-        point = point or Setpoint(channel=full, name=one.name, value=one.value, at=time.time())
-        self._memory.listed(replace(point, module=True))
-
-    def _take_wanted(self, now: float) -> None:
-        """Those of ca_channels that are to be taken as they are, and answer."""
-        for full, (name, since) in tuple(self._wanted.items()):
-            try:
-                value, label = self._read(self._channel(full))
-            except (EzcaError, EzcaConnectError) as error:
-                self._tell_trouble(f"ca_channels: {name!r} is not watched", error)
-                del self._wanted[full]
-                continue
-            if value is not _UNKNOWN:
-                del self._wanted[full]
-                if why := why_too_long(value):
-                    self._say(f"ca_channels: {name!r} is not watched: its value has {why}")
-                    continue
-                self._memory.listed(
-                    Setpoint(channel=full, name=name, value=packed(value), label=label, at=time.time(), module=True)
-                )
-            elif now - since > DEAD_S and f"wanted {full}" not in self._troubles:
-                self._troubles.add(f"wanted {full}")
-                self._say(f"ca_channels: {full} does not answer, and is watched from when it does")
-
-    def _learn_labels(self, channel: Channel) -> None:
-        """Of an enum, once a connection; without them its number does."""
-        if channel.shape().kind is Kind.ENUM:
-            with suppress(EzcaError):
-                channel.facts(time.monotonic() + ASK_S)
-
-    def _read(self, channel: Channel) -> tuple[Any, str]:
-        """What a channel holds, and its label; _UNKNOWN, "" while it is not known."""
-        if not channel.connected:
-            channel.search_again()
-            return _UNKNOWN, ""
-        sample = channel.peek()
-        if sample is None:
-            channel.inquire()
-            return _UNKNOWN, ""
-        shape = channel.shape()
-        self._learn_labels(channel)
-        value = plain_value(sample, is_array=shape.is_array, as_text=True)
-        return value, channel.label(value)
-
     # --- looking -----------------------------------------------------------------------------------------------
 
     def _look(self, now: float) -> float | None:
@@ -296,7 +223,7 @@ class Watch:
         if now < self._look_at:
             return self._look_at - now
         self._look_at = now + LOOK_S
-        self._take_wanted(now)
+        self._listing.look(now)
         points = dict(self._memory.points)
         self._forget_but(points)
         unknown = 0
@@ -306,7 +233,7 @@ class Watch:
                 seen = self._seen[full] = self._begin(point, seen, now)
             unknown += self._judge(seen, now)
         self._show([seen.told for seen in self._seen.values() if seen.told is not None], unknown, now)
-        return LOOK_S if self._seen or self._wanted else None
+        return LOOK_S if self._seen or self._listing.wanted else None
 
     def _rest(self) -> None:
         """The monitor is off."""
@@ -321,7 +248,7 @@ class Watch:
         for full in [full for full in self._seen if full not in points]:
             del self._seen[full]
             self._since.pop(full, None)
-        for full in [full for full in self._apart if full not in points and full not in self._wanted]:
+        for full in [full for full in self._apart if full not in points and full not in self._listing.wanted]:
             self._channels.give_back([self._apart.pop(full)])
 
     def _begin(self, point: Setpoint, before: _Seen | None, now: float) -> _Seen:
@@ -384,7 +311,7 @@ class Watch:
             if same(seen.expected, value, mask=seen.point.mask):
                 seen.result = _AS_SET
             else:
-                self._learn_labels(channel)
+                learn_labels(channel)
                 label = self._channels.words(seen.point, value) or channel.label(value)
                 seen.result = shown(value, label)
             seen.sample = sample

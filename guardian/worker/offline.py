@@ -14,12 +14,14 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from guardian.access import channels, injected, node
 from guardian.access.channels import Channels
 from guardian.access.injected import Injected
+from guardian.access.setpoints import read_table
 from guardian.core.advice import ImportRead
 from guardian.worker.faults import is_ours, is_users
 
@@ -80,10 +82,11 @@ class Offline(Channels):
             self._remember(channel, write=False)
         return _Nothing(math.nan)
 
-    def init_setpoint(self, name: str, value: Any, *, given: bool) -> None:
+    def init_setpoints(self, table: Iterable[Any], init: bool = False) -> None:
         """Nothing."""
-        self.full_name(name)
-        self._remember(name, write=False)
+        for name, _value, _given in read_table(table):
+            self.full_name(name)
+            self._remember(name, write=False)
 
     def setpoint_snap(self, snapfile: str | os.PathLike[str]) -> None:
         """Nothing: no file is written."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from guardian.access import listing
 from guardian.access import watch as watching
 from guardian.access.channels import Channels
 from guardian.access.watch import Watch
@@ -192,6 +193,27 @@ def tables_as_in_the_field(ezca, log):
     assert file.read_text() == f"{ezca.ifo}:NUM 4.0\n{ezca.ifo}:SWITCH 1\n"
 
 
+def where_the_environment_switches_channels_off(ezca, log):
+    before = os.environ.get("EZCA_CA")
+    try:
+        for said in ("READONLY", "DISABLE", "NOFAIL"):
+            os.environ["EZCA_CA"] = said
+            other = Channels(ezca.ifo, timeout_s=0.3)
+            try:
+                other["NUM"] = 8
+                other["NOWHERE"] = 8
+                if said != "READONLY":
+                    other.init_setpoints(["NOWHERE"])
+                other.init_setpoints(["COUNT"])
+                kept = {"READONLY": {"COUNT"}, "DISABLE": set(), "NOFAIL": {"NUM", "COUNT"}}[said]
+                assert set(values(other)) == kept, (said, values(other))
+                assert other.check_setpoints() == ()
+            finally:
+                other.close()
+    finally:
+        os.environ.pop("EZCA_CA") if before is None else os.environ.update(EZCA_CA=before)
+
+
 # -- the monitor ------------------------------------------------------------------------------------------------------
 
 
@@ -229,8 +251,8 @@ class Heard:
 @contextmanager
 def watched(ezca, *, restored=(), monitor=True, notify=False, settle_s=0.2, look_s=0.2):
     """A monitor that is quicker than it is."""
-    before = watching.SETTLE_S, watching.LOOK_S, watching.DEAD_S
-    watching.SETTLE_S, watching.LOOK_S, watching.DEAD_S = settle_s, look_s, 1.0
+    before = watching.SETTLE_S, watching.LOOK_S, watching.DEAD_S, listing.SILENT_S
+    watching.SETTLE_S, watching.LOOK_S, watching.DEAD_S, listing.SILENT_S = settle_s, look_s, 1.0, 1.0
     heard = Heard()
     watch = Watch(ezca, restored=restored, report=heard.reports.append, stand=heard.stand, say=heard.said.append)
     try:
@@ -240,7 +262,7 @@ def watched(ezca, *, restored=(), monitor=True, notify=False, settle_s=0.2, look
         watch.switch(monitor=False, notify=False)
         eventually(lambda: not watch._on_since, 10, "the monitor to rest")
         ezca.memory.changed = lambda: None
-        watching.SETTLE_S, watching.LOOK_S, watching.DEAD_S = before
+        watching.SETTLE_S, watching.LOOK_S, watching.DEAD_S, listing.SILENT_S = before
 
 
 def what_others_change_is_told_and_what_comes_back_too(ezca, log):

@@ -5,10 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
+from guardian.access.setpoints import Memory
+from guardian.core.setpoints import Setpoint
+from guardian.errors import EzcaError
 from tests.access.asked import Client
+from tests.access.interrupting import interrupted
 from tests.access.records import ACF, DB
 from tests.access.test_channels import caproto_server
 from tests.support.child import REPO, Child
@@ -23,6 +28,7 @@ EVERYWHERE = [
     "interrupts_anywhere_leave_what_is_there",
     "the_table_is_bounded_and_says_so",
     "tables_as_in_the_field",
+    "where_the_environment_switches_channels_off",
     "what_others_change_is_told_and_what_comes_back_too",
     "a_channel_that_code_reads_and_writes_in_every_cycle",
     "what_an_earlier_worker_has_set_is_watched_on_channels_of_its_own",
@@ -69,3 +75,29 @@ def test_on_a_caproto_server(on_caproto: Client, check: str) -> None:
 @pytest.mark.parametrize("check", EVERYWHERE + IOC_ONLY)
 def test_on_a_real_ioc(on_ioc: Client, check: str) -> None:
     on_ioc.check(check)
+
+
+def test_an_interrupt_anywhere_in_a_write_leaves_a_table_that_is_whole() -> None:
+    """At each point where Python looks for signals: nothing is busy for ever, and a write that was made is told."""
+    point = Setpoint(channel="X1:A", name="A", value="3.0", at=1.0)
+    where, at = "begin", 0
+    while where:
+        memory, told, made = Memory(None), [], []
+        memory.changed = lambda told=told: told.append(1)
+        where = interrupted(at, partial(memory.written, "X1:A", point, partial(made.append, 1)))
+        assert memory.busy == set(), where
+        if made:
+            assert memory.points == {"X1:A": point} and told, where
+        at += 1
+    assert at > 5
+
+
+def test_a_write_that_fails_is_no_set_point() -> None:
+    memory = Memory(None)
+
+    def refuse() -> None:
+        raise EzcaError("refused")
+
+    with pytest.raises(EzcaError):
+        memory.written("X1:A", Setpoint(channel="X1:A", name="A", value="3.0"), refuse)
+    assert memory.points == {} and memory.busy == set()

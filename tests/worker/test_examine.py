@@ -20,7 +20,7 @@ import pytest
 
 from guardian.core.advice import ImportRead
 from guardian.core.graph import Edge
-from guardian.errors import InternalError, SystemLoadError
+from guardian.errors import EzcaError, InternalError, SystemLoadError
 from guardian.worker.descendants import everyone
 from guardian.worker.examine import MOST_SHOWN, Examined, examine
 from guardian.worker.offline import MOST_REMEMBERED, Offline
@@ -137,6 +137,21 @@ def test_a_loop_over_channels_is_remembered_by_its_first(monkeypatch: pytest.Mon
     for number in range(2 * MOST_REMEMBERED):
         assert math.isnan(ezca[f"CH{number}"])
     assert len(Offline.uses) == MOST_REMEMBERED and next(iter(Offline.uses)).channel == "CH0"
+
+
+def test_set_points_are_looked_at_as_reads_and_no_file_is_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Offline, "uses", {})
+    ezca = Offline("X1")
+    ezca.init_setpoints(["A", ("B", 3)], init=True)
+    assert [(use.channel, use.write) for use in Offline.uses] == [("A", False), ("B", False)]
+    with pytest.raises(EzcaError, match="neither 'CHAN' nor"):
+        ezca.init_setpoints([3])
+    ezca["A"] = 4
+    assert ezca.setpoints == {} and ezca.check_setpoints() == ()
+    ezca.setpoint_snap(tmp_path / "snap")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("method", ["read", "write", "lost", "disconnected", "check_connections", "switch", "burt"])
