@@ -234,7 +234,7 @@ def many(prefix: str, port: int) -> None:
         own, theirs = (ask(prefix, port, f"{client} {how}") for client in ("ezca", "epics"))
         print(
             f"{CHANNELS // share} channels of which {MISSING // share} do not exist, {how}: {own['there']:.0f} there "
-            f"after {own['took_s']:.1f} s = {own['took_s'] / theirs['took_s']:.2f} of pyepics ({theirs['took_s']:.1f} s)"
+            f"after {own['took_s']:.1f} s, {own['took_s'] / theirs['took_s']:.2f} of pyepics'"
         )
 
 
