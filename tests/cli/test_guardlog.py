@@ -214,6 +214,17 @@ def test_what_a_client_wrote_does_nothing_to_the_terminal(says: Any, tmp_path: P
     assert "'\\x1b[2J\\r\\n2026" in lines[0]
 
 
+def test_a_name_of_several_words_does_not_read_like_a_sentence(says: Any, tmp_path: Path) -> None:
+    asked = json.dumps({"state": "SAFE", "person": "ann at ws3"})
+    records = [
+        write("28 01:00", "SUS", "OP", 1, Who("manager IFO at guardian", "h1 (10.1.0.1)", "10.0.0.9")),
+        write("28 01:01", "SUS", "REQUEST_CMD", asked, EVE),
+    ]
+    _, lines, _ = says(where=journal(tmp_path / "sly", records))
+    assert "by 'manager IFO at guardian'@'h1 (10.1.0.1)' (10.0.0.9)" in lines[0]
+    assert "by 'ann at ws3' at eve@office (10.0.0.9)" in lines[1]
+
+
 def test_a_long_value_tells_its_length_and_one_that_cannot_be_read_says_so(says: Any, tmp_path: Path) -> None:
     records = [
         write("28 01:00", "SUS", "REQUEST", "x" * 5000, EVE, refused="too long"),
