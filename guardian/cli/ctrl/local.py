@@ -11,13 +11,14 @@ import argparse
 import json
 import socket
 from pathlib import Path
+from typing import Any
 
 from guardian.cli.ctrl import Orders, add_nodes, add_order, say
-from guardian.cli.ctrl.names import control_socket, names_of
+from guardian.cli.ctrl.names import Names, control_socket, names_of
 from guardian.cli.output import FAILED, OK
 from guardian.errors import ExpectedError
 from guardian.host.claim import parse
-from guardian.host.control import ask
+from guardian.host.control import NoHost, ask
 from guardian.host.site import CONTROL_SOCKET
 
 _TEXT = {
@@ -48,7 +49,7 @@ def _tell(options: argparse.Namespace) -> int:
     code, told = OK, []
     for node in options.nodes:
         try:
-            ask(socket_of("" if options.do == "create" else node, options), {"do": options.do, "node": node})
+            ask_host("" if options.do == "create" else node, options, {"do": options.do, "node": node})
             told.append({"node": node, "ok": True, "text": _DONE[options.do].format(node=node)})
             if not options.json:
                 print(told[-1]["text"])
@@ -61,25 +62,36 @@ def _tell(options: argparse.Namespace) -> int:
     return code
 
 
-def socket_of(node: str, options: argparse.Namespace) -> Path:
-    """Of the host on this machine that the command line means, or else of the one that runs `node`; "": any node.
+def ask_host(node: str, options: argparse.Namespace, order: dict[str, Any]) -> dict[str, Any]:
+    """The answer of the host on this machine that the command line means, or else of the one that runs `node`.
+
+    Parameters
+    ----------
+    node : "" for any.
 
     Raises
     ------
-    WrongCall
+    NoHost, WrongCall
     ExpectedError
-        The node runs on another machine.
+        The node runs on another machine, or the host says no.
     """
-    usual = control_socket(options)
-    if not node or options.site or options.state_dir or usual.exists():
-        return usual
+    try:
+        return ask(control_socket(options), order)
+    except NoHost:
+        if not node or options.site or options.state_dir or (place := _place_of(node, names_of(options))) is None:
+            raise
+        return ask(place / CONTROL_SOCKET, order)
+
+
+def _place_of(node: str, names: Names) -> Path | None:
+    """The state directory of the host that runs a node, as the node says; None: it does not say."""
     from guardian.cli.caclient import Session
     from guardian.cli.ctrl.remote import connect
 
-    (remote,) = connect(Session(), (node,), names_of(options), ("HOST",))
+    (remote,) = connect(Session(), (node,), names, ("HOST",))
     claim = parse(remote.text("HOST")) if remote.there and remote.ours else None
     if claim is None:
-        return usual
+        return None
     if claim.machine != socket.gethostname():
         raise ExpectedError(f"{node} is run by {claim}; on that machine: guardctrl --state-dir {claim.dir} ...")
-    return Path(claim.dir) / CONTROL_SOCKET
+    return Path(claim.dir)
