@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from guardian.access import listing
+from guardian.access import injected, listing
 from guardian.access import watch as watching
 from guardian.access.channels import Channels
 from guardian.access.watch import Watch
@@ -348,6 +348,25 @@ def an_own_write_below_the_dead_band_is_no_change(ezca, log):
         other["LAG"] = 100
         heard.waits(LAG=(51.0, 100.0))
         other.close()
+
+
+def so_it_is_of_what_code_sets_through_an_ezca_of_its_own(ezca, log):
+    """The monitor then watches it on a channel of its own, which knows nothing of the write."""
+    kind, _complaint = injected.choose(Channels)
+    node = kind.of_node(ezca.ifo, log=log.append, timeout_s=20)
+    own = kind("", ezca.ifo)
+    try:
+        own["LAG"] = 50
+        with watched(node) as (_watch, heard):
+            eventually(lambda: any(one.peek() for one in tuple(node._apart)), 10, "the monitor to know it")
+            own["LAG"] = 51
+            time.sleep(1.5)
+            assert heard.changed == {}
+            ezca.write("LAG", 100, monitor=False)
+            heard.waits(LAG=(51.0, 100.0))
+    finally:
+        own.close()
+        node.close()
 
 
 def what_an_earlier_worker_has_set_is_watched_on_channels_of_its_own(ezca, log):
