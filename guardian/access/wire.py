@@ -10,7 +10,8 @@ everything with more than one element. CHAR is unsigned on the wire; 64-bit and 
 as DOUBLE. Text is UTF-8, or Latin-1 if it is not (old databases write their degrees and microns so).
 
 What cannot be represented is refused in words (`EzcaError`), never cut: a text over 39 bytes or with a NUL in it, a
-number out of range, an array that is too long. A fraction written to an integer channel loses its fractional part, as with ``caput``.
+number out of range, an array that is too long. A fraction written to an integer channel loses its fractional part, as
+with ``caput``.
 """
 
 from __future__ import annotations
