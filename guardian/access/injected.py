@@ -66,6 +66,7 @@ class Injected(Channels, metaclass=Kept):
 
     #: Those of the node that this process is for.
     node: ClassVar[Injected | None] = None
+    _losses: _Losses
 
     def __init__(self, prefix: str | None, ifo: str | None, timeout: float | None, logger: Any) -> None:
         machine, subsystem = own_prefix(ifo, prefix)

@@ -149,6 +149,13 @@ def the_table_is_bounded_and_says_so(ezca, log):
         assert any("LONG" in line and "50 are remembered" in line for line in log), log
     finally:
         setpoints.MOST_BYTES = bytes_
+    longest, setpoints.NAME_LENGTH = setpoints.NAME_LENGTH, len(f"{ezca.ifo}:NUM")
+    try:
+        ezca["NUM"] = ezca["COUNT"] = 5
+        assert values(ezca)["NUM"] == 5 and "COUNT" not in values(ezca)
+        assert sum("COUNT"[:2] in line and "name has more" in line for line in log) == 1, log
+    finally:
+        setpoints.NAME_LENGTH = longest
 
 
 # -- what user code asks ----------------------------------------------------------------------------------------------
@@ -175,6 +182,8 @@ def tables_as_in_the_field(ezca, log):
         with raises(EzcaError, "neither 'CHAN' nor ('CHAN', value)"):
             ezca.init_setpoints(odd, init=True)
     assert values(ezca) == {"NUM": 4.0}, "a bad table changes nothing"
+    with raises(EzcaError, "'NUM' is no table"):
+        ezca.init_setpoints("NUM", init=True)
     with raises(EzcaError, "SWITCH", "'HALF'"):
         ezca.init_setpoints([("SWITCH", "HALF")])
     with raises(EzcaError, "NUM", "2 values"):
