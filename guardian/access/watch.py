@@ -261,6 +261,8 @@ class Watch:
         if not since:
             self._since.pop(point.channel, None)
         lost_at = before.lost_at if before is not None else now
+        if before is not None and (apart := self._apart.get(point.channel)):
+            apart.distrust()  # set through an Ezca of the code's own, so only the server knows it below the dead band
         return _Seen(point=point, settled_at=now if since else now + SETTLE_S, lost_at=lost_at, doubted_at=since)
 
     def _judge(self, seen: _Seen, now: float) -> bool:

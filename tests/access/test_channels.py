@@ -43,6 +43,7 @@ EVERYWHERE = [
     "ezca_ca_nofail",
     "environment_that_is_not_understood",
     "nudges",
+    "names_that_no_channel_has",
     "failures_leak_nothing",
 ]
 IOC_ONLY = ["string_arrays", "empty_arrays", "no_read_access", "sees_own_write_without_event", "fresh_read"]

@@ -37,6 +37,15 @@ READERS = {
                 ezca["NUM"], ezca["COUNT"]
         edges = [("INIT", "ONCE")]
     """,
+    "HELPED": """
+        from ezca import Ezca
+        from guardian import GuardState
+        request = nominal = "ONCE"
+        class ONCE(GuardState):
+            def main(self):
+                Ezca("", IFO)["NUM"], Ezca("", IFO, timeout=5)["COUNT"]
+        edges = [("INIT", "ONCE")]
+    """,
     "ASLEEP": """
         import time
         from guardian import GuardState
@@ -110,13 +119,14 @@ def test_R13_a_lost_ioc_shows_in_CONNECT_whether_code_reads_in_each_cycle_or_has
             host.wait(node, "CONNECT", "LOST")
             assert host.get(node, "OK") == "False" and f"{host.ifo}:NUM" in host.get(node, "CONNECT_S")
         host.wait("EVERY", "ERROR", "Connect")
-        assert host.get("SELDOM", "ERROR") == "False" and host.get("SELDOM", "STATUS") == "DONE"
-        eventually(lambda: f"{host.ifo}:COUNT" in host.get("SELDOM", "CONNECT_S"), what="both channels")
+        for node in ("SELDOM", "HELPED"):
+            assert host.get(node, "ERROR") == "False" and host.get(node, "STATUS") == "DONE"
+            eventually(lambda node=node: f"{host.ifo}:COUNT" in host.get(node, "CONNECT_S"), what="both channels")
         assert "it has lost" in host.get("SELDOM", "WHY")
         at.start_ioc()
         for node in READERS:
             host.wait(node, "CONNECT", "OK")
-        for node in ("EVERY", "SELDOM"):
+        for node in ("EVERY", "SELDOM", "HELPED"):
             host.wait(node, "OK", "True")
 
 
