@@ -78,9 +78,15 @@ class Channel:
     name : full name on the network.
     connected : whether there is a circuit now.
     waited : whether somebody has once waited for the connection, with success or in vain.
+
+    Raises
+    ------
+    EzcaError
+        No channel can have that name.
     """
 
     def __init__(self, library: Library, name: str, news: Callable[[], None] = _no_news) -> None:
+        self._asked_for = wire.encode_name(name)
         self.name = name
         self.connected = False
         self.waited = False
@@ -161,10 +167,10 @@ class Channel:
             if not self._channel:
                 self._subscription, self._described = ctypes.c_void_p(), -1
                 status = self._call.ca_create_channel(
-                    self.name.encode(), self._on_connection, None, 0, ctypes.byref(self._channel)
+                    self._asked_for, self._on_connection, None, 0, ctypes.byref(self._channel)
                 )
                 if status != NORMAL:
-                    raise EzcaError(f"{self.name!r} is not a channel name ({self._library.message(status)}).")
+                    raise EzcaError(f"{self.name!r:.200} is not a channel name ({self._library.message(status)}).")
             self._call.ca_flush_io()
 
     def wait_connected(self, deadline: float) -> bool:

@@ -14,6 +14,8 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from importlib import import_module
+from itertools import count
+from threading import Lock
 from types import new_class
 from typing import Any, ClassVar, Self
 
@@ -24,6 +26,11 @@ from guardian.access.setpoints import Memory
 from guardian.core.setpoints import Setpoint
 
 Log = Callable[[str], None]
+Lost = Callable[[tuple[str, ...]], None]
+
+
+def _nobody(_names: tuple[str, ...]) -> None:
+    pass
 
 
 class Kept(type):
@@ -59,20 +66,27 @@ class Injected(Channels, metaclass=Kept):
 
     #: Those of the node that this process is for.
     node: ClassVar[Injected | None] = None
+    _losses: _Losses
 
     def __init__(self, prefix: str | None, ifo: str | None, timeout: float | None, logger: Any) -> None:
         machine, subsystem = own_prefix(ifo, prefix)
         node = Injected.node
         log = (node._log if node is not None else None) if logger is True else getattr(logger, "warning", None)
-        Channels.__init__(self, machine, subsystem, timeout_s=None if timeout is None else float(timeout), log=log)
+        self._losses = node._losses if node is not None else _Losses(_nobody)
+        timeout_s = None if timeout is None else float(timeout)
+        Channels.__init__(self, machine, subsystem, timeout_s=timeout_s, log=log, lost=self._losses.share())
         if node is not None:
             self.memory = _PassedOn(node)
 
     @classmethod
-    def of_node(cls, ifo: str, *, log: Log, **more: Any) -> Self:
-        """The channels of the node, made as :class:`Channels`: they tell of lost ones (R13), and get its prefix."""
+    def of_node(cls, ifo: str, *, log: Log, lost: Lost = _nobody, **more: Any) -> Self:
+        """The channels of the node, made as :class:`Channels`: they get its prefix.
+
+        They tell of lost ones (R13), of those that user code has made itself as well.
+        """
         made = cls.__new__(cls)
-        Channels.__init__(made, ifo, log=log, **more)
+        made._losses = _Losses(lost)
+        Channels.__init__(made, ifo, log=log, lost=made._losses.share(), **more)
         Injected.node = made
         return made
 
@@ -88,19 +102,46 @@ class Injected(Channels, metaclass=Kept):
             text += f": that is of LIGO's package; to get it: {extra.GET}, and restart the host"
         raise AttributeError(text, name=name, obj=self)
 
+    # --- of the node, and of what its code has made itself ---------------------------------------------------------
+
     def calling(self) -> None:
-        """A call of user code begins, for what it has made itself as well."""
-        super().calling()
-        for own in tuple(type(self)._kept.values()):
-            if own is not self:
-                own.calling()
+        """A call of user code begins."""
+        for one in self._all():
+            Channels.calling(one)
+
+    def renewed(self) -> None:
+        """The code is another one."""
+        for one in self._all():
+            Channels.renewed(one)
 
     def lost(self, names: Iterable[str]) -> tuple[str, ...]:
-        """As :meth:`Channels.lost`; of channels that user code has made itself as well."""
+        """As :meth:`Channels.lost`."""
         wanted = tuple(names)
-        found = [super().lost(wanted)]
-        found += [own.lost(wanted) for own in tuple(type(self)._kept.values()) if own is not self]
-        return tuple(dict.fromkeys(name for some in found for name in some))
+        return tuple(dict.fromkeys(name for one in self._all() for name in Channels.lost(one, wanted)))
+
+    def _all(self) -> tuple[Injected, ...]:
+        return (self, *(own for own in tuple(type(self)._kept.values()) if own is not self))
+
+
+class _Losses:
+    """What is lost of all channels of a process: `tell` gets their names, each time that they are others."""
+
+    def __init__(self, tell: Lost) -> None:
+        self._tell = tell
+        self._lost: dict[int, tuple[str, ...]] = {}
+        self._numbers = count()
+        self._telling = Lock()  # of keepers, which nothing interrupts
+
+    def share(self) -> Lost:
+        """For one more object: takes what that one has lost."""
+        number = next(self._numbers)
+
+        def tell(names: tuple[str, ...]) -> None:
+            with self._telling:
+                self._lost[number] = names
+                self._tell(tuple(dict.fromkeys(name for some in self._lost.values() for name in some)))
+
+        return tell
 
 
 class _PassedOn(Memory):

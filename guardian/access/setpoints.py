@@ -76,8 +76,8 @@ class Memory:
         """It is a set point from now on."""
         if point is None or core.is_again(self.points.get(point.channel), point):
             return
-        if point.channel not in self.points and len(self.points) >= core.MOST:
-            self._leave_out(point.channel, f"{core.MOST} channels are watched already, which is as many as fit")
+        if why := self._why_not(point):
+            self._leave_out(point.channel, why)
             return
         try:
             self.points[point.channel] = point
@@ -101,8 +101,8 @@ class Memory:
         """The module says so; what code has written stays."""
         known = self.points.get(point.channel)
         if known is None:
-            if len(self.points) >= core.MOST:
-                self.keep(point)  # which says that there is no room
+            if why := self._why_not(point):
+                self._leave_out(point.channel, why)
                 return
             self.points.setdefault(point.channel, point)
         elif known.module and (known.value, known.name) != (point.value, point.name):
@@ -117,13 +117,20 @@ class Memory:
                 self.points.pop(full, None)
         self.changed()
 
+    def _why_not(self, point: Setpoint) -> str:
+        if point.channel not in self.points and len(self.points) >= core.MOST:
+            return f"{core.MOST} channels are watched already, which is as many as fit"
+        if max(len(point.channel), len(point.name)) > core.NAME_LENGTH:
+            return f"its name has more than {core.NAME_LENGTH} characters"
+        return ""
+
     def _leave_out(self, full: str, why: str) -> None:
         """What it was set to before is not what it is set to now."""
         self.points.pop(full, None)
         if full not in self._left:
             self._left.add(full)
             if self._say is not None:
-                self._say(f"{full} is set, and not watched by the set-point monitor: {why}")
+                self._say(f"{full:.{core.NAME_LENGTH}} is set, and not watched by the set-point monitor: {why}")
 
 
 def read_table(table: Iterable[Any]) -> Iterator[tuple[str, Any, bool]]:
@@ -132,8 +139,10 @@ def read_table(table: Iterable[Any]) -> Iterator[tuple[str, Any, bool]]:
     Raises
     ------
     EzcaError
-        An element is neither 'CHAN' nor ('CHAN', value).
+        It is a single name, or an element is neither 'CHAN' nor ('CHAN', value).
     """
+    if isinstance(table, str):
+        raise EzcaError(f"set points: {table!r} is no table. Put it into a list.")
     for item in table:
         if isinstance(item, str):
             yield item, None, False

@@ -9,8 +9,9 @@ What user code sees: int for SHORT, LONG, CHAR and ENUM, float for FLOAT and DOU
 everything with more than one element. CHAR is unsigned on the wire; 64-bit and unsigned 32-bit fields of an IOC arrive
 as DOUBLE. Text is UTF-8, or Latin-1 if it is not (old databases write their degrees and microns so).
 
-What cannot be represented is refused in words (`EzcaError`), never cut: a text over 39 bytes, a number out of range,
-an array that is too long. A fraction written to an integer channel loses its fractional part, as with ``caput``.
+What cannot be represented is refused in words (`EzcaError`), never cut: a text over 39 bytes or with a NUL in it, a
+number out of range, an array that is too long. A fraction written to an integer channel loses its fractional part, as
+with ``caput``.
 """
 
 from __future__ import annotations
@@ -192,6 +193,23 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+def encode_name(name: str) -> bytes:
+    """The name of a channel as it is asked for.
+
+    Raises
+    ------
+    EzcaError
+        No channel can have it: a NUL would end it, and another channel would be meant.
+    """
+    try:
+        raw = name.encode()
+    except UnicodeEncodeError:
+        raw = b""
+    if not raw or b"\0" in raw:
+        raise EzcaError(f"{name!r:.200} is not a channel name. A name is text, and not empty.")
+    return raw
+
+
 def encode(name: str, value: Any, shape: Shape, labels: Sequence[str] = ()) -> Payload:
     """What to send to write `value` to the channel `name`.
 
@@ -225,7 +243,7 @@ def encode(name: str, value: Any, shape: Shape, labels: Sequence[str] = ()) -> P
 
 
 def _encode_long_string(name: str, value: str | bytes, shape: Shape) -> Payload:
-    raw = value if isinstance(value, bytes) else value.encode()
+    raw = value if isinstance(value, bytes) else _bytes_of(name, value)
     if len(raw) > shape.length:
         raise EzcaError(
             f"{name}: {_shown(value)} has {len(raw)} bytes, the channel holds {shape.length}. Write a shorter text."
@@ -235,13 +253,26 @@ def _encode_long_string(name: str, value: str | bytes, shape: Shape) -> Payload:
 
 
 def _encode_string(name: str, value: Any) -> bytes:
-    raw = value if isinstance(value, bytes) else str(value).encode()
+    raw = _bytes_of(name, value if isinstance(value, bytes) else str(value))
     if len(raw) >= STRING_SIZE:
         raise EzcaError(
             f"{name}: {_shown(value)} has {len(raw)} bytes, a CA string holds {STRING_SIZE - 1}. "
             "Write a shorter text, or use the long form of the channel if it has one (NAME.VAL$)."
         )
     return raw.ljust(STRING_SIZE, b"\0")
+
+
+def _bytes_of(name: str, text: str | bytes) -> bytes:
+    """A text that arrives whole: a NUL is its end for whoever reads it."""
+    try:
+        raw = text if isinstance(text, bytes) else text.encode()
+    except UnicodeEncodeError:
+        raise EzcaError(
+            f"{name}: {_shown(text)}: not all of it is text. Where is it from? A file name may have such bytes."
+        ) from None
+    if b"\0" in raw.rstrip(b"\0"):
+        raise EzcaError(f"{name}: {_shown(text)} has a NUL in it, which would end it there. Write it without.")
+    return raw
 
 
 def _number(name: str, value: Any, kind: Kind, labels: Sequence[str]) -> int | float:

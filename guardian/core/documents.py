@@ -175,6 +175,6 @@ def read_rows(text: str, name: str) -> tuple[list[dict[str, Any]], int]:
     try:
         told = json.loads(text)
         rows, left = told[name], int(told["left_off"])
-        return [{"channel": str(row["channel"]), **row} for row in rows], left
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        return [{**row, "channel": str(row["channel"])} for row in rows], left
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"it is no {name}: {error!r}") from None

@@ -25,9 +25,9 @@ from typing import Any
 
 #: Set points of one node; what is written to further channels is not remembered.
 MOST = 2000
-#: Of a value, as JSON: what is longer is not remembered. So all of it fits into the settings file of a node.
+#: Of a value, as JSON, and of a name: what is longer is not remembered. So all of it fits into the settings file of a
+#: node, and into one message to a worker.
 MOST_BYTES = 1000
-#: Of the name of a channel.
 NAME_LENGTH = 200
 #: Code that writes the same value in every cycle has not set it anew each time.
 AGAIN_S = 60.0

@@ -121,7 +121,7 @@ def decode(data: bytes) -> Saved:
         if name in values:
             try:
                 known[name] = read(values[name])
-            except (KeyError, TypeError, ValueError, OverflowError):
+            except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
                 raise DamagedError(f"{name} is {json.dumps(values[name])[:60]}") from None
     session = known.pop("session", "")
     left_at = known.pop("left_at", None)
@@ -177,8 +177,12 @@ def _setpoints(value: Any) -> tuple[Setpoint, ...]:
         if any(type(one[name]) is not kind for name, kind in kinds.items()):
             raise TypeError
         unpacked(one["value"])
-        texts = {name: one[name] for name in kinds}
-        read.append(Setpoint(**texts, at=_time(one["at"]), since=_time(one["since"])))
+        point = {name: one[name] for name in kinds}
+        if not 0 <= point["mask"] < 2**32:
+            raise ValueError
+        for text in (point["channel"], point["name"], point["value"], point["label"]):
+            text.encode()  # half a surrogate pair could not be written again
+        read.append(Setpoint(**point, at=_time(one["at"]), since=_time(one["since"])))
     return tuple(read)
 
 

@@ -43,8 +43,8 @@ _NAME = re.compile(r"[A-Z][A-Z0-9_-]*")
 _ALIVE = ".alive-"
 #: Stamps of earlier sessions that are kept. A file whose session is forgotten counts from its last save.
 _SESSIONS_KEPT = 64
-#: No settings file is larger; what is, is not one.
-_SIZE_MAX = 4_000_000
+#: No settings file is larger; what is, is not one. Set points may have 10 MB, if all of it is quotes that JSON escapes.
+_SIZE_MAX = 16_000_000
 
 
 class Store:

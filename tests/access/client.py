@@ -614,6 +614,15 @@ def nudges(ezca, log):
         mine.close()
 
 
+def names_that_no_channel_has(ezca, log):
+    for name in ("NUM\0X", "\udc80", "A" * 5000):
+        for use in (ezca.read, lambda name: ezca.write(name, 1), ezca.connect):
+            for _again in range(2):
+                with raises(EzcaError, "is not a channel name"):
+                    use(name)
+    assert len(ezca.check_connections()) == 1, "but for one that libca refuses, they were never channels"
+
+
 def failures_leak_nothing(ezca, log):
     def use():
         return threading.active_count(), psutil.Process().num_threads(), psutil.Process().num_fds()

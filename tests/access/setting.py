@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from guardian.access import listing
+from guardian.access import injected, listing
 from guardian.access import watch as watching
 from guardian.access.channels import Channels
 from guardian.access.watch import Watch
@@ -149,6 +149,13 @@ def the_table_is_bounded_and_says_so(ezca, log):
         assert any("LONG" in line and "50 are remembered" in line for line in log), log
     finally:
         setpoints.MOST_BYTES = bytes_
+    longest, setpoints.NAME_LENGTH = setpoints.NAME_LENGTH, len(f"{ezca.ifo}:NUM")
+    try:
+        ezca["NUM"] = ezca["COUNT"] = 5
+        assert values(ezca)["NUM"] == 5 and "COUNT" not in values(ezca)
+        assert sum("COUNT"[:2] in line and "name has more" in line for line in log) == 1, log
+    finally:
+        setpoints.NAME_LENGTH = longest
 
 
 # -- what user code asks ----------------------------------------------------------------------------------------------
@@ -175,6 +182,8 @@ def tables_as_in_the_field(ezca, log):
         with raises(EzcaError, "neither 'CHAN' nor ('CHAN', value)"):
             ezca.init_setpoints(odd, init=True)
     assert values(ezca) == {"NUM": 4.0}, "a bad table changes nothing"
+    with raises(EzcaError, "'NUM' is no table"):
+        ezca.init_setpoints("NUM", init=True)
     with raises(EzcaError, "SWITCH", "'HALF'"):
         ezca.init_setpoints([("SWITCH", "HALF")])
     with raises(EzcaError, "NUM", "2 values"):
@@ -223,10 +232,12 @@ class Heard:
     def __init__(self):
         self.reports = []
         self.standing = ()
+        self.stood = []
         self.said = []
 
     def stand(self, texts):
         self.standing = texts
+        self.stood.append(tuple(text.split(" is ")[-1].split(",")[0] for text in texts))
 
     @property
     def points(self):
@@ -291,6 +302,26 @@ def what_others_change_is_told_and_what_comes_back_too(ezca, log):
     other.close()
 
 
+def a_channel_that_keeps_moving_is_no_flood_of_notifications(ezca, log):
+    other = Channels(ezca.ifo)
+    with watched(ezca, notify=True) as (_watch, heard):
+        ezca["NUM"] = 3
+        heard.waits()
+        for value in range(5, 12):
+            other["NUM"] = value
+            heard.waits(NUM=(3.0, float(value)))
+        assert heard.stood == [("5",)], heard.stood
+        before, watching.NOTICE_S = watching.NOTICE_S, 0.0
+        try:
+            eventually(lambda: heard.stood[-1] == ("11",), 10, "the value to be told anew")
+        finally:
+            watching.NOTICE_S = before
+        ezca["NUM"] = 3
+        heard.waits()
+        eventually(lambda: heard.stood == [("5",), ("11",), ()], 10, "the notification to go")
+    other.close()
+
+
 def a_channel_that_code_reads_and_writes_in_every_cycle(ezca, log):
     """Own writes are no changes, however fast, and whether or not code reads them back."""
     with watched(ezca, settle_s=0.0, look_s=0.01) as (_watch, heard):
@@ -348,6 +379,25 @@ def an_own_write_below_the_dead_band_is_no_change(ezca, log):
         other["LAG"] = 100
         heard.waits(LAG=(51.0, 100.0))
         other.close()
+
+
+def so_it_is_of_what_code_sets_through_an_ezca_of_its_own(ezca, log):
+    """The monitor then watches it on a channel of its own, which knows nothing of the write."""
+    kind, _complaint = injected.choose(Channels)
+    node = kind.of_node(ezca.ifo, log=log.append, timeout_s=20)
+    own = kind("", ezca.ifo)
+    try:
+        own["LAG"] = 50
+        with watched(node) as (_watch, heard):
+            eventually(lambda: any(one.peek() for one in tuple(node._apart)), 10, "the monitor to know it")
+            own["LAG"] = 51
+            time.sleep(1.5)
+            assert heard.changed == {}
+            ezca.write("LAG", 100, monitor=False)
+            heard.waits(LAG=(51.0, 100.0))
+    finally:
+        own.close()
+        node.close()
 
 
 def what_an_earlier_worker_has_set_is_watched_on_channels_of_its_own(ezca, log):

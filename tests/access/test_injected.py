@@ -65,6 +65,19 @@ for name in ('switch', 'get_LIGOFilter', 'nonsense'):
     assert "get_LIGOFilter" in filters and nonsense == "'Ezca' object has no attribute 'nonsense'"
 
 
+def test_code_may_make_any_number_of_them() -> None:
+    code = """
+kind, complaint = injected.choose(Channels)
+node = kind.of_node('X1', log=print)
+made = [kind(f'SUS-MC{n}') for n in range(3)]
+for one in (node, *made):
+    one.calling()
+    one.renewed()
+    print(one.lost(['X1:SUS-MC1_GAIN']))
+"""
+    assert said_by(code, {}).splitlines() == ["()"] * 4
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

@@ -30,6 +30,7 @@ EVERYWHERE = [
     "tables_as_in_the_field",
     "where_the_environment_switches_channels_off",
     "what_others_change_is_told_and_what_comes_back_too",
+    "a_channel_that_keeps_moving_is_no_flood_of_notifications",
     "a_channel_that_code_reads_and_writes_in_every_cycle",
     "what_an_earlier_worker_has_set_is_watched_on_channels_of_its_own",
     "the_list_of_the_module",
@@ -41,6 +42,7 @@ IOC_ONLY = [
     "own_writes_that_nobody_waits_for",
     "a_write_that_takes_long_is_no_change_while_it_does",
     "an_own_write_below_the_dead_band_is_no_change",
+    "so_it_is_of_what_code_sets_through_an_ezca_of_its_own",
 ]
 
 

@@ -193,7 +193,18 @@ def test_the_documents_say_what_they_leave_off() -> None:
     assert rows[0] == {"channel": points[0].channel, "set": "v" * SHOWN, "is": 0.0, "since": 1.7e9 + 1, "at": 1.7e9}
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"changed": 3, "left_off": 0}', '{"changed": [{}], "left_off": 0}'])
+def test_names_are_texts_whoever_wrote_the_document() -> None:
+    text = '{"changed": [{"channel": 3}, {"channel": "X1:A"}], "left_off": 0}'
+    assert [row["channel"] for row in read_rows(text, "changed")[0]] == ["3", "X1:A"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{}", '{"changed": 3, "left_off": 0}', '{"changed": [{}], "left_off": 0}'),
+        '{"changed": [], "left_off": Infinity}',
+    ],
+)
 def test_what_is_no_such_document_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="it is no changed"):
         read_rows(text, "changed")

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from guardian.core.events import Differences, Setpoints
-from guardian.core.setpoints import MOST, MOST_BYTES, Difference, Setpoint
+from guardian.core.setpoints import MOST, MOST_BYTES, NAME_LENGTH, Difference, Setpoint, packed
 from guardian.enums import Severity, Worker
 from guardian.host import store
 from guardian.host.settings import DamagedError, Saved, Settings, decode, encode, resume
 from guardian.host.store import Store
+from guardian.worker import link
 from guardian.worker.link import Load
 from tests.host.fake_worker import FACTS
 from tests.host.house import House, house
@@ -156,13 +157,19 @@ def test_set_points_are_stored_a_line_each_and_read_back() -> None:
     assert decode(encode(saved(Settings()))).settings == Settings()
 
 
+GOOD = {"channel": "A", "name": "A", "value": "3", "label": "", "mask": 0, "module": False, "at": 0, "since": 0}
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"setpoints": {}},
         {"setpoints": [3]},
         {"setpoints": [{"channel": "X1:A"}]},
-        {"setpoints": [{"channel": "A", "name": "A", "value": 3.0, "label": "", "mask": 0, "module": False, "at": 0}]},
+        {"setpoints": [{**GOOD, "value": 3.0}]},
+        {"setpoints": [{**GOOD, "value": "[" * 100_000}]},
+        {"setpoints": [{**GOOD, "mask": 2**70}]},
+        {"setpoints": [{**GOOD, "name": "\ud800"}]},
         {"spm_monitor": 1},
     ],
 )
@@ -180,7 +187,8 @@ def test_a_file_of_an_older_version_has_none() -> None:
 
 
 def test_as_many_as_there_may_be_fit_into_the_file(tmp_path: Path) -> None:
-    full = tuple(point(f"X1:{'N' * 60}{n}", "9" * MOST_BYTES, label="L" * 25) for n in range(MOST))
+    value = packed('"' * ((MOST_BYTES - 2) // 2))  # which is escaped, and escaped once more
+    full = tuple(point(f"X1:{n:04}".ljust(NAME_LENGTH, "\1"), value, label='"' * 25) for n in range(MOST))
     kept = Store(tmp_path)
     try:
         kept.save("SUS", Settings(setpoints=full))
@@ -192,6 +200,7 @@ def test_as_many_as_there_may_be_fit_into_the_file(tmp_path: Path) -> None:
     try:
         found, warnings = other.load("SUS")
         assert found is not None and found.setpoints == full and warnings == []
+        assert len(link.encode(1, Load(node="SUS", setpoints=full))) < link.LINE_BYTES
     finally:
         other.close()
 

@@ -187,6 +187,16 @@ def test_with_a_file_that_is_broken_nothing_starts(command: str, tmp_path: Path,
     assert not (tmp_path / "state").exists()
 
 
+def test_a_host_in_an_unusual_place_is_found_by_its_node(host: Guardhost, ctrl: Shell, acf: Path) -> None:
+    ctrl.env["XDG_STATE_HOME"] = str(host.folder / "nowhere")
+    told = ctrl("acl", "SUS", "--user", "ann", "--host", "ws3", "--json")
+    assert told.code == 1 and [one["may"] for one in told.facts] == ["read", "write", "read", "read"], told
+    assert ctrl("stop", "SUS").code == 0
+    host.wait("SUS", "OP", "STOP")
+    told = ctrl("start", "NOBODY")
+    assert told.code == 1 and "no host answers at" in told.err, told
+
+
 def test_files_are_judged_before_they_are_in_force(tmp_path: Path, acf: Path) -> None:
     ctrl = Shell(ca_env(1), ifo="T1")
     site = tmp_path / "x1.toml"

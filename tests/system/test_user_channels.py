@@ -37,6 +37,15 @@ READERS = {
                 ezca["NUM"], ezca["COUNT"]
         edges = [("INIT", "ONCE")]
     """,
+    "HELPED": """
+        from ezca import Ezca
+        from guardian import GuardState
+        request = nominal = "ONCE"
+        class ONCE(GuardState):
+            def main(self):
+                Ezca("", IFO)["NUM"], Ezca("", IFO, timeout=5)["COUNT"]
+        edges = [("INIT", "ONCE")]
+    """,
     "ASLEEP": """
         import time
         from guardian import GuardState
@@ -110,13 +119,14 @@ def test_R13_a_lost_ioc_shows_in_CONNECT_whether_code_reads_in_each_cycle_or_has
             host.wait(node, "CONNECT", "LOST")
             assert host.get(node, "OK") == "False" and f"{host.ifo}:NUM" in host.get(node, "CONNECT_S")
         host.wait("EVERY", "ERROR", "Connect")
-        assert host.get("SELDOM", "ERROR") == "False" and host.get("SELDOM", "STATUS") == "DONE"
-        eventually(lambda: f"{host.ifo}:COUNT" in host.get("SELDOM", "CONNECT_S"), what="both channels")
+        for node in ("SELDOM", "HELPED"):
+            assert host.get(node, "ERROR") == "False" and host.get(node, "STATUS") == "DONE"
+            eventually(lambda node=node: f"{host.ifo}:COUNT" in host.get(node, "CONNECT_S"), what="both channels")
         assert "it has lost" in host.get("SELDOM", "WHY")
         at.start_ioc()
         for node in READERS:
             host.wait(node, "CONNECT", "OK")
-        for node in ("EVERY", "SELDOM"):
+        for node in ("EVERY", "SELDOM", "HELPED"):
             host.wait(node, "OK", "True")
 
 
@@ -242,15 +252,18 @@ MANAGER = {
 }
 
 
-def test_with_EZCA_CA_READONLY_nothing_is_written_and_no_node_commanded(tmp_path: Path) -> None:
-    with site(tmp_path, MANAGER, EZCA_CA="READONLY") as at:
+@pytest.mark.parametrize(("value", "seen"), [("READONLY", "1.5 in INIT"), ("DISABLE", "nan in None")])
+def test_where_EZCA_CA_forbids_it_nothing_is_written_and_no_node_commanded(
+    tmp_path: Path, value: str, seen: str
+) -> None:
+    with site(tmp_path, MANAGER, EZCA_CA=value) as at:
         host = at.host
         host.wait("CHIEF", "STATUS", "DONE")
-        host.wait("CHIEF", "USERMSG0", "1.5 in INIT")
+        host.wait("CHIEF", "USERMSG0", seen)
         assert host.get("ONE", "MODE") == "AUTO" and host.get("ONE", "REQUEST") == "INIT"
         assert at.plant("NUM") == 1.5
         assert host.child is not None
-        assert host.child.output.count("EZCA_CA=READONLY: nothing is written") == len(MANAGER)
+        assert host.child.output.count(f"EZCA_CA={value}: ") == len(MANAGER)
 
 
 def test_what_the_environment_says_and_nobody_understands_is_an_error_of_the_load(tmp_path: Path) -> None:

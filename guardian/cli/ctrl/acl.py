@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from guardian.cli.ctrl import Orders, WrongCall, add_order, say
-from guardian.cli.ctrl.names import control_socket, site_of
+from guardian.cli.ctrl.local import WHICH_HOST, ask_host
+from guardian.cli.ctrl.names import site_of
 from guardian.cli.output import FAILED, OK
 from guardian.core.interface import Asg
 from guardian.core.judge import address_of
@@ -20,11 +21,11 @@ from guardian.core.security import Level
 from guardian.core.who import Who
 from guardian.errors import ExpectedError
 from guardian.host.access import Access, make_judge
-from guardian.host.control import NoHost, ask, rights_facts
+from guardian.host.control import NoHost, rights_facts
 from guardian.host.doorkeeper import who_am_i
 
-_ABOUT = """\
-Which host: --state-dir or --site, else that of --ifo or $IFO. Where none runs there, --site is judged as it stands in
+_ABOUT = f"""\
+{WHICH_HOST} Where none runs, --site is judged as it stands in
 the file. Exit code 0: all that can be written may be written; 1: something may not."""
 
 
@@ -43,7 +44,7 @@ def _acl(options: argparse.Namespace) -> int:
     if options.load:
         if options.acf or options.user or options.host or options.address:
             raise WrongCall("--load stands alone; ask who may write afterwards")
-        told = ask(control_socket(options), {"do": "load rules"})
+        told = ask_host(options.node, options, {"do": "load rules"})
         print("[]" if options.json else f"in force for all clients: {told['from'] or 'this machine may write'}")
         return OK
     who = _who(options)
@@ -79,7 +80,7 @@ def _groups(options: argparse.Namespace, who: Who) -> list[dict[str, Any]]:
     else:
         order = {"do": "rights", "node": options.node, "user": who.user, "host": who.host, "address": who.address}
         try:
-            groups: list[dict[str, Any]] = ask(control_socket(options), order)["groups"]
+            groups: list[dict[str, Any]] = ask_host(options.node, options, order)["groups"]
             return groups
         except NoHost:
             if not options.site:
