@@ -19,7 +19,7 @@ from guardian.core.who import Who
 from guardian.enums import Op, Worker
 from guardian.errors import ExpectedError
 from guardian.host.access import Access
-from guardian.host.control import LINE_BYTES, Control, ask
+from guardian.host.control import LINE_BYTES, PATH_BYTES, Control, NoHost, ask
 from guardian.host.doorkeeper import Doorkeeper
 from tests.host.house import House, house
 
@@ -277,6 +277,11 @@ def test_ask_does_not_wait_for_ever(tmp_path: Path) -> None:
         ask(path, {"do": "list"}, timeout_s=0.05)
     over.set()
     thread.join()
+
+
+def test_where_no_socket_can_be_is_no_host(tmp_path: Path) -> None:
+    with pytest.raises(NoHost, match="too long"):
+        ask(tmp_path / ("x" * PATH_BYTES), {"do": "list"})
 
 
 def test_ask_where_nobody_is(tmp_path: Path) -> None:

@@ -64,9 +64,9 @@ def _audit(options: argparse.Namespace) -> int:
         how = "it is empty" if begin is None else f"it begins {shown(begin, options.local)}"
         say(f"no such write is in the journal ({how})")
     if dropped:
-        say(f"{dropped} records are missing: they could not be written (a full disk?), and some may be writes")
+        say(f"records are missing that could not be written (a full disk?), and some may be writes: {dropped}")
     if journals.damaged:
-        say(f"{journals.damaged} damaged lines were passed over")
+        say(f"damaged lines that were passed over: {journals.damaged}")
     return OK
 
 
