@@ -150,7 +150,7 @@ class _PassedOn(Memory):
     def __init__(self, node: Injected) -> None:
         super().__init__(None)
         self._node = node
-        self.busy = node.memory.busy
+        self.busy, self.is_node_pv = node.memory.busy, node.memory.is_node_pv
 
     def keep(self, point: Setpoint | None) -> None:
         super().keep(point)

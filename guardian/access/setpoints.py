@@ -36,18 +36,20 @@ class Memory:
     points : by full name, in the order in which they were set first.
     busy : channels that are being written now, by their full names.
     changed : called after each change, in the thread that made it.
+    is_node_pv : whether a full name is that of a node's PV where a site names them in another way than LIGO's.
     """
 
     def __init__(self, say: Callable[[str], None] | None) -> None:
         self.points: dict[str, Setpoint] = {}
         self.busy: set[str] = set()
         self.changed: Callable[[], None] = _nothing
+        self.is_node_pv: Callable[[str], object] = _no
         self._say = say
         self._left: set[str] = set()
 
     def point(self, name: str, channel: Channel, value: Any, payload: Payload) -> Setpoint | None:
         """What there is to remember once `value`, as `payload`, was written to the channel that code calls `name`."""
-        if not core.is_setting(channel.name):
+        if not core.is_setting(channel.name) or self.is_node_pv(channel.name):
             return None
         is_array, is_text = channel.shape().is_array, isinstance(value, (str, bytes))
         plain = plain_value(payload, is_array=is_array, as_text=is_text)
@@ -304,3 +306,7 @@ class Remembering:
 
 def _nothing() -> None:
     pass
+
+
+def _no(_full: str) -> bool:
+    return False

@@ -14,6 +14,7 @@ an integer twin, and long texts are CHAR arrays.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -612,3 +613,10 @@ BY_NAME = {row.name: row for row in (*ROWS, EVENT)}
 assert len(BY_NAME) == len(ROWS) + 1, "two rows of one name"
 assert not BY_NAME.keys() & {row.name for row in HOST_ROWS}, "a node called HOST would have the PVs of its host"
 assert NONE_INDEX == -1
+
+
+def node_pvs(template: str, *, ifo: str) -> re.Pattern[str]:
+    """What the full name of any PV of any node matches."""
+    name = "|".join(sorted(BY_NAME, key=len, reverse=True))
+    built = re.escape(pv_name(template, ifo=ifo, node="\0node", name="\0name"))
+    return re.compile(built.replace(re.escape("\0node"), "[A-Z][A-Z0-9_-]*").replace(re.escape("\0name"), f"({name})"))

@@ -30,6 +30,7 @@ from guardian.access.subordinates import Subordinates
 from guardian.access.watch import Watch
 from guardian.core import events
 from guardian.core.events import Command, GiveUp, Leave, Loaded, LoadFailed, Report, Stop
+from guardian.core.interface import node_pvs
 from guardian.errors import EzcaError, Interrupted, LinkError, SystemLoadError
 from guardian.state import GuardState
 from guardian.worker import link, logs, namespace
@@ -184,6 +185,7 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
     except EzcaError as error:  # of the environment
         uplink.send(LoadFailed(reason=f"{load.node}: {error}"))
         return 0
+    channels.memory.is_node_pv = node_pvs(load.pv, ifo=load.ifo).fullmatch
     notify = _Notify(notices, interrupter, writer.log)
     namespace.inject(
         node=load.node,

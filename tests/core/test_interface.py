@@ -134,3 +134,19 @@ def test_clip_keeps_whole_characters_and_marks_the_cut(text: str, size: int) -> 
     cut = clip(text, size)
     assert len(cut.encode()) <= size
     assert cut == text or (cut.endswith("...") and text.startswith(cut[:-3]))
+
+
+@pytest.mark.parametrize(
+    ("template", "pv", "is_one"),
+    [
+        (interface.PV_TEMPLATE, "X1:GRD-SUS_PRM_REQUEST", True),
+        (interface.PV_TEMPLATE, "X1:GRD-SUS_PRM_GAIN", False),
+        (interface.PV_TEMPLATE, "X2:GRD-SUS_REQUEST", False),
+        ("LAB.x:{node}:{name}", "LAB.x:SUS-1:REQUEST_N", True),
+        ("LAB.x:{node}:{name}", "LAB-x:SUS-1:REQUEST", False),
+        ("LAB.x:{node}:{name}", "LAB.x:SUS:SETTING", False),
+        ("{name}({ifo}|{node})", "OP(X1|SUS)", True),
+    ],
+)
+def test_which_names_are_those_of_nodes(template: str, pv: str, is_one: bool) -> None:
+    assert bool(interface.node_pvs(template, ifo="X1").fullmatch(pv)) is is_one

@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.proc, pytest.mark.ca]
 DB = """
 record(ao, "X1:A") { field(PINI, "YES") }
 record(ao, "X1:B") { field(VAL, "7") field(PINI, "YES") }
+record(stringout, "LAB:SUS:REQUEST") { field(PINI, "YES") }
 """
 CODE = """
 import time
@@ -141,6 +142,16 @@ def test_a_forked_child_forgets_nothing_here_and_a_new_module_says_what_is_liste
     (tmp_path / "SUS.py").write_text(CODE.replace("ca_channels = ['B']", ""))
     worker.tell(Reload())
     worker.until(lambda: set(told(worker)) == {"X1:A"}, "what is not listed to go")
+
+
+def test_a_request_to_a_node_is_no_set_point_however_the_site_names_it(start: Start) -> None:
+    asks = "def main(self):\n        from ezca import Ezca\n        ezca[':LAB:SUS:REQUEST'] = 'UP'\n"
+    asks += "        Ezca(ifo=None)['LAB:SUS:REQUEST'] = 'UP'\n        ezca[':X1:A'] = 3"
+    worker = start(CODE.replace("def main(self):\n        ezca['A'] = 3", asks), pv="LAB:{node}:{name}", ifo="")
+    worker.hear(Loaded)
+    worker.enter("QUICK")
+    worker.until(lambda: told(worker), "what was set to be told")
+    assert set(told(worker)) == {"X1:A"}
 
 
 def test_a_worker_whose_monitor_is_off_has_no_thread_for_it(start: Start) -> None:
