@@ -133,11 +133,11 @@ class Control:
     # --- orders ------------------------------------------------------------------------------------------------
 
     async def _create(self, order: Order) -> dict[str, Any]:
-        await self._host.add(order.node)
+        await self._host.add(order.node, by=str(order.who))
         return {"node": order.node}
 
     async def _destroy(self, order: Order) -> dict[str, Any]:
-        await self._host.remove(order.node)
+        await self._host.remove(order.node, by=str(order.who))
         return {"node": order.node}
 
     async def _start(self, order: Order) -> dict[str, Any]:

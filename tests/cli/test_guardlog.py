@@ -161,6 +161,9 @@ def test_what_was_rotated_away_is_read_too_and_what_was_put_aside_is_not(says: A
     os.utime(folder / "journal.jsonl.2.gz", (at("10 10:00"), at("10 10:00")))
     code, lines, err = says("--json")
     assert code == 0 and len(lines) == 7 and "journal.jsonl.2.gz" in err
+    (folder / "journal.jsonl.2.gz").rename(folder / "journal.jsonl.2.xz")
+    code, lines, err = says("--json")
+    assert code == 0 and len(lines) == 7 and "journal.jsonl.2.xz: what is packed is read if it is .gz" in err
     assert says("--since", "2026-11-27")[2] == "", "what is older by far is not even opened"
 
 
@@ -229,8 +232,8 @@ def test_a_name_of_several_words_does_not_read_like_a_sentence(says: Any, tmp_pa
         write("28 01:01", "SUS", "REQUEST_CMD", asked, EVE),
     ]
     _, lines, _ = says(where=journal(tmp_path / "sly", records))
-    assert "by 'manager IFO at guardian'@'h1 (10.1.0.1)' (10.0.0.9)" in lines[0]
-    assert "by 'ann at ws3' at eve@office (10.0.0.9)" in lines[1]
+    assert 'by "manager IFO at guardian"@"h1 (10.1.0.1)" (10.0.0.9)' in lines[0]
+    assert 'by "ann at ws3" at eve@office (10.0.0.9)' in lines[1]
 
 
 def test_a_long_value_tells_its_length_and_one_that_cannot_be_read_says_so(says: Any, tmp_path: Path) -> None:

@@ -88,6 +88,8 @@ async def test_the_orders(home: House, client: Client) -> None:
     await home.settled(home.host["SUS"])
     assert (await client.order("destroy", "SUS"))["ok"]
     assert (await client.order("list"))["nodes"] == []
+    for what in ("was added to", "is removed from"):
+        assert await home.logged(f"SUS {what} this host by {getpass.getuser()} (guardctrl)")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ async def test_a_line_that_is_too_long_is_answered_and_ends_the_connection(
 async def test_a_fault_of_ours_is_answered_too(
     home: House, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(_name: str) -> None:
+    def broken(_name: str, **_: str) -> None:
         raise KeyError("x")
 
     monkeypatch.setattr(home.host, "add", broken)
