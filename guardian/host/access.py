@@ -133,7 +133,7 @@ def acf_of(path: Path) -> Acf:
     if len(data) > _MOST_BYTES:
         raise ExpectedError(f"{path} has more than {_MOST_BYTES} bytes, and is no access security file")
     try:
-        text = data.decode()
+        text = data.decode("utf-8-sig")  # editors of Windows begin with a mark
     except UnicodeDecodeError:
         text = data.decode("latin-1")
     return read_acf(text, str(path))

@@ -81,7 +81,7 @@ def test_a_file_is_asked_with_names_or_with_addresses(tmp_path: Path) -> None:
 
 
 def test_a_file_is_utf_8_or_latin_1(tmp_path: Path) -> None:
-    for encoding in ("utf-8", "latin-1"):
+    for encoding in ("utf-8", "utf-8-sig", "latin-1"):
         (tmp_path / "lab.acf").write_bytes('UAG(a){"jörg"} ASG(DEFAULT){RULE(1,WRITE){UAG(a)}}'.encode(encoding))
         judge, _ = made(Access(acf=tmp_path / "lab.acf"))
         assert judge.judge(Asg.MANAGE, replace(STRANGER, user="jörg")).level is Level.WRITE
