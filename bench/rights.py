@@ -14,7 +14,7 @@ from pathlib import Path
 
 from guardian.core.interface import BY_NAME
 from guardian.core.security import Everybody, Security
-from guardian.host.access import Access, make_judge
+from guardian.host.access import Access, read_rules
 from guardian.host.doorkeeper import Doorkeeper
 from ioc.cas import wire
 from ioc.server import Server
@@ -54,7 +54,7 @@ def connect_us(security: Security) -> float:
 
 
 def kept(access: Access) -> Doorkeeper:
-    return Doorkeeper(make_judge(access)[0], lambda: access, lambda *_: None)
+    return Doorkeeper(read_rules(access), lambda: access, lambda *_: None)
 
 
 def main() -> None:

@@ -77,6 +77,11 @@ class RowChannel(Announcing):
         """What a client may do, told to it when it connects."""
         return self.rights.of(self.row.asg, client)
 
+    @property
+    def text(self) -> str | None:
+        """What a LONG shows; None for the other kinds."""
+        return None
+
     def post(self, value: Any, severity: Severity, stamp: float) -> None:
         """Set value, severity and stamp (epoch seconds), and hand them to all subscribers before returning."""
         data, alarm = self._data, self.alarm._data
@@ -191,6 +196,10 @@ class LongChannel(RowChannel, ca.ChannelChar):
     def __init__(self, row: Row, put: Put, rights: Rights) -> None:
         super().__init__(row, put, rights, value="", max_length=row.size + 1)
         self._data["value"] = self.sent("")
+
+    @property
+    def text(self) -> str:
+        return bytes(self._data["value"]).removesuffix(b"\0").decode()
 
     def sent(self, value: Any) -> Any:
         return np.frombuffer(text_for(value, self.row.size).encode() + b"\0", dtype=np.uint8)

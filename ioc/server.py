@@ -23,6 +23,7 @@ from guardian.core.interface import PV_TEMPLATE, Asg, pv_name
 from guardian.core.security import Everybody, Security
 from guardian.core.who import Who
 from guardian.errors import ExpectedError, InternalError, RefusedError
+from guardian.host.access import is_own
 from guardian.host.face import Elsewhere, Put, Update
 from ioc.cas import Context, ask, bind
 from ioc.cas.line import STEPS
@@ -167,7 +168,10 @@ class Server:
         async def visit(server: ask.Address, promised: set[str]) -> None:
             where, values, trouble = f"{server[0]}:{server[1]}", dict[str, str | None](), None
             try:
-                await ask.read(server, every, values)
+                if self._is_here(*server):  # it need not be asked, and its own rules may keep us from reading
+                    values = {name: self._names[name].text for name in every if name in self._names}
+                else:
+                    await ask.read(server, every, values)
             except (OSError, ProtocolError) as error:
                 trouble = error
             for node, (state, host) in names.items():
@@ -178,6 +182,13 @@ class Server:
 
         await asyncio.gather(*(visit(*one) for one in answers.servers.items()))
         return found
+
+    def _is_here(self, ip: str, port: int) -> bool:
+        """Whether that is this server."""
+        if self._context is None or port != self.port:
+            return False
+        interfaces = self._context.interfaces
+        return ip in interfaces or ("0.0.0.0" in interfaces and is_own(ip))
 
     def _tell(self, trouble: str) -> None:
         """Once; the network is asked again and again."""

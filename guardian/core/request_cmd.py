@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from guardian.core.graph import NAME_BYTES
+from guardian.core.who import one_word
 from guardian.errors import RefusedError
 
 #: An id is made by whoever asks, and shown in SUMMARY with every step.
@@ -41,10 +42,10 @@ class Command:
 
     def through(self, client: str) -> str:
         """Who asks, where `client` ("user@host (address)") is what the server knows: what REQUEST_BY says."""
-        whom = self.person or ("" if self.manager else self.by)
+        whom = one_word(self.person or ("" if self.manager else self.by))
         if client.startswith(f"{whom}@"):
             whom = ""
-        asker = f"manager {self.manager}" + (f" for {whom}" if whom else "") if self.manager else whom
+        asker = f"manager {one_word(self.manager)}" + (f" for {whom}" if whom else "") if self.manager else whom
         return f"{asker} at {client}" if asker else client
 
 

@@ -17,4 +17,13 @@ class Who:
     address: str
 
     def __str__(self) -> str:
-        return f"{self.user}@{self.host} ({self.address})" if self.host else f"{self.user} ({self.address})"
+        user = one_word(self.user)
+        return f"{user}@{one_word(self.host)} ({self.address})" if self.host else f"{user} ({self.address})"
+
+
+def one_word(name: str) -> str:
+    """A name that is claimed, for a sentence: in quotes if it is not one word, as it could read like words of ours.
+
+    It gets two bytes longer at most, so nobody can push out what follows.
+    """
+    return name if not {" ", '"'} & {*name} else '"' + name.replace('"', "'") + '"'

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from guardian.errors import ExpectedError
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*")
 _LOOKED_UP_AT_ONCE = 16
 _MOST_BYTES = 16_000_000
+_NO_ADDRESS = "has no address, so nobody is let in by it; check the name, or DNS. It is looked up again each minute"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,38 +54,66 @@ def why_not_entry(text: str) -> str | None:
     return None if _HOST_NAME.fullmatch(text) else f"{text!r} is neither a network, nor an address, nor a host name"
 
 
-def make_judge(access: Access) -> tuple[Security, list[str]]:
-    """Read the files, and look the names up.
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the files say, and which addresses the names in them have. Made by :func:`read_rules`."""
 
-    Returns
-    -------
-    The judge, and what is to be told: names that have no address, what the file has that is not known.
+    access: Access
+    acf: Acf | None
+    known: Mapping[str, frozenset[str]]
+
+    @property
+    def nameless(self) -> list[str]:
+        """Names that have no address."""
+        return sorted(name for name, addresses in self.known.items() if not addresses)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is to be told: what the file has that is not known, names that have no address."""
+        return [
+            *(self.acf.warnings if self.acf is not None else ()),
+            *(f"access: the host {name} {_NO_ADDRESS}" for name in self.nameless),
+        ]
+
+    def judge(self) -> Security:
+        """The judge by these rules.
+
+        Raises
+        ------
+        ExpectedError
+            They cannot be used.
+        """
+        access = self.access
+        if self.acf is not None:
+            return ByFile(self.acf, addresses=self.known if access.check_addresses else None)
+        file = "" if access.file is None else str(access.file)
+        return ByAddress(self._entries(access.operators), self._entries(access.hosts), is_own=is_own, file=file)
+
+    def _entries(self, texts: Iterable[str]) -> list[Entry]:
+        return [
+            Entry(text, (ip_network(text),) if _is_network(text) else tuple(map(ip_network, sorted(self.known[text]))))
+            for text in texts
+        ]
+
+    def looked_up_again(self) -> Rules:
+        """With the addresses that names have got meanwhile; no file is read."""
+        return replace(self, known={**self.known, **_looked_up(self.nameless)})
+
+
+def read_rules(access: Access) -> Rules:
+    """Read the files, and look the names up.
 
     Raises
     ------
     ExpectedError
-        The file cannot be read, or not be used.
+        The file cannot be read.
     """
-    if access.acf is not None:
-        acf = acf_of(access.acf)
-        warnings = list(acf.warnings)
-        if not access.check_addresses:
-            return ByFile(acf), warnings
-        names = {name for members in acf.hosts.values() for name in members.names}
-        known = _looked_up(names, warnings)
-        return ByFile(acf, addresses=known), warnings
-    warnings = []
-    known = _looked_up({text for text in (*access.operators, *access.hosts) if not _is_network(text)}, warnings)
-
-    def entries(texts: Iterable[str]) -> list[Entry]:
-        return [
-            Entry(text, (ip_network(text),) if _is_network(text) else tuple(map(ip_network, sorted(known[text]))))
-            for text in texts
-        ]
-
-    file = "" if access.file is None else str(access.file)
-    judge = ByAddress(entries(access.operators), entries(access.hosts), is_own=is_own, file=file)
-    return judge, warnings
+    if access.acf is None:
+        texts = (*access.operators, *access.hosts)
+        return Rules(access, None, _looked_up({text for text in texts if not _is_network(text)}))
+    acf = acf_of(access.acf)
+    names = {name for members in acf.hosts.values() for name in members.names} if access.check_addresses else ()
+    return Rules(access, acf, _looked_up(names))
 
 
 def acf_of(path: Path) -> Acf:
@@ -104,7 +133,7 @@ def acf_of(path: Path) -> Acf:
     if len(data) > _MOST_BYTES:
         raise ExpectedError(f"{path} has more than {_MOST_BYTES} bytes, and is no access security file")
     try:
-        text = data.decode()
+        text = data.decode("utf-8-sig")  # editors of Windows begin with a mark
     except UnicodeDecodeError:
         text = data.decode("latin-1")
     return read_acf(text, str(path))
@@ -124,13 +153,10 @@ def _is_network(text: str) -> bool:
     return address_of(text.partition("/")[0]) is not None
 
 
-def _looked_up(names: set[str], warnings: list[str]) -> dict[str, frozenset[str]]:
+def _looked_up(names: Collection[str]) -> dict[str, frozenset[str]]:
     """The addresses of each."""
     with ThreadPoolExecutor(_LOOKED_UP_AT_ONCE) as pool:
-        found = dict(zip(names, pool.map(_addresses, names), strict=True))
-    for name in sorted(name for name, addresses in found.items() if not addresses):
-        warnings.append(f"access: the host {name} has no address, so nobody is let in by it; check the name, or DNS")
-    return found
+        return dict(zip(names, pool.map(_addresses, names), strict=True))
 
 
 def _addresses(name: str) -> frozenset[str]:

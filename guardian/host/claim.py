@@ -91,8 +91,8 @@ def stranger(node: str, pv: str, where: str, *, running: bool = False) -> str:
     """What is wrong if something else serves the PVs of a node."""
     what = "runs, but clients may find another one" if running else "is not started"
     return (
-        f"{node} {what}: {where} serves {pv} too, and is no host of this kind (another Guardian, an IOC?); "
-        "stop it, or give the node another name"
+        f"{node} {what}: {where} serves {pv} too, and is no host of this kind, or one whose rules do not let us read "
+        "(another Guardian, an IOC?); stop it, or give the node another name"
     )
 
 

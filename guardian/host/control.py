@@ -133,11 +133,11 @@ class Control:
     # --- orders ------------------------------------------------------------------------------------------------
 
     async def _create(self, order: Order) -> dict[str, Any]:
-        await self._host.add(order.node)
+        await self._host.add(order.node, by=str(order.who))
         return {"node": order.node}
 
     async def _destroy(self, order: Order) -> dict[str, Any]:
-        await self._host.remove(order.node)
+        await self._host.remove(order.node, by=str(order.who))
         return {"node": order.node}
 
     async def _start(self, order: Order) -> dict[str, Any]:
@@ -299,7 +299,8 @@ def ask(path: Path, order: dict[str, Any], timeout_s: float = 15.0) -> dict[str,
     except TimeoutError:
         raise ExpectedError(f"the host behind {path} did not answer within {timeout_s:g} s") from None
     except (OSError, ValueError) as error:
-        kind = NoHost if isinstance(error, (FileNotFoundError, ConnectionRefusedError)) else ExpectedError
+        none = isinstance(error, (FileNotFoundError, ConnectionRefusedError)) or len(os.fsencode(path)) > PATH_BYTES
+        kind = NoHost if none else ExpectedError
         raise kind(f"no host answers at {path} ({error}); is guardhost running with this state directory?") from None
     if not answer.get("ok"):
         raise ExpectedError(str(answer.get("error", "refused")))

@@ -13,14 +13,16 @@ import time
 from collections.abc import Callable
 
 from guardian.core.interface import Asg
-from guardian.core.security import Level, Security, Verdict
+from guardian.core.security import Level, Verdict
 from guardian.core.who import Who
-from guardian.host.access import Access, make_judge
+from guardian.host.access import Access, Rules, read_rules
 from guardian.host.users import user_name
 
 #: What was judged is judged anew after so long, as addresses of this machine may change.
 REMEMBERED_S = 60.0
 MOST_REMEMBERED = 10_000
+#: Names that have no address are looked up again after so long.
+AGAIN_S = 60.0
 #: Who connects to what it may not write is told once in so long, and so many clients of one address.
 TOLD_AGAIN_S = 86_400.0
 MOST_TOLD = 5
@@ -37,8 +39,9 @@ class Doorkeeper:
     reread : what the site says now of who may write. say : takes a line for the log and its level.
     """
 
-    def __init__(self, judge: Security, reread: Callable[[], Access], say: Say) -> None:
-        self._rules = judge
+    def __init__(self, rules: Rules, reread: Callable[[], Access], say: Say) -> None:
+        self._rules = rules
+        self._judge = rules.judge()
         self._reread = reread
         self._say = say
         self.on_change: Callable[[], None] = lambda: None  #: called when other rules are in force
@@ -47,6 +50,7 @@ class Doorkeeper:
         self._told: dict[str, set[Who]] = {}
         self._told_since = self._judged_since
         self._loading = asyncio.Lock()  # who reads last has read what is there last
+        self._again: asyncio.Task[None] | None = None
 
     @classmethod
     async def begin(cls, access: Access, reread: Callable[[], Access], say: Say) -> Doorkeeper:
@@ -57,9 +61,9 @@ class Doorkeeper:
         ExpectedError
             They cannot be used.
         """
-        judge, warnings = await asyncio.get_running_loop().run_in_executor(None, make_judge, access)
-        new = cls(judge, reread, say)
-        new._tell(access, warnings)
+        rules = await cls._in_thread(lambda: read_rules(access))
+        new = cls(rules, reread, say)
+        new._tell()
         return new
 
     async def load(self, *, by: str) -> Access:
@@ -75,18 +79,34 @@ class Doorkeeper:
             They are bad.
         """
 
-        def read() -> tuple[Access, Security, list[str]]:
-            access = self._reread()
-            return access, *make_judge(access)
-
         async with self._loading:
-            access, self._rules, warnings = await asyncio.get_running_loop().run_in_executor(None, read)
-        self._judged.clear()
+            self._put_in_force(await self._in_thread(lambda: read_rules(self._reread())))
+            access = self._rules.access
         self._told.clear()
         self._say(f"who may write was read anew from {access.acf or access.file or 'nowhere'}, by {by}", "INFO")
-        self._tell(access, warnings)
+        self._tell()
         self.on_change()
         return access
+
+    def _put_in_force(self, rules: Rules) -> None:
+        self._judge = rules.judge()
+        self._rules = rules
+        self._judged.clear()
+
+    async def _look_up_again(self) -> None:
+        """After a power cut a host may be up before the name server."""
+        while names := self._rules.nameless:
+            await asyncio.sleep(AGAIN_S)
+            async with self._loading:
+                rules = await self._in_thread(self._rules.looked_up_again)
+                if found := sorted({*names} - {*rules.nameless}):
+                    self._put_in_force(rules)
+                    self._say(f"access: there is an address now for {', '.join(found)}", "INFO")
+                    self.on_change()
+
+    @staticmethod
+    async def _in_thread(make: Callable[[], Rules]) -> Rules:
+        return await asyncio.get_running_loop().run_in_executor(None, make)
 
     def judge(self, asg: Asg, who: Who) -> Verdict:
         now = time.monotonic()
@@ -95,7 +115,7 @@ class Doorkeeper:
             self._judged_since = now
         found = self._judged.get((asg, who))
         if found is None:
-            found = self._judged[asg, who] = self._rules.judge(asg, who)
+            found = self._judged[asg, who] = self._judge.judge(asg, who)
         return found
 
     def on_reader(self, asg: Asg, who: Who) -> None:
@@ -116,10 +136,12 @@ class Doorkeeper:
         if len(told) == MOST_TOLD:
             self._say(f"more clients at {who.address} that may not write are not told today", "INFO")
 
-    def _tell(self, access: Access, warnings: list[str]) -> None:
-        for warning in warnings:
+    def _tell(self) -> None:
+        for warning in self._rules.warnings:
             self._say(warning, "WARNING")
-        if access.acf is None:
+        if self._rules.nameless and (self._again is None or self._again.done()):
+            self._again = asyncio.get_running_loop().create_task(self._look_up_again(), name="look up again")
+        if self._rules.acf is None:
             return
         for asg, level, what in ((Asg.READ, Level.READ, "read"), (Asg.MANAGE, Level.WRITE, "manage")):
             verdict = self.judge(asg, myself := who_am_i())

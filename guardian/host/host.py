@@ -122,8 +122,12 @@ class Host:
         await self._spawner.start()
         self._tasks = [asyncio.create_task(self._tick(), name="ticker"), asyncio.create_task(self._look(), name="look")]
 
-    async def add(self, name: str) -> Node:
+    async def add(self, name: str, *, by: str = "") -> Node:
         """Put a node up; the others notice nothing.
+
+        Parameters
+        ----------
+        by : who wants it, for the log; "": nobody asked.
 
         Raises
         ------
@@ -132,6 +136,8 @@ class Host:
         """
         if refused := await self.add_all((name,)):
             raise ExpectedError(refused[name])
+        if by:
+            self._sink.line(name, f"was added to this host by {by}")
         return self._nodes[name]
 
     async def add_all(self, names: Iterable[str]) -> dict[str, str]:
@@ -277,8 +283,12 @@ class Host:
         self._nodes[name] = node
         return node
 
-    async def remove(self, name: str) -> None:
+    async def remove(self, name: str, *, by: str = "") -> None:
         """Take a node down; its settings stay. Two may ask for the same, both are answered when it is gone.
+
+        Parameters
+        ----------
+        by : who wants it, for the log; "": nobody asked.
 
         Raises
         ------
@@ -288,6 +298,8 @@ class Host:
         node = self._nodes.get(name)
         if node is None:
             raise ExpectedError(f"{name} does not run in this host; it runs {', '.join(self._nodes) or 'no nodes'}")
+        if by:
+            self._sink.line(name, f"is removed from this host by {by}")
         self._list_nodes(but=name)
         await node.end()
         if self._nodes.get(name) is node:

@@ -45,6 +45,8 @@ _ALIVE = ".alive-"
 _SESSIONS_KEPT = 64
 #: No settings file is larger; what is, is not one. Set points may have 10 MB, if all of it is quotes that JSON escapes.
 _SIZE_MAX = 16_000_000
+#: Of those who wait for the disk; a disk that hangs tells no trouble, and lets them pile up.
+MOST_WAIT = 1000
 
 
 class Store:
@@ -72,6 +74,7 @@ class Store:
         self.session = uuid.uuid4().hex[:12]
         self._clock = clock
         self._lock = threading.Lock()
+        self._wait = 0  # futures of `kept` that are not done; of the loop
         self._latest: dict[str, Settings] = {}
         self._unwritten: dict[str, Saved] = {}
         self._unsynced: dict[str, Saved] = {}
@@ -116,11 +119,15 @@ class Store:
         self._put(node, Saved(settings=settings, session=self.session))
 
     def kept(self) -> asyncio.Future[None]:
-        """Done, on the running loop, once every save so far is safe from kill -9; also if the disk refuses it."""
+        """Done, on the running loop, once every save so far is safe from kill -9; also if the disk refuses it.
+
+        It is done at once if :data:`MOST_WAIT` wait already.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
 
         def finish() -> None:
+            self._wait -= 1
             if not future.done():
                 future.set_result(None)
 
@@ -128,7 +135,8 @@ class Store:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(finish)
 
-        if self.trouble():  # known to be refused: nobody waits for the next try
+        self._wait += 1
+        if self.trouble() or self._wait > MOST_WAIT:  # known to be refused: nobody waits for the next try
             finish()
         else:
             self._writer.then(tell)

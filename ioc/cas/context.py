@@ -22,7 +22,7 @@ from ioc.cas.beacons import addresses, send_beacons
 from ioc.cas.channel import Channel
 from ioc.cas.circuit import Circuit
 from ioc.cas.complaints import Complaints
-from ioc.cas.connection import Connection
+from ioc.cas.connection import SLICE, Connection
 from ioc.cas.search import Searches
 from ioc.cas.sockets import Bound, bind
 from ioc.cas.wire import MAX_PAYLOAD_BYTES
@@ -133,11 +133,16 @@ class Context(CaprotoContext):
 
     def rights_changed(self, data: Iterable[ca.ChannelData]) -> None:
         """What clients may do with these channels is no longer what it was: they are told, where it differs."""
-        of: dict[Circuit, list[Channel]] = {}
-        for channel in self._connected(data):
-            of.setdefault(channel.circuit, []).append(channel)
-        for circuit, channels in of.items():
-            circuit.in_slices(channels, circuit.judge, lambda _: None)
+        rest = self._connected(data)
+
+        def some() -> None:
+            slice_, rest[-SLICE:] = rest[-SLICE:], []
+            for channel in slice_:
+                channel.circuit.judge(channel)
+            if rest:
+                asyncio.get_running_loop().call_soon(some)
+
+        some()
 
     def audience(self, data: ca.ChannelData) -> Audience:
         """Who listens to a channel; made when it is first needed."""

@@ -15,6 +15,7 @@ from guardian.core.events import Requested, Subnodes
 from guardian.core.interface import BY_NAME, COMMAND_BYTES
 from guardian.core.request_cmd import read_command
 from guardian.core.view import Subnode
+from guardian.core.who import Who
 from guardian.enums import Mode
 from tests.core.driver import Node, aligned, suspension
 
@@ -97,6 +98,9 @@ def _subnodes(*nodes: Subnode) -> tuple[Subnodes, ...]:
         ({}, "ops@l1 (10.1.2.3)"),
         ({"person": "ann"}, "ann at ops@l1 (10.1.2.3)"),
         ({"person": "ops"}, "ops@l1 (10.1.2.3)"),
+        ({"person": 'ann "the boss"'}, "\"ann 'the boss'\" at ops@l1 (10.1.2.3)"),
+        ({"person": "ann@ws3 (10.9.9.9)"}, '"ann@ws3 (10.9.9.9)" at ops@l1 (10.1.2.3)'),
+        ({"manager": "IFO for bob"}, 'manager "IFO for bob" at ops@l1 (10.1.2.3)'),
         ({"by": "ann"}, "ann at ops@l1 (10.1.2.3)"),
         ({"by": "ann", "person": "bob"}, "bob at ops@l1 (10.1.2.3)"),
         ({"manager": "IFO"}, "manager IFO at ops@l1 (10.1.2.3)"),
@@ -110,8 +114,8 @@ def test_REQUEST_BY_says_who_asks_and_through_whom(said: dict[str, str], through
 
 
 def test_no_claim_pushes_out_what_is_known() -> None:
-    longest = {"state": "SAFE", "person": "p" * 100, "manager": "M" * 39, "by": "b" * 100, "id": "i" * 200}
+    longest = {"state": "SAFE", "person": "p " * 50, "manager": "M " * 19, "by": "b" * 100, "id": "i" * 200}
     text = json.dumps(longest)
     assert len(text) <= COMMAND_BYTES
-    client = f"{'u' * 60}@{'h' * 60} (10.1.2.3)"
+    client = str(Who("u " * 32, "h " * 32, "255.255.255.255"))
     assert client in clip(read_command(text).through(client), BY_NAME["REQUEST_BY"].size)

@@ -20,7 +20,7 @@ from guardian.core.security import Level, Security
 from guardian.core.who import Who
 from guardian.errors import ExpectedError
 from guardian.host import doorkeeper
-from guardian.host.access import Access, is_own, make_judge, why_not_entry
+from guardian.host.access import Access, Rules, is_own, read_rules, why_not_entry
 from guardian.host.doorkeeper import Doorkeeper
 from tests.support.netns import why_not
 
@@ -40,6 +40,11 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
 
 
+def made(access: Access) -> tuple[Security, list[str]]:
+    rules = read_rules(access)
+    return rules.judge(), rules.warnings
+
+
 @pytest.mark.parametrize(
     "text", ["10.1.2.0/24", "10.1.3.7", "0.0.0.0/0", "fe80::/10", "ws3", "ctrl7.lab.example", "a_b"]
 )
@@ -54,9 +59,10 @@ def test_what_is_none_of_them_is_named(text: str) -> None:
 
 def test_names_are_looked_up_and_a_name_without_address_is_a_warning() -> None:
     access = Access(operators=("10.1.2.0/24",), hosts=("ctrl7.lab.example", "nobody.invalid"))
-    judge, warnings = make_judge(access)
+    judge, warnings = made(access)
     assert warnings == [
-        "access: the host nobody.invalid has no address, so nobody is let in by it; check the name, or DNS"
+        "access: the host nobody.invalid has no address, so nobody is let in by it; check the name, or DNS. "
+        "It is looked up again each minute"
     ]
     assert judge.judge(Asg.MANAGE, replace(STRANGER, address="10.1.7.7")).level is Level.WRITE
     assert judge.judge(Asg.MANAGE, STRANGER).level is Level.READ
@@ -65,9 +71,9 @@ def test_names_are_looked_up_and_a_name_without_address_is_a_warning() -> None:
 def test_a_file_is_asked_with_names_or_with_addresses(tmp_path: Path) -> None:
     acf = tmp_path / "lab.acf"
     acf.write_bytes(b"# f\xfcr alle\nHAG(h){ws3, nobody.invalid, 10.1.2.3} ASG(DEFAULT){RULE(1,WRITE){HAG(h)}}")
-    judge, warnings = make_judge(Access(acf=acf))
+    judge, warnings = made(Access(acf=acf))
     assert warnings == [] and judge.judge(Asg.MANAGE, replace(STRANGER, address="1.2.3.4")).level is Level.WRITE
-    judge, warnings = make_judge(Access(acf=acf, check_addresses=True))
+    judge, warnings = made(Access(acf=acf, check_addresses=True))
     assert len(warnings) == 1 and "nobody.invalid" in warnings[0]
     assert judge.judge(Asg.MANAGE, replace(STRANGER, address="1.2.3.4")).level is Level.NONE
     assert judge.judge(Asg.MANAGE, replace(STRANGER, host="?")).level is Level.WRITE
@@ -75,20 +81,20 @@ def test_a_file_is_asked_with_names_or_with_addresses(tmp_path: Path) -> None:
 
 
 def test_a_file_is_utf_8_or_latin_1(tmp_path: Path) -> None:
-    for encoding in ("utf-8", "latin-1"):
+    for encoding in ("utf-8", "utf-8-sig", "latin-1"):
         (tmp_path / "lab.acf").write_bytes('UAG(a){"jörg"} ASG(DEFAULT){RULE(1,WRITE){UAG(a)}}'.encode(encoding))
-        judge, _ = make_judge(Access(acf=tmp_path / "lab.acf"))
+        judge, _ = made(Access(acf=tmp_path / "lab.acf"))
         assert judge.judge(Asg.MANAGE, replace(STRANGER, user="jörg")).level is Level.WRITE
 
 
 def test_what_never_ends_is_no_file() -> None:
     with pytest.raises(ExpectedError, match=r"/dev/zero has more than .* and is no access security file"):
-        make_judge(Access(acf=Path("/dev/zero")))
+        made(Access(acf=Path("/dev/zero")))
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(ExpectedError, match=r"nowhere.acf: No such file.*name one that can be read"):
-        make_judge(Access(acf=tmp_path / "nowhere.acf"))
+        made(Access(acf=tmp_path / "nowhere.acf"))
 
 
 def test_the_addresses_of_this_machine_are_known() -> None:
@@ -165,15 +171,14 @@ async def test_of_two_who_have_it_read_anew_the_last_one_counts(
     acf, go = tmp_path / "lab.acf", threading.Event()
     acf.write_text("ASG(DEFAULT){RULE(1,WRITE)}")
     keeper = await Doorkeeper.begin(Access(acf=acf), lambda: Access(acf=acf), log)
-    real = doorkeeper.make_judge
 
-    def slow(access: Access) -> tuple[Security, list[str]]:
-        made = real(access)
-        if made[0].judge(Asg.OPERATE, STRANGER).level is Level.WRITE:
+    def slow(access: Access) -> Rules:
+        rules = read_rules(access)
+        if rules.judge().judge(Asg.OPERATE, STRANGER).level is Level.WRITE:
             assert go.wait(30)
-        return made
+        return rules
 
-    monkeypatch.setattr(doorkeeper, "make_judge", slow)
+    monkeypatch.setattr(doorkeeper, "read_rules", slow)
     first = asyncio.create_task(keeper.load(by="ann"))
     await asyncio.sleep(0.1)
     acf.write_text("ASG(DEFAULT){RULE(1,READ)}")
@@ -182,6 +187,31 @@ async def test_of_two_who_have_it_read_anew_the_last_one_counts(
     go.set()
     await asyncio.gather(first, second)
     assert keeper.judge(Asg.OPERATE, STRANGER).level is Level.READ
+
+
+async def test_a_name_that_gets_its_address_later_is_let_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, log: Log
+) -> None:
+    """After a power cut a host may be up before the name server; meanwhile somebody edits the file."""
+    monkeypatch.setattr(doorkeeper, "AGAIN_S", 0.01)
+    acf, changed = tmp_path / "lab.acf", asyncio.Event()
+    acf.write_text("HAG(h){late.lab.example, never.lab.example} ASG(DEFAULT){RULE(1,WRITE){HAG(h)}}")
+    keeper = await Doorkeeper.begin(Access(acf=acf, check_addresses=True), Access, log)
+    keeper.on_change = changed.set
+    assert keeper.judge(Asg.OPERATE, STRANGER).level is Level.NONE
+    acf.write_text("HAG(h) { ws1,")
+    real = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *more: real("ws3" if host == "late.lab.example" else host, *more)
+    )
+    await asyncio.wait_for(changed.wait(), 30)
+    assert keeper.judge(Asg.OPERATE, STRANGER).level is Level.WRITE
+    assert log.lines[-1] == "INFO access: there is an address now for late.lab.example"
+    acf.write_text("ASG(DEFAULT){RULE(1,WRITE)}")
+    keeper._reread = lambda: Access(acf=acf)
+    await keeper.load(by="ann")
+    assert keeper._again is not None
+    await asyncio.wait_for(keeper._again, 30)  # nothing is left to look up
 
 
 def test_as_whom_our_programs_are_seen_does_not_hang_on_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from guardian.core.who import Who
 from guardian.enums import Op, Worker
 from guardian.errors import ExpectedError
 from guardian.host.access import Access
-from guardian.host.control import LINE_BYTES, Control, ask
+from guardian.host.control import LINE_BYTES, PATH_BYTES, Control, NoHost, ask
 from guardian.host.doorkeeper import Doorkeeper
 from tests.host.house import House, house
 
@@ -88,6 +88,8 @@ async def test_the_orders(home: House, client: Client) -> None:
     await home.settled(home.host["SUS"])
     assert (await client.order("destroy", "SUS"))["ok"]
     assert (await client.order("list"))["nodes"] == []
+    for what in ("was added to", "is removed from"):
+        assert await home.logged(f"SUS {what} this host by {getpass.getuser()} (guardctrl)")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ async def test_a_line_that_is_too_long_is_answered_and_ends_the_connection(
 async def test_a_fault_of_ours_is_answered_too(
     home: House, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(_name: str) -> None:
+    def broken(_name: str, **_: str) -> None:
         raise KeyError("x")
 
     monkeypatch.setattr(home.host, "add", broken)
@@ -277,6 +279,11 @@ def test_ask_does_not_wait_for_ever(tmp_path: Path) -> None:
         ask(path, {"do": "list"}, timeout_s=0.05)
     over.set()
     thread.join()
+
+
+def test_where_no_socket_can_be_is_no_host(tmp_path: Path) -> None:
+    with pytest.raises(NoHost, match="too long"):
+        ask(tmp_path / ("x" * PATH_BYTES), {"do": "list"})
 
 
 def test_ask_where_nobody_is(tmp_path: Path) -> None:

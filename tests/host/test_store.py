@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,7 +24,7 @@ from guardian.enums import Mode, Op
 from guardian.errors import ExpectedError
 from guardian.host import files
 from guardian.host.settings import DamagedError, Saved, decode, encode
-from guardian.host.store import Settings, Store, resume
+from guardian.host.store import MOST_WAIT, Settings, Store, resume
 from tests.support import REPO, Child, eventually
 
 NOW = 1_700_000_000.0
@@ -328,6 +330,32 @@ def test_a_directory_that_cannot_be_is_told_until_it_can(tmp_path: Path) -> None
     assert store.trouble() is None
     assert store.close(30)
     assert reloaded(place).request == "ALIGNED"
+
+
+async def test_those_who_wait_for_a_disk_that_hangs_do_not_pile_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works, real = threading.Event(), os.replace
+
+    def hangs(*words: Any) -> None:
+        assert works.wait(30)
+        real(*words)
+
+    store = Store(tmp_path)
+    monkeypatch.setattr(os, "replace", hangs)
+    futures = []
+    for number in range(3 * MOST_WAIT):
+        store.save("SUS", replace(SET, request_id=number))
+        futures.append(store.kept())
+    await asyncio.sleep(0.1)
+    assert sum(not future.done() for future in futures) == MOST_WAIT
+    works.set()
+    await asyncio.wait_for(asyncio.gather(*futures), 30)
+    store.save("SUS", SET)
+    again = store.kept()
+    assert not again.done()
+    await asyncio.wait_for(again, 30)
+    assert store.close(30)
 
 
 def test_a_slow_disk_delays_neither_the_loop_nor_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

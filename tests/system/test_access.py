@@ -6,11 +6,13 @@ import json
 import re
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from guardian.host.claims import FIRST_LOOK_S
 from guardian.host.doorkeeper import who_am_i
 from ioc.cas import wire
 from tests.cli.ctrl.calling import Shell
@@ -195,6 +197,19 @@ def test_a_host_in_an_unusual_place_is_found_by_its_node(host: Guardhost, ctrl: 
     host.wait("SUS", "OP", "STOP")
     told = ctrl("start", "NOBODY")
     assert told.code == 1 and "no host answers at" in told.err, told
+
+
+def test_a_host_that_may_not_read_its_own_nodes_is_no_stranger_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "lab.acf").write_text('UAG(a){"nobody of us"} ASG(DEFAULT){RULE(1,WRITE){UAG(a)}}')
+    with Guardhost(tmp_path, {"SUS": DEVICE}, options=("--acf", str(tmp_path / "lab.acf"))) as host:
+        logged(host, "cannot read each other")
+        with Raw(host.port, user="nobody of us") as client:
+            sid, kind, _ = client.channel(host.pv("SUS", "STATE"))
+            eventually(lambda: client.read(sid, kind).payload.startswith(b"ALIGNED"), 30, "the node to run")
+        logged(host, "ALIGNED")
+        assert host.child is not None
+        time.sleep(1.5 * FIRST_LOOK_S)
+        assert "may find another one" not in host.child.output
 
 
 def test_files_are_judged_before_they_are_in_force(tmp_path: Path, acf: Path) -> None:

@@ -20,7 +20,7 @@ from guardian.core.judge import address_of
 from guardian.core.security import Level
 from guardian.core.who import Who
 from guardian.errors import ExpectedError
-from guardian.host.access import Access, make_judge
+from guardian.host.access import Access, read_rules
 from guardian.host.control import NoHost, rights_facts
 from guardian.host.doorkeeper import who_am_i
 
@@ -88,10 +88,11 @@ def _groups(options: argparse.Namespace, who: Who) -> list[dict[str, Any]]:
         say(f"no host runs with {options.site}; this is what the file says")
         access = site_of(options).access
     try:
-        judge, warnings = make_judge(access)
+        rules = read_rules(access)
+        judge = rules.judge()
     except ExpectedError as error:
         raise WrongCall(str(error)) from None
-    for warning in warnings:
+    for warning in rules.warnings:
         say(warning)
     return rights_facts(judge, who)
 

@@ -64,9 +64,9 @@ def _audit(options: argparse.Namespace) -> int:
         how = "it is empty" if begin is None else f"it begins {shown(begin, options.local)}"
         say(f"no such write is in the journal ({how})")
     if dropped:
-        say(f"{dropped} records are missing: they could not be written (a full disk?), and some may be writes")
+        say(f"records are missing that could not be written (a full disk?), and some may be writes: {dropped}")
     if journals.damaged:
-        say(f"{journals.damaged} damaged lines were passed over")
+        say(f"damaged lines that were passed over: {journals.damaged}")
     return OK
 
 
@@ -103,10 +103,8 @@ def line_of(record: Record, *, local: bool = False) -> str:
     if "cut" in record:
         new += f" ({record['cut']} bytes)"
     old = "" if record["old"] is None else f"{_value(record['old'])} "
-    # A name of several words could read like a sentence of ours: "manager IFO at ann".
-    user, host = _name(record["user"]), _name(record["host"])
-    person, manager = _name(record.get("person", "")), _name(record.get("manager", ""))
-    by = Command(state="", person=person, manager=manager).through(str(Who(user, host, record["address"])))
+    asked = Command(state="", person=record.get("person", ""), manager=record.get("manager", ""))
+    by = asked.through(str(Who(record["user"], record["host"], record["address"])))
     told = [shown(record["stamp"], local), record["pv"], f"{old}-> {new}"]
     if not record["taken"]:
         told.append("REFUSED")
@@ -118,10 +116,6 @@ def line_of(record: Record, *, local: bool = False) -> str:
         told.append(f"{record['count']} times{others}, since {shown(record['since'], local)}")
     text = " ".join(told) + (f": {record['why']}" if "why" in record else "")
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
-def _name(text: str) -> str:
-    return _value(text) if text else ""
 
 
 def _value(text: str) -> str:

@@ -21,6 +21,8 @@ from guardian.host.site import default_state_dir, read_site
 Record = dict[str, Any]
 #: In the names of what a host has put aside: it is no journal.
 _ASIDE = ".damaged-"
+#: Packed in ways that are not read here.
+_PACKED = frozenset({".bz2", ".lz4", ".xz", ".zip", ".zst"})
 #: Epoch seconds in the far future: a larger number is no time.
 _LATEST = 1e12
 
@@ -71,6 +73,9 @@ class Journals:
                 if since is not None and path.stat().st_mtime < since:
                     self._read += 1
                     continue  # its last record is older
+                if path.suffix in _PACKED:
+                    say(f"{path}: what is packed is read if it is .gz; unpack this one")
+                    continue
                 yield from self._in(path, since, wanted)
                 self._read += 1
             except (OSError, EOFError, zlib.error) as error:
