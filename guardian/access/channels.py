@@ -232,7 +232,7 @@ class Channels(Remembering):
             self.full_name(channel)
             return _nothing(as_string)
         try:
-            there, deadline = self._connected(channel, timeout, reads=True)
+            there, deadline = self._connected(self.full_name(channel), timeout, reads=True)
             if fresh:
                 there.renew(deadline)
             value = there.text(deadline) if as_string else there.value(deadline)
@@ -287,7 +287,7 @@ class Channels(Remembering):
     def _write(
         self, channel: str, value: Any, *, wait: bool, monitor: bool, setpoint: Any, log: bool, timeout: float | None
     ) -> None:
-        there, deadline = self._connected(channel, timeout)
+        there, deadline = self._connected(self.full_name(channel), timeout)
         there.written_in = self._turn
         payload = there.encode(value, deadline)
         changes = log and self._log is not None and there.would_change(payload, deadline)
@@ -388,9 +388,8 @@ class Channels(Remembering):
         while self._apart:
             self._apart.pop().close()
 
-    def _connected(self, name: str, timeout_s: float | None, *, reads: bool = False) -> tuple[UsedChannel, float]:
+    def _connected(self, full: str, timeout_s: float | None, *, reads: bool = False) -> tuple[UsedChannel, float]:
         """The connected channel, and the deadline of the operation. The first use of a name waits for it."""
-        full = self.full_name(name)
         channel = self._channels.get(full) or self._register(full)
         began = time.monotonic()
         deadline = began + (self._timeout_s if timeout_s is None else timeout_s)

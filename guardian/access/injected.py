@@ -91,10 +91,10 @@ class Injected(Channels, metaclass=Kept):
         return made
 
     def short_name(self, full: str) -> str:
-        """What user code calls the channel `full`."""
+        """What user code calls the channel `full`; the whole name of one of another machine, which it cannot call."""
         if full.startswith(self.prefix):
             return full[len(self.prefix) :]
-        return full[len(self.ifo) :] if self.ifo and full.startswith(f"{self.ifo}:") else f":{full}"
+        return f":{full}" if not self.ifo else full.removeprefix(self.ifo) if full.startswith(f"{self.ifo}:") else full
 
     def __getattr__(self, name: str) -> Any:
         text = f"{type(self).__name__!r} object has no attribute {name!r}"

@@ -202,6 +202,22 @@ def tables_as_in_the_field(ezca, log):
     assert file.read_text() == f"{ezca.ifo}:NUM 4.0\n{ezca.ifo}:SWITCH 1\n"
 
 
+def they_are_looked_at_whatever_code_calls_them_now(ezca, log):
+    """A LOAD may change the prefix, and an Ezca of the code's own may be of another machine."""
+    kind, _complaint = injected.choose(Channels)
+    node = kind.of_node("Y1", log=log.append, timeout_s=1)
+    own = kind("", ezca.ifo)
+    try:
+        own["NUM"] = 3
+        assert node.check_setpoints() == () and list(node.setpoints) == [f"{ezca.ifo}:NUM"]
+    finally:
+        own.close()
+        node.close()
+    ezca["NUM"] = 4
+    ezca.use_prefix("SUS")
+    assert ezca.check_setpoints() == () and ezca.check_connections() == []
+
+
 def where_the_environment_switches_channels_off(ezca, log):
     before = os.environ.get("EZCA_CA")
     try:

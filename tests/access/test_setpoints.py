@@ -28,6 +28,7 @@ EVERYWHERE = [
     "interrupts_anywhere_leave_what_is_there",
     "the_table_is_bounded_and_says_so",
     "tables_as_in_the_field",
+    "they_are_looked_at_whatever_code_calls_them_now",
     "where_the_environment_switches_channels_off",
     "what_others_change_is_told_and_what_comes_back_too",
     "a_channel_that_code_reads_and_writes_in_every_cycle",
