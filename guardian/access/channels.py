@@ -74,6 +74,7 @@ class Channels(Remembering):
     nudge : called when another call of user code is worth its time, see :meth:`wake`; in a thread of libca.
     lost : called with the full names of the channels that the present code has used and that are lost, each time those
         change; in a thread of our own.
+    keeper : that of other channels, which looks after these as well; then `lost` is not called.
 
     Raises
     ------
@@ -92,6 +93,7 @@ class Channels(Remembering):
         log: Callable[[str], None] | None = None,
         nudge: Callable[[], None] = lambda: None,
         lost: Callable[[tuple[str, ...]], None] = lambda _names: None,
+        keeper: Keeper | None = None,
     ) -> None:
         self._ifo = ifo
         self._prefix = channel_prefix(ifo, prefix)
@@ -103,7 +105,8 @@ class Channels(Remembering):
         self._wakes = False
         self._turn = 0  # number of the call of user code
         self._patience = Patience(self._timeout_s)
-        self._keeper = Keeper(lambda: tuple(self._channels.values()), lost)
+        self._owns_keeper = keeper is None
+        self._keeper = keeper or Keeper(self._kept_up, lost)
         self.memory = Memory(log)
         self._library: Library | None = None
         self._failure: Exception | None = None
@@ -379,7 +382,8 @@ class Channels(Remembering):
     def close(self) -> None:
         """Give all channels back. The object cannot be used any more."""
         self._closed = True
-        self._keeper.end()
+        if self._owns_keeper:
+            self._keeper.end()
         atexit.unregister(self.close)
         while self._channels:
             self._channels.popitem()[1].close()
@@ -412,6 +416,10 @@ class Channels(Remembering):
             channel.needed = True
             self._met.append(channel.name)
         return channel
+
+    def _kept_up(self) -> tuple[UsedChannel, ...]:
+        """Those that the keeper looks after."""
+        return tuple(self._channels.values())
 
     def _waited(self, began: float, channels: Iterable[Channel]) -> float:
         """Seconds that these were waited for; if one is missing, they count, and the keeper goes on searching."""
