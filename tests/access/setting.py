@@ -375,6 +375,30 @@ def an_own_write_below_the_dead_band_is_no_change(ezca, log):
         other.close()
 
 
+def what_does_not_stay_is_told_once_however_often_it_is_set(ezca, log):
+    """The record has a limit, and code that writes in every cycle sets it anew once a minute."""
+    again, setpoints.AGAIN_S = setpoints.AGAIN_S, 0.5
+    try:
+        with watched(ezca, notify=True) as (_watch, heard):
+            ezca["CLAMP"] = 50
+            heard.waits(CLAMP=(50.0, 10.0))
+            eventually(lambda: heard.points[f"{ezca.ifo}:CLAMP"].since, 10, "since when")
+            since, told = heard.points[f"{ezca.ifo}:CLAMP"].since, len(heard.reports)
+            first = heard.points[f"{ezca.ifo}:CLAMP"].at
+            for _cycle in range(30):
+                ezca["CLAMP"] = 50
+                time.sleep(0.1)
+            assert heard.points[f"{ezca.ifo}:CLAMP"].at > first + 1, "it was set anew"
+            assert all(report.count for report in heard.reports[told:] if isinstance(report, Differences))
+            assert heard.points[f"{ezca.ifo}:CLAMP"].since == since and heard.standing
+            ezca["CLAMP"] = 5
+            heard.waits()
+            assert heard.standing == ()
+            eventually(lambda: not heard.points[f"{ezca.ifo}:CLAMP"].since, 10, "it to be as it was set")
+    finally:
+        setpoints.AGAIN_S = again
+
+
 def so_it_is_of_what_code_sets_through_an_ezca_of_its_own(ezca, log):
     """The monitor then watches it on a channel of its own, which knows nothing of the write."""
     kind, _complaint = injected.choose(Channels)

@@ -42,6 +42,7 @@ IOC_ONLY = [
     "own_writes_that_nobody_waits_for",
     "a_write_that_takes_long_is_no_change_while_it_does",
     "an_own_write_below_the_dead_band_is_no_change",
+    "what_does_not_stay_is_told_once_however_often_it_is_set",
     "so_it_is_of_what_code_sets_through_an_ezca_of_its_own",
 ]
 
