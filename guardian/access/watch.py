@@ -54,6 +54,8 @@ LOOK_S = 1.0
 #: A channel is compared so long after it was set at the earliest, and is DEAD so long after it was lost.
 SETTLE_S = 1.0
 DEAD_S = 10.0
+#: A notification of a channel that keeps moving has its value anew so often, as each text is a line in log and journal.
+NOTICE_S = 60.0
 #: A new worker that does not know all channels yet keeps what the last one has told, for so long at most.
 FIRST_S = 3.0
 #: Bytes of values in one message.
@@ -73,7 +75,7 @@ class _Seen:
     settled_at : monotonic seconds at which it may be compared. lost_at : since when it is not connected, or None.
     sample : what was compared last; result : and what came of it.
     doubted_at : epoch seconds when a difference was first seen, 0: the last look saw none. told : the difference, once
-        it counts.
+        it counts. notice, noticed_at : what the operator is told of it, and since when (monotonic).
     """
 
     point: Setpoint
@@ -84,6 +86,8 @@ class _Seen:
     result: Any = _UNKNOWN
     doubted_at: float = 0.0
     told: Difference | None = None
+    notice: Difference | None = None
+    noticed_at: float = 0.0
 
 
 class Watch:
@@ -232,7 +236,7 @@ class Watch:
             if seen is None or seen.point is not point:
                 seen = self._seen[full] = self._begin(point, seen, now)
             unknown += self._judge(seen, now)
-        self._show([seen.told for seen in self._seen.values() if seen.told is not None], unknown, now)
+        self._show(unknown, now)
         return LOOK_S if self._seen or self._listing.wanted else None
 
     def _rest(self) -> None:
@@ -242,7 +246,7 @@ class Watch:
             self._seen.clear()
             self._since.clear()
             self._forget_but({})
-            self._say_differences([])
+            self._say_differences()
 
     def _forget_but(self, points: dict[str, Setpoint]) -> None:
         for full in [full for full in self._seen if full not in points]:
@@ -277,7 +281,7 @@ class Watch:
         if found is _UNKNOWN:
             return True
         if found is _AS_SET:
-            seen.told, seen.doubted_at = None, 0.0
+            seen.told, seen.notice, seen.doubted_at = None, None, 0.0
             self._since.pop(point.channel, None)
         elif seen.doubted_at:
             since = self._since[point.channel] = seen.doubted_at
@@ -344,17 +348,26 @@ class Watch:
 
     # --- showing -----------------------------------------------------------------------------------------------
 
-    def _show(self, found: list[Difference], unknown: int, now: float) -> None:
+    def _show(self, unknown: int, now: float) -> None:
+        for seen in self._seen.values():
+            told, notice = seen.told, seen.notice
+            if told is None or told == notice:
+                continue
+            moves = notice is not None and DEAD not in (told.now, notice.now)
+            if not moves or now - seen.noticed_at >= NOTICE_S:
+                seen.notice, seen.noticed_at = told, now
         if self._shown is None and unknown and now - self._on_since < FIRST_S:
             return  # what the last worker has told may stand yet
-        self._say_differences(found)
+        self._say_differences()
 
-    def _say_differences(self, found: list[Difference]) -> None:
+    def _say_differences(self) -> None:
+        found = [seen.told for seen in self._seen.values() if seen.told is not None]
         differences = Differences(count=len(found), first=tuple(found[:MOST_TOLD]))
         if differences != self._shown:
             self._shown = differences
             self._report(differences)
-        standing = notices(found, len(found)) if self._notify else ()
+        noticed = [seen.notice for seen in self._seen.values() if seen.notice is not None]
+        standing = notices(noticed, len(noticed)) if self._notify else ()
         if standing != self._standing:
             self._standing = standing
             self._stand(standing)

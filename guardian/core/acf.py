@@ -21,7 +21,8 @@ the side of caution:
 A rule with an item that base 7.0.10 does not know (``METHOD``, ``AUTHORITY``, ``PROTOCOL``) grants nothing, and blocks
 that it does not know are passed over; both are said in :attr:`Acf.warnings`.
 
-The text is Latin-1, so that every byte is a character: names are compared byte by byte, as the claims of a client are.
+Base compares the bytes of names. Here they are texts, read as the claims of a client are: UTF-8, or Latin-1 where the
+bytes are none. So a name is the same in both.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from string import ascii_lowercase, ascii_uppercase
 from typing import NoReturn
 
 from guardian.core.security import Level
@@ -43,7 +45,10 @@ _WORD = re.compile(r"[a-zA-Z0-9_\-+:.\[\]<>;]+")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?[0-9]*\.[0-9]+([eE][-+]?[0-9]+)?")
 _QUOTED = re.compile(r'"((?:[^"\n\\]|\\[^\n])*)"')
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _SHOWN = 40
+#: Blocks that are not known may stand in each other so deep.
+_DEEPEST = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +109,7 @@ def read_acf(text: str, file: str) -> Acf:
 
     Parameters
     ----------
-    text : of it, decoded as Latin-1. file : how messages call it.
+    text : of it. file : how messages call it.
 
     Raises
     ------
@@ -116,7 +121,7 @@ def read_acf(text: str, file: str) -> Acf:
 
 def lower(name: str) -> str:
     """Lower case as base makes it, which knows no letters but A to Z."""
-    return name.encode("latin-1", "replace").lower().decode("latin-1")
+    return name.translate(_LOWER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,10 +305,11 @@ class _Reader:
 
     def _level(self) -> int:
         token = self._take("integer", "the level of the rule, 0 or 1")
-        level = int(token.text)
-        if not 0 <= level <= MAX_LEVEL:
+        digits = token.text.lstrip("+-0") or "0"
+        below_0 = token.text.startswith("-") and digits != "0"
+        if below_0 or len(digits) > len(str(MAX_LEVEL)) or int(digits) > MAX_LEVEL:
             self._fail(token.line, f"the level of a rule is 0 or 1, not {token.text[:_SHOWN]}")
-        return level
+        return int(digits)
 
     def _condition(self, rule: Rule) -> tuple[Rule, int]:
         token = self._token
@@ -349,20 +355,23 @@ class _Reader:
             self._unexpected("a word, a text or a number")
         return self._take(self._token.kind).text
 
-    def _unknown_block(self, *, at_top: bool = False) -> None:
+    def _unknown_block(self, depth: int = 0, *, at_top: bool = False) -> None:
+        token = self._token
         if not self._try("{"):
             return
+        if depth > _DEEPEST:
+            self._fail(token.line, f"more than {_DEEPEST} blocks stand in each other")
         numbers = self._token.kind in ("integer", "number")
         self._anything()
         if self._token.kind == "(" and not numbers:
             self._unknown_head()
-            self._unknown_block()
+            self._unknown_block(depth + 1)
             while not self._try("}"):
                 if self._token.kind in ("integer", "number"):
                     self._unexpected("a word or '}'")
                 self._anything()
                 self._unknown_head()
-                self._unknown_block()
+                self._unknown_block(depth + 1)
             return
         alone = True
         while self._try(","):

@@ -20,6 +20,7 @@ from guardian.errors import ExpectedError
 
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*")
 _LOOKED_UP_AT_ONCE = 16
+_MOST_BYTES = 16_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +95,18 @@ def acf_of(path: Path) -> Acf:
     ExpectedError
     """
     try:
-        text = path.read_bytes().decode("latin-1")
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise ExpectedError(
             f"access security file {path}: {error.strerror}; name one that can be read, or none"
         ) from None
+    if len(data) > _MOST_BYTES:
+        raise ExpectedError(f"{path} has more than {_MOST_BYTES} bytes, and is no access security file")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
     return read_acf(text, str(path))
 
 

@@ -3,10 +3,11 @@
 What is taken is kept, each write by itself. What is refused can come as fast as a client can send, from one that is
 broken or means it badly, and must not fill the disk, neither in the journal nor in the log. So of each client and PV
 the first refusal within a second is kept at once, and a few that differ from it; the rest is counted, and becomes one
-record with ``count``, ``since`` and the words of the last. Nothing is told late, and the sum of all is exact.
+record with ``count``, ``since`` and the words of the last. It is told when nothing has come for a second; of who goes
+on, after 1, 2, 4 seconds, and then ever more rarely, up to once in :data:`LONGEST_S`. The sum of all is exact.
 
-Memory: some kB a client and PV that were refused within the last second, of :data:`MOST` at most. What comes from more
-than so many is counted together, under the last of them (``others``: true).
+Memory: some kB a client and PV that were refused within the last second, of :data:`MOST` of an address at most. What
+comes from more than so many is counted together, under the last of them (``others``: true).
 """
 
 from __future__ import annotations
@@ -20,19 +21,24 @@ from guardian.host.logsink import LogSink
 
 #: Refusals within so long are counted together.
 WINDOW_S = 1.0
+#: Of who goes on and on, within so long.
+LONGEST_S = 60.0
 #: Of a client and PV, within that time, so many are kept that differ in the value or the reason.
 DIFFERENT = 5
-#: Clients and PVs that are told apart.
+#: Clients and PVs that are told apart, of one address and of all.
 MOST = 200
+MOST_IN_ALL = 2000
 
-_Key = tuple[str, str, Who] | None  # node, row, client; None: too many to be told apart
+_Key = tuple[str, str, Who] | str  # node, row, client; or an address, with too many of them to be told apart
 
 
 @dataclass(slots=True)
 class _Window:
     """The refusals of one client and PV: what was kept of them, and those that were counted."""
 
+    length: float
     until: float
+    last_at: float
     kept: set[tuple[Any, str]] = field(default_factory=set)
     count: int = 0
     since: float = 0.0
@@ -54,29 +60,38 @@ class Audit:
     def refused(self, record: dict[str, Any], who: Who) -> bool:
         """Keep a write that was refused, or count it. True if it was kept: then it is worth a line in the log, too."""
         key: _Key = (record["node"], record["row"], who)
-        if key not in self._windows and len(self._windows) >= MOST:
-            key, record = None, record | {"others": True}
-        window = self._windows.setdefault(key, _Window(record["stamp"] + WINDOW_S))
+        if key not in self._windows and self._too_many(who.address):
+            key, record = who.address, record | {"others": True}
+        stamp = record["stamp"]
+        window = self._windows.setdefault(key, _Window(WINDOW_S, stamp + WINDOW_S, stamp))
+        window.last_at = stamp
         says = _says(record)
-        if key is not None and says not in window.kept and len(window.kept) < DIFFERENT:
+        if not isinstance(key, str) and says not in window.kept and len(window.kept) < DIFFERENT:
             window.kept.add(says)
             self._journal.append(record)
             return True
-        window.since = window.since or record["stamp"]
+        window.since = window.since or stamp
         window.count += 1
         window.last = record
         return False
 
+    def _too_many(self, address: str) -> bool:
+        if address in self._windows or len(self._windows) >= MOST_IN_ALL:
+            return True
+        return sum(not isinstance(key, str) and key[2].address == address for key in self._windows) >= MOST
+
     def tick(self, now: float) -> None:
         """Once a second: keep what was counted. `now`: epoch seconds, as in the records."""
         for key, window in list(self._windows.items()):
-            if window.until - WINDOW_S <= now < window.until:
-                continue  # its time is not over, nor has the clock been set back
+            goes_on = window.last_at <= now < window.last_at + WINDOW_S  # nor has the clock been set back
+            if goes_on and now < window.until:
+                continue
             del self._windows[key]
             if window.count:
                 self._tell(window)
-                if key is not None:
-                    self._windows[key] = _Window(now + WINDOW_S, {_says(window.last)})  # who goes on is counted on
+                if goes_on:
+                    length = min(2 * window.length, LONGEST_S)
+                    self._windows[key] = _Window(length, now + length, window.last_at, {_says(window.last)})
 
     def close(self) -> None:
         """Keep what was counted until now."""
@@ -85,7 +100,7 @@ class Audit:
     def _tell(self, window: _Window) -> None:
         last = window.last
         self._journal.append(last | {"count": window.count, "since": window.since})
-        of = "of clients too many to be told apart" if last.get("others") else f"of {last['row']}"
+        of = f"of too many clients and PVs at {last['address']}" if last.get("others") else f"of {last['row']}"
         by = f"{last['user']}@{last['host']} ({last['address']})"
         text = f"{window.count} more writes {of} were refused; the last one, by {by}: {last.get('why', '')}"
         self._sink.line(last["node"], text.replace("\n", "\\n"), level="WARNING")

@@ -28,7 +28,6 @@ Cost: 0.3 s at the start, for one node or for three hundred; then some datagrams
 from __future__ import annotations
 
 import os
-import pwd
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +39,7 @@ from guardian.host.claim import Claim, clash, parse, refusal, stranger
 from guardian.host.face import Elsewhere, Face, Update
 from guardian.host.locks import Locks
 from guardian.host.site import Site
+from guardian.host.users import user_name
 
 FIRST_LOOK_S, LOOK_S = 1.0, 60.0
 #: A younger claim that neither comes true nor goes in this time is left alone: we step back.
@@ -75,7 +75,7 @@ class Claims:
         claim = Claim(
             machine=socket.gethostname(),
             pid=os.getpid(),
-            user=_user(),
+            user=user_name(),
             port=0,
             dir=str(self._site.state_dir.absolute()),
             since=round(time.time(), 6),
@@ -184,10 +184,3 @@ class Claims:
         if sentence not in self._told:
             self._told.add(sentence)
             self._warn(sentence)
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid {os.getuid()}"

@@ -11,7 +11,6 @@ import contextlib
 import json
 import logging
 import os
-import pwd
 import socket
 import stat
 import struct
@@ -28,6 +27,7 @@ from guardian.enums import Op
 from guardian.errors import ExpectedError
 from guardian.host.doorkeeper import Doorkeeper
 from guardian.host.host import Host
+from guardian.host.users import user_name
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +43,10 @@ class Order:
     node: str
     who: Who
     words: Mapping[str, str]
+
+
+class NoHost(ExpectedError):
+    """No host listens there; it never did, or is dead."""
 
 
 class Control:
@@ -150,6 +154,8 @@ class Control:
     def _make_sure_it_runs(self, node: str) -> None:
         if node not in self._host:
             raise ExpectedError(f"{node} does not run in this host; guardctrl create {node} adds it")
+        if self._host[node].leaving:
+            raise ExpectedError(f"{node} is being removed; guardctrl create {node} adds it again")
 
     async def _rights(self, order: Order) -> dict[str, Any]:
         """What a client may do. The rules are the same for all nodes of a host."""
@@ -267,11 +273,7 @@ def _peer(writer: asyncio.StreamWriter) -> Who:
     """Who is at the other end: told by the kernel, so it can be trusted."""
     sock = writer.get_extra_info("socket")
     _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
-    try:
-        user = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        user = f"uid {uid}"
-    return Who(user, "", "guardctrl")
+    return Who(user_name(uid), "", "guardctrl")
 
 
 def ask(path: Path, order: dict[str, Any], timeout_s: float = 15.0) -> dict[str, Any]:
@@ -280,7 +282,7 @@ def ask(path: Path, order: dict[str, Any], timeout_s: float = 15.0) -> dict[str,
     Raises
     ------
     ExpectedError
-        No host answers there, or it refuses; the message is its own.
+        No host answers there (:class:`NoHost`: none listens), or it refuses; the message is its own.
     """
     try:
         with socket.socket(socket.AF_UNIX) as sock:
@@ -297,9 +299,8 @@ def ask(path: Path, order: dict[str, Any], timeout_s: float = 15.0) -> dict[str,
     except TimeoutError:
         raise ExpectedError(f"the host behind {path} did not answer within {timeout_s:g} s") from None
     except (OSError, ValueError) as error:
-        raise ExpectedError(
-            f"no host answers at {path} ({error}); is guardhost running with this state directory?"
-        ) from None
+        kind = NoHost if isinstance(error, (FileNotFoundError, ConnectionRefusedError)) else ExpectedError
+        raise kind(f"no host answers at {path} ({error}); is guardhost running with this state directory?") from None
     if not answer.get("ok"):
         raise ExpectedError(str(answer.get("error", "refused")))
     return answer

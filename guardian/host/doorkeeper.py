@@ -8,7 +8,6 @@ may not write, once in a day, and few for one address.
 from __future__ import annotations
 
 import asyncio
-import getpass
 import socket
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from guardian.core.interface import Asg
 from guardian.core.security import Level, Security, Verdict
 from guardian.core.who import Who
 from guardian.host.access import Access, make_judge
+from guardian.host.users import user_name
 
 #: What was judged is judged anew after so long, as addresses of this machine may change.
 REMEMBERED_S = 60.0
@@ -46,6 +46,7 @@ class Doorkeeper:
         self._judged_since = time.monotonic()
         self._told: dict[str, set[Who]] = {}
         self._told_since = self._judged_since
+        self._loading = asyncio.Lock()  # who reads last has read what is there last
 
     @classmethod
     async def begin(cls, access: Access, reread: Callable[[], Access], say: Say) -> Doorkeeper:
@@ -78,7 +79,8 @@ class Doorkeeper:
             access = self._reread()
             return access, *make_judge(access)
 
-        access, self._rules, warnings = await asyncio.get_running_loop().run_in_executor(None, read)
+        async with self._loading:
+            access, self._rules, warnings = await asyncio.get_running_loop().run_in_executor(None, read)
         self._judged.clear()
         self._told.clear()
         self._say(f"who may write was read anew from {access.acf or access.file or 'nowhere'}, by {by}", "INFO")
@@ -127,9 +129,5 @@ class Doorkeeper:
 
 
 def who_am_i() -> Who:
-    """As whom the programs of this user on this machine are seen by a server on it."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):
-        user = ""
-    return Who(user, socket.gethostname(), "127.0.0.1")
+    """As whom the programs of this user on this machine are seen by a server on it: libca does not ask $LOGNAME."""
+    return Who(user_name(), socket.gethostname(), "127.0.0.1")

@@ -26,9 +26,10 @@ class Inbox:
         self._bell.ring()
 
     def nudge(self) -> None:
-        """Something that the code watches has changed; from any thread (R18)."""
-        self._nudged = True
-        self._bell.ring()
+        """Something that the code watches has changed; from any thread (R18). Only the first of many rings."""
+        if not self._nudged:
+            self._nudged = True
+            self._bell.ring()
 
     @property
     def nudged(self) -> bool:

@@ -16,8 +16,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import getpass
 import os
+import pwd
 import socket
 import struct
 from collections.abc import Iterator, Sequence
@@ -251,8 +251,8 @@ def _heard(message: wire.Message, waiting: dict[int, str], values: dict[str, str
 
 def _who_we_are() -> bytes:
     try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a number without a name
+        user = pwd.getpwuid(os.getuid()).pw_name  # as libca does
+    except KeyError:
         user = f"uid {os.getuid()}"
     return wire.message(wire.CLIENT_NAME, payload=user.encode() + b"\0") + wire.message(
         wire.HOST_NAME, payload=socket.gethostname().encode() + b"\0"

@@ -33,13 +33,25 @@ SHARE_S = 0.005
 SMALLEST_SHARE_S = 0.00005
 #: Things that are done for one client in one turn of the loop, of those that take a microsecond or two.
 SLICE = 1000
-#: Bytes of a name that a client claims.
-NAME_BYTES = 60
+#: Bytes of a name that a client claims, of UTF-8; the name of a machine has 64 on Linux. A longer one is cut.
+NAME_BYTES = 64
 
 
 @lru_cache(256)  # each channel of a client asks for its names
 def _fit(name: str) -> str:
-    return "".join(c for c in str(name or "?")[:NAME_BYTES] if c.isprintable())
+    """The text for bytes that came, each of them a character: UTF-8, or Latin-1 if they are none.
+
+    What cannot be shown is replaced, not left out: else one name could become another, and be taken for it.
+    """
+    data = name.encode("latin-1", "replace")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in text).encode()
+    if len(shown) > NAME_BYTES:
+        return shown[: NAME_BYTES - 3].decode(errors="ignore") + "..."
+    return shown.decode() or "?"
 
 
 class Connection(asyncio.Protocol):

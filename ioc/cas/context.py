@@ -133,8 +133,11 @@ class Context(CaprotoContext):
 
     def rights_changed(self, data: Iterable[ca.ChannelData]) -> None:
         """What clients may do with these channels is no longer what it was: they are told, where it differs."""
+        of: dict[Circuit, list[Channel]] = {}
         for channel in self._connected(data):
-            channel.circuit.judge(channel)
+            of.setdefault(channel.circuit, []).append(channel)
+        for circuit, channels in of.items():
+            circuit.in_slices(channels, circuit.judge, lambda _: None)
 
     def audience(self, data: ca.ChannelData) -> Audience:
         """Who listens to a channel; made when it is first needed."""

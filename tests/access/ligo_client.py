@@ -315,6 +315,8 @@ def lose_it(ezca, log):
     filt = ezca.get_LIGOFilter(FILTER)
     filt.only_on(*BUTTONS)
     assert not filt.is_gain_ramping()
+    own = package.Ezca("SUS-MC1")
+    assert own["OUT16"] == 0
     print("KILL IT", flush=True)
     eventually(ezca.check_connections, 10, "the loss")
     for use in (
@@ -325,6 +327,10 @@ def lose_it(ezca, log):
     ):
         with raises(EzcaConnectError, f"{ezca.ifo}:SUS-MC1_"):
             use()
+    # what a helper library uses is watched for, too
+    with raises(EzcaConnectError, f"{ezca.ifo}:SUS-MC1_OUT16"):
+        _ = own["OUT16"]
+    assert ezca.lost([f"{ezca.ifo}:SUS-MC1_OUT16"]) == (f"{ezca.ifo}:SUS-MC1_OUT16",)
     print("START IT", flush=True)
     eventually(lambda: not ezca.lost(ezca.check_connections()), 30, "the server")
     filt.only_on("INPUT")

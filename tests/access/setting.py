@@ -248,10 +248,12 @@ class Heard:
     def __init__(self):
         self.reports = []
         self.standing = ()
+        self.stood = []
         self.said = []
 
     def stand(self, texts):
         self.standing = texts
+        self.stood.append(tuple(text.split(" is ")[-1].split(",")[0] for text in texts))
 
     @property
     def points(self):
@@ -313,6 +315,26 @@ def what_others_change_is_told_and_what_comes_back_too(ezca, log):
         assert heard.standing == ()
         eventually(lambda: not any(one.since for one in heard.points.values()), 10, "no time to stand")
     assert heard.said == []
+    other.close()
+
+
+def a_channel_that_keeps_moving_is_no_flood_of_notifications(ezca, log):
+    other = Channels(ezca.ifo)
+    with watched(ezca, notify=True) as (_watch, heard):
+        ezca["NUM"] = 3
+        heard.waits()
+        for value in range(5, 12):
+            other["NUM"] = value
+            heard.waits(NUM=(3.0, float(value)))
+        assert heard.stood == [("5",)], heard.stood
+        before, watching.NOTICE_S = watching.NOTICE_S, 0.0
+        try:
+            eventually(lambda: heard.stood[-1] == ("11",), 10, "the value to be told anew")
+        finally:
+            watching.NOTICE_S = before
+        ezca["NUM"] = 3
+        heard.waits()
+        eventually(lambda: heard.stood == [("5",), ("11",), ()], 10, "the notification to go")
     other.close()
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from guardian.errors import EzcaConnectError, EzcaError
 from tests.access.asked import Client
 from tests.access.records import ACF, DB
 from tests.support.child import REPO, Child
@@ -103,6 +104,10 @@ def test_a_server_that_is_killed_and_comes_back_changed() -> None:
         assert float(re.search(r"lost after (\S+) s", said)[1]) < 1.0
         with caproto_server(prefix, port, "changed"):
             client.check("see_it_back")
+
+
+def test_neither_error_of_channels_is_the_other_so_that_each_except_of_the_field_catches_its_own() -> None:
+    assert not issubclass(EzcaConnectError, EzcaError) and not issubclass(EzcaError, EzcaConnectError)
 
 
 def test_no_ca_context_before_the_first_use() -> None:

@@ -31,6 +31,7 @@ EVERYWHERE = [
     "they_are_looked_at_whatever_code_calls_them_now",
     "where_the_environment_switches_channels_off",
     "what_others_change_is_told_and_what_comes_back_too",
+    "a_channel_that_keeps_moving_is_no_flood_of_notifications",
     "a_channel_that_code_reads_and_writes_in_every_cycle",
     "what_an_earlier_worker_has_set_is_watched_on_channels_of_its_own",
     "the_list_of_the_module",

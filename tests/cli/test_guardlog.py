@@ -138,6 +138,14 @@ def test_damage_and_gaps_are_counted_and_told(says: Any, folder: Path) -> None:
     assert "7 damaged lines were passed over" in err and "12 records are missing" in err
 
 
+def test_a_time_that_can_be_none_is_damage(says: Any, tmp_path: Path) -> None:
+    lines = [f'{{"stamp": {stamp}, "kind": "write", "node": "SUS"}}\n' for stamp in ("1" + "0" * 400, "NaN", "1e999")]
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "journal.jsonl").write_text("".join(lines))
+    code, out, err = says(where=tmp_path / "odd")
+    assert (code, out) == (0, []) and "3 damaged lines" in err and "it is empty" in err
+
+
 def test_what_was_rotated_away_is_read_too_and_what_was_put_aside_is_not(says: Any, folder: Path) -> None:
     old = write("20 10:00", "SUS_MC1", "OP", 0, ANN)
     older = write("10 10:00", "SUS_MC1", "OP", 1, ANN)

@@ -53,6 +53,8 @@ def test_what_a_file_says_is_kept_with_its_lines() -> None:
         ("ASG(X) {RULE(one, READ)}", "lab.acf:1: found 'one', expected the level of the rule, 0 or 1"),
         ("ASG(X) {RULE(-1, READ)}", "lab.acf:1: the level of a rule is 0 or 1, not -1"),
         ("ASG(X) {RULE(4294967296, READ)}", "lab.acf:1: the level of a rule is 0 or 1, not 4294967296"),
+        (f"ASG(X) {{RULE({'9' * 5000}, READ)}}", f"lab.acf:1: the level of a rule is 0 or 1, not {'9' * 40}"),
+        ("FOO" + "(){A" * 5000, "lab.acf:1: more than 100 blocks stand in each other"),
         ("ASG(X) {RULE(1, READ, LOG)}", "lab.acf:1: found 'LOG', expected TRAPWRITE or NOTRAPWRITE"),
         (
             "UAG(a)\nASG(X) {\nRULE(1, READ) {UAG(b)}}",
@@ -73,6 +75,11 @@ def test_a_fault_is_named_with_its_line_and_what_is_expected(text: str, told: st
     with pytest.raises(ExpectedError) as caught:
         read(text)
     assert str(caught.value) == told
+
+
+def test_a_level_may_be_written_with_zeros_and_a_sign() -> None:
+    acf = read(f"ASG(X) {{RULE(-0, READ) RULE(+1, READ) RULE({'0' * 5000}2, READ)}}")
+    assert [rule.level for rule in acf.groups["X"].rules] == [0, 1, 2]
 
 
 def test_what_is_not_known_is_told_and_grants_nothing() -> None:

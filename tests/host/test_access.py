@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from guardian.core.interface import Asg
-from guardian.core.security import Level
+from guardian.core.security import Level, Security
 from guardian.core.who import Who
 from guardian.errors import ExpectedError
 from guardian.host import doorkeeper
@@ -69,6 +72,18 @@ def test_a_file_is_asked_with_names_or_with_addresses(tmp_path: Path) -> None:
     assert judge.judge(Asg.MANAGE, replace(STRANGER, address="1.2.3.4")).level is Level.NONE
     assert judge.judge(Asg.MANAGE, replace(STRANGER, host="?")).level is Level.WRITE
     assert judge.judge(Asg.MANAGE, replace(STRANGER, host="?", address="10.1.2.3")).level is Level.WRITE
+
+
+def test_a_file_is_utf_8_or_latin_1(tmp_path: Path) -> None:
+    for encoding in ("utf-8", "latin-1"):
+        (tmp_path / "lab.acf").write_bytes('UAG(a){"jörg"} ASG(DEFAULT){RULE(1,WRITE){UAG(a)}}'.encode(encoding))
+        judge, _ = make_judge(Access(acf=tmp_path / "lab.acf"))
+        assert judge.judge(Asg.MANAGE, replace(STRANGER, user="jörg")).level is Level.WRITE
+
+
+def test_what_never_ends_is_no_file() -> None:
+    with pytest.raises(ExpectedError, match=r"/dev/zero has more than .* and is no access security file"):
+        make_judge(Access(acf=Path("/dev/zero")))
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
@@ -141,6 +156,37 @@ async def test_other_rules_are_taken_over_whole_or_not_at_all(tmp_path: Path, lo
     assert await keeper.load(by="ann") == access
     assert keeper.judge(Asg.OPERATE, STRANGER).level is Level.WRITE and changes == [1]
     assert log.lines == [f"INFO who may write was read anew from {acf}, by ann"]
+
+
+async def test_of_two_who_have_it_read_anew_the_last_one_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, log: Log
+) -> None:
+    """The first may be slower: it looks a name up that is gone from the file meanwhile."""
+    acf, go = tmp_path / "lab.acf", threading.Event()
+    acf.write_text("ASG(DEFAULT){RULE(1,WRITE)}")
+    keeper = await Doorkeeper.begin(Access(acf=acf), lambda: Access(acf=acf), log)
+    real = doorkeeper.make_judge
+
+    def slow(access: Access) -> tuple[Security, list[str]]:
+        made = real(access)
+        if made[0].judge(Asg.OPERATE, STRANGER).level is Level.WRITE:
+            assert go.wait(30)
+        return made
+
+    monkeypatch.setattr(doorkeeper, "make_judge", slow)
+    first = asyncio.create_task(keeper.load(by="ann"))
+    await asyncio.sleep(0.1)
+    acf.write_text("ASG(DEFAULT){RULE(1,READ)}")
+    second = asyncio.create_task(keeper.load(by="bob"))
+    await asyncio.sleep(0.1)
+    go.set()
+    await asyncio.gather(first, second)
+    assert keeper.judge(Asg.OPERATE, STRANGER).level is Level.READ
+
+
+def test_as_whom_our_programs_are_seen_does_not_hang_on_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "somebody")
+    assert doorkeeper.who_am_i().user == pwd.getpwuid(os.getuid()).pw_name
 
 
 async def test_a_file_by_which_the_nodes_cannot_read_each_other_is_a_warning(tmp_path: Path, log: Log) -> None:

@@ -166,6 +166,7 @@ async def test_clients_do_not_wait_for_each_other(home: House, client: Client) -
     assert (await other.order("create", "IMC"))["ok"]
     assert not going.done()
     assert "is being removed" in (await other.order("create", "SUS"))["error"]
+    assert "is being removed" in (await other.order("start", "SUS"))["error"]  # not done, and not said to be
     home.spawner.unkillable = False
     home.spawner.workers[0].die(sig=9)
     assert (await going)["ok"]

@@ -115,6 +115,27 @@ def test_rights_are_told_anew_when_the_client_says_that_it_is_somebody_else(guar
         assert client.next(wire.ACCESS_RIGHTS).two == READ
 
 
+def test_names_beyond_ascii_are_those_of_the_file_and_one_name_never_becomes_another(guarded: Guarded) -> None:
+    node = guarded.node()
+    long = "workstation-12.control-room.accelerator-division.lab.example.org"
+    guarded.do(
+        guarded.rules.become,
+        f"ASG(READ){{RULE(1,READ)}} UAG(a){{'weiß', ann}} HAG(h){{{long}, \"ЛАБ\"}}".replace("'", '"')
+        + "ASG(OPERATE){RULE(1,READ) RULE(1,WRITE){UAG(a)} RULE(1,WRITE){HAG(h)}} ASG(DEFAULT){RULE(1,READ)}",
+    )
+    granted = {("weiß", "x"): WRITE, ("wei", "x"): READ, ("an\x01n", "x"): READ, ("", long): WRITE}
+    granted |= {("", "ЛАБ"): WRITE, ("", "лаб"): READ, ("", "***"): READ, ("ann" * 30, f"{long}x"): READ}
+    for (user, host), wanted in granted.items():
+        with Raw(guarded.port, user=user, host=host) as client:
+            assert rights(client, pv(node, "REQUEST")) == wanted, (user, host)
+    told = [str(who) for _, who in guarded.rules.readers]
+    assert told[0] == "wei@x (127.0.0.1)" and told[1] == "an\ufffdn@x (127.0.0.1)"
+    assert told[-1].startswith("annann") and "...@workstation-12." in told[-1] and "..." in told[-1].partition("@")[2]
+    with Raw(guarded.port, user="", host="x") as client:
+        client.send(wire.message(wire.CLIENT_NAME, payload="weiß".encode("latin-1") + b"\0"))
+        assert rights(client, pv(node, "REQUEST")) == WRITE
+
+
 def test_rights_are_told_anew_when_the_rules_change(guarded: Guarded) -> None:
     node = guarded.node()
     with Raw(guarded.port) as client:

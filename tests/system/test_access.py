@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -186,6 +187,16 @@ def test_with_a_file_that_is_broken_nothing_starts(command: str, tmp_path: Path,
     assert not (tmp_path / "state").exists()
 
 
+def test_a_host_in_an_unusual_place_is_found_by_its_node(host: Guardhost, ctrl: Shell, acf: Path) -> None:
+    ctrl.env["XDG_STATE_HOME"] = str(host.folder / "nowhere")
+    told = ctrl("acl", "SUS", "--user", "ann", "--host", "ws3", "--json")
+    assert told.code == 1 and [one["may"] for one in told.facts] == ["read", "write", "read", "read"], told
+    assert ctrl("stop", "SUS").code == 0
+    host.wait("SUS", "OP", "STOP")
+    told = ctrl("start", "NOBODY")
+    assert told.code == 1 and "no host answers at" in told.err, told
+
+
 def test_files_are_judged_before_they_are_in_force(tmp_path: Path, acf: Path) -> None:
     ctrl = Shell(ca_env(1), ifo="T1")
     site = tmp_path / "x1.toml"
@@ -193,6 +204,13 @@ def test_files_are_judged_before_they_are_in_force(tmp_path: Path, acf: Path) ->
     told = ctrl("--site", str(site), "acl", "--host", "ws3", "--address", "10.1.2.3")
     assert told.code == 0 and f"write    operators: 10.1.2.0/24, [access] in {site}" in told.out, told
     assert "no host runs" in told.err
+    (tmp_path / "state").mkdir()
+    with socket.socket(socket.AF_UNIX) as dead:  # as kill -9 leaves it behind
+        dead.bind(str(tmp_path / "state" / "control.sock"))
+    told = ctrl("--site", str(site), "acl", "SUS", "--host", "ws3", "--address", "10.1.2.3")
+    assert told.code == 0 and "no host runs" in told.err, told
+    told = ctrl("acl", "--acf", str(acf), "--user", "")
+    assert told.code == 2 and "--user is empty" in told.err, told
     told = ctrl("acl", "--acf", str(acf), "--user", "ann", "--host", "ws3", "--json")
     assert told.code == 1 and [one["may"] for one in told.facts] == ["read", "write", "read", "read"]
     acf.write_text("ASG")

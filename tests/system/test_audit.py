@@ -104,7 +104,7 @@ def test_what_is_refused_is_told_with_the_reason_and_by_whom_while_the_host_runs
     assert "did you mean ALIGNED?" in wrong["why"] and wrong["new"] == "ALIGND" and wrong["id"] > 0
     assert (forced["row"], forced["asg"], forced["id"]) == ("STATE", "READ", 0)
     lines = guardlog(host, "--refused", "--user", "eve*").splitlines()
-    assert len(lines) == 1 and "REFUSED by eve[2J@office (127.0.0.1)" in lines[0] and lines[0].isprintable()
+    assert len(lines) == 1 and "REFUSED by eve\ufffd[2J@of\ufffdfice (127.0.0.1)" in lines[0] and lines[0].isprintable()
     assert host.child is not None
     host.kill9()
     host.child.wait(60)

@@ -252,15 +252,18 @@ MANAGER = {
 }
 
 
-def test_with_EZCA_CA_READONLY_nothing_is_written_and_no_node_commanded(tmp_path: Path) -> None:
-    with site(tmp_path, MANAGER, EZCA_CA="READONLY") as at:
+@pytest.mark.parametrize(("value", "seen"), [("READONLY", "1.5 in INIT"), ("DISABLE", "nan in None")])
+def test_where_EZCA_CA_forbids_it_nothing_is_written_and_no_node_commanded(
+    tmp_path: Path, value: str, seen: str
+) -> None:
+    with site(tmp_path, MANAGER, EZCA_CA=value) as at:
         host = at.host
         host.wait("CHIEF", "STATUS", "DONE")
-        host.wait("CHIEF", "USERMSG0", "1.5 in INIT")
+        host.wait("CHIEF", "USERMSG0", seen)
         assert host.get("ONE", "MODE") == "AUTO" and host.get("ONE", "REQUEST") == "INIT"
         assert at.plant("NUM") == 1.5
         assert host.child is not None
-        assert host.child.output.count("EZCA_CA=READONLY: nothing is written") == len(MANAGER)
+        assert host.child.output.count(f"EZCA_CA={value}: ") == len(MANAGER)
 
 
 def test_what_the_environment_says_and_nobody_understands_is_an_error_of_the_load(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from guardian.worker.descendants import everyone
 from guardian.worker.examine import MOST_SHOWN, Examined, examine
 from guardian.worker.offline import MOST_REMEMBERED, Offline
 from tests.support import procs
+from tests.support.hidden import without_ligo
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.proc
@@ -129,6 +130,18 @@ def test_channels_that_a_library_makes_for_itself_are_not_there_either(look: Loo
         + "GAIN = mine['GAIN']\nclass UP(GuardState): pass\n",
     )
     assert seen.source.reads == (ImportRead(channel="GAIN", write=False, where="LIB.py:5"),)
+
+
+@pytest.mark.parametrize("extra", ["with", "without"])
+def test_what_is_looked_at_finds_an_ezca(look: Look, monkeypatch: pytest.MonkeyPatch, extra: str) -> None:
+    for name, value in (without_ligo() if extra == "without" else {}).items():
+        monkeypatch.setenv(name, value)
+    seen = look(
+        GOOD
+        + "from ezca import Ezca\nassert isinstance(ezca, Ezca) and isinstance(Ezca('SUS'), type(ezca))\n"
+        + "ezca.switch('MC1', 'FM1', 'ON')\nezca.get_LIGOFilter('MC2').turn_on('FM1')\n"
+    )
+    assert [(use.channel, use.write) for use in seen.source.reads] == [("MC1", True), ("MC2", False)]
 
 
 def test_a_loop_over_channels_is_remembered_by_its_first(monkeypatch: pytest.MonkeyPatch) -> None:

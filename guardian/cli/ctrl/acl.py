@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import socket
 from pathlib import Path
 from typing import Any
 
 from guardian.cli.ctrl import Orders, WrongCall, add_order, say
-from guardian.cli.ctrl.names import control_socket, site_of
+from guardian.cli.ctrl.local import WHICH_HOST, ask_host
+from guardian.cli.ctrl.names import site_of
 from guardian.cli.output import FAILED, OK
 from guardian.core.interface import Asg
 from guardian.core.judge import address_of
@@ -21,11 +21,11 @@ from guardian.core.security import Level
 from guardian.core.who import Who
 from guardian.errors import ExpectedError
 from guardian.host.access import Access, make_judge
-from guardian.host.control import ask, rights_facts
+from guardian.host.control import NoHost, rights_facts
 from guardian.host.doorkeeper import who_am_i
 
-_ABOUT = """\
-Which host: --state-dir or --site, else that of --ifo or $IFO. Where none runs there, --site is judged as it stands in
+_ABOUT = f"""\
+{WHICH_HOST} Where none runs, --site is judged as it stands in
 the file. Exit code 0: all that can be written may be written; 1: something may not."""
 
 
@@ -44,7 +44,7 @@ def _acl(options: argparse.Namespace) -> int:
     if options.load:
         if options.acf or options.user or options.host or options.address:
             raise WrongCall("--load stands alone; ask who may write afterwards")
-        told = ask(control_socket(options), {"do": "load rules"})
+        told = ask_host(options.node, options, {"do": "load rules"})
         print("[]" if options.json else f"in force for all clients: {told['from'] or 'this machine may write'}")
         return OK
     who = _who(options)
@@ -55,14 +55,15 @@ def _acl(options: argparse.Namespace) -> int:
 
 def _who(options: argparse.Namespace) -> Who:
     """The client that is asked about."""
+    for option in ("user", "host", "address"):
+        if getattr(options, option) == "":
+            raise WrongCall(f"--{option} is empty")
     me = who_am_i()
     host = options.host or me.host
     address = options.address or (me.address if host == me.host else _address(host))
     if address and address_of(address) is None:
         raise WrongCall(f"--address {address!r} is no address; write it as 10.1.2.3")
-    # As the server has it: byte by byte.
-    user = os.fsencode(options.user or me.user).decode("latin-1")
-    return Who(user, os.fsencode(host).decode("latin-1"), address)
+    return Who(options.user or me.user, host, address)
 
 
 def _address(host: str) -> str:
@@ -76,13 +77,16 @@ def _groups(options: argparse.Namespace, who: Who) -> list[dict[str, Any]]:
     """What it may do, from the host or from the files."""
     if options.acf:
         access = Access(acf=options.acf, check_addresses=bool(options.site and site_of(options).access.check_addresses))
-    elif options.site and not control_socket(options).exists():
-        say(f"no host runs with {options.site}; this is what the file says")
-        access = site_of(options).access
     else:
         order = {"do": "rights", "node": options.node, "user": who.user, "host": who.host, "address": who.address}
-        groups: list[dict[str, Any]] = ask(control_socket(options), order)["groups"]
-        return groups
+        try:
+            groups: list[dict[str, Any]] = ask_host(options.node, options, order)["groups"]
+            return groups
+        except NoHost:
+            if not options.site:
+                raise
+        say(f"no host runs with {options.site}; this is what the file says")
+        access = site_of(options).access
     try:
         judge, warnings = make_judge(access)
     except ExpectedError as error:

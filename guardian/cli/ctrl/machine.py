@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import socket
 import struct
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from guardian.host import locks
 from guardian.host.claim import Claim, parse
+from guardian.host.users import user_name
 
 _NET = Path("/proc/net")
 _LISTEN = "0A"
@@ -53,7 +53,7 @@ def listeners(port: int) -> list[Listener]:
     owners = _owners({one.inode for one in sockets}) if sockets else {}
     for one in sockets:
         pid = owners.get(one.inode, 0)
-        who = Listener(address=one.address, pid=pid, user=_user(one.uid), program=_program(pid) if pid else "")
+        who = Listener(address=one.address, pid=pid, user=user_name(one.uid), program=_program(pid) if pid else "")
         found.setdefault(pid or one.inode, who)
     return sorted(found.values(), key=lambda one: (one.pid, one.address))
 
@@ -117,10 +117,3 @@ def _program(pid: int) -> str:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         return " ".join(word.decode(errors="replace") for word in words if word)
     return "ended"
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"

@@ -21,6 +21,8 @@ from guardian.host.site import default_state_dir, read_site
 Record = dict[str, Any]
 #: In the names of what a host has put aside: it is no journal.
 _ASIDE = ".damaged-"
+#: Epoch seconds in the far future: a larger number is no time.
+_LATEST = 1e12
 
 
 class Journals:
@@ -60,8 +62,7 @@ class Journals:
         stamps: list[float] = []
         for files in self._hosts:
             with contextlib.suppress(OSError, EOFError, zlib.error, StopIteration):
-                known = (one.get("stamp") for one in read(files[0]))
-                stamps += [next(stamp for stamp in known if isinstance(stamp, (int, float)))]
+                stamps.append(next(_stamp(one) for one in read(files[0]) if _has_time(one)))
         return min(stamps, default=None)
 
     def _of(self, files: list[Path], since: float | None, wanted: Callable[[Record], bool]) -> Iterator[Record]:
@@ -80,13 +81,17 @@ class Journals:
         for record in reading:
             self.damaged += reading.skipped
             reading.skipped = 0
-            stamp = record.get("stamp")
-            if not isinstance(stamp, (int, float)) or not isinstance(record.get("kind"), str):
+            if not _has_time(record) or not isinstance(record.get("kind"), str):
                 self.damaged += 1
                 continue
             if wanted(record):
                 yield record
         self.damaged += reading.skipped
+
+
+def _has_time(record: Record) -> bool:
+    stamp = record.get("stamp")
+    return isinstance(stamp, (int, float)) and abs(stamp) <= _LATEST
 
 
 def _stamp(record: Record) -> float:
