@@ -50,7 +50,7 @@ from guardian.access.patience import Patience
 from guardian.access.prefix import channel_prefix, full_name
 from guardian.access.setpoints import Memory, Remembering
 from guardian.access.used import UsedChannel
-from guardian.access.wire import Sample
+from guardian.access.wire import Payload, Sample
 from guardian.errors import EzcaConnectError, EzcaError
 
 _SHOWN_LENGTH = 100
@@ -297,9 +297,12 @@ class Channels(Remembering):
         meant = value if setpoint is None else setpoint
         expected = payload if setpoint is None else there.encode(setpoint, deadline)
         point = self.memory.point(channel, there, meant, expected) if monitor else None
-        self.memory.written(there.name, point, lambda: there.put(payload, wait=wait, deadline=deadline))
+        self.memory.written(there.name, point, lambda: self._put(there, payload, wait, deadline))
         if changes and self._log is not None:
             self._log(f"{there.name} => {_shown(value)}")
+
+    def _put(self, channel: Channel, payload: Payload, wait: bool, deadline: float) -> None:
+        channel.put(payload, wait=wait, deadline=deadline)
 
     def connect(self, *channels: str) -> None:
         """Connect channels before they are used, all at the same time.

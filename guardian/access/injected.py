@@ -18,10 +18,12 @@ from types import new_class
 from typing import Any, ClassVar, Self
 
 from guardian.access import extra
+from guardian.access.channel import Channel
 from guardian.access.channels import Channels
 from guardian.access.prefix import own_prefix
 from guardian.access.setpoints import Memory
 from guardian.access.used import UsedChannel
+from guardian.access.wire import Payload
 from guardian.core.setpoints import Setpoint
 
 Log = Callable[[str], None]
@@ -108,11 +110,24 @@ class Injected(Channels, metaclass=Kept):
         wanted = tuple(names)
         return tuple(dict.fromkeys(name for one in self._all() for name in Channels.lost(one, wanted)))
 
+    def _put(self, channel: Channel, payload: Payload, wait: bool, deadline: float) -> None:
+        """What the others know of that channel is then older than what the code has written; and wakes nobody."""
+        known = [(one, one._channels[channel.name]) for one in self._all() if channel.name in one._channels]
+        others = [(one, other) for one, other in known if other is not channel]
+        for one, other in others:
+            other.written_in = one._turn
+        try:
+            super()._put(channel, payload, wait, deadline)
+        finally:
+            for _one, other in others:
+                other.distrust()
+
     def _kept_up(self) -> tuple[UsedChannel, ...]:
         return tuple(channel for one in self._all() for channel in Channels._kept_up(one))
 
     def _all(self) -> tuple[Injected, ...]:
-        return (self, *(own for own in tuple(type(self)._kept.values()) if own is not self))
+        node = () if Injected.node is None else (Injected.node,)
+        return tuple(dict.fromkeys((self, *node, *type(self)._kept.values())))
 
 
 class _PassedOn(Memory):
