@@ -279,7 +279,7 @@ class Channel:
     def distrust(self) -> None:
         """What is kept here may be older than what was done elsewhere: nothing is known until the server is asked."""
         with self._setup:
-            self._unsure, self._inquiry = True, None
+            self._unsure, self._written, self._inquiry = True, None, None
 
     def inquire(self) -> None:
         """After :meth:`distrust`: ask the server, without waiting; :meth:`peek` takes its answer.

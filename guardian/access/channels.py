@@ -50,7 +50,7 @@ from guardian.access.patience import Patience
 from guardian.access.prefix import channel_prefix, full_name
 from guardian.access.setpoints import Memory, Remembering
 from guardian.access.used import UsedChannel
-from guardian.access.wire import Sample
+from guardian.access.wire import Payload, Sample
 from guardian.errors import EzcaConnectError, EzcaError
 
 _SHOWN_LENGTH = 100
@@ -74,6 +74,7 @@ class Channels(Remembering):
     nudge : called when another call of user code is worth its time, see :meth:`wake`; in a thread of libca.
     lost : called with the full names of the channels that the present code has used and that are lost, each time those
         change; in a thread of our own.
+    keeper : that of other channels, which looks after these as well; then `lost` is not called.
 
     Raises
     ------
@@ -92,6 +93,7 @@ class Channels(Remembering):
         log: Callable[[str], None] | None = None,
         nudge: Callable[[], None] = lambda: None,
         lost: Callable[[tuple[str, ...]], None] = lambda _names: None,
+        keeper: Keeper | None = None,
     ) -> None:
         self._ifo = ifo
         self._prefix = channel_prefix(ifo, prefix)
@@ -103,7 +105,8 @@ class Channels(Remembering):
         self._wakes = False
         self._turn = 0  # number of the call of user code
         self._patience = Patience(self._timeout_s)
-        self._keeper = Keeper(lambda: tuple(self._channels.values()), lost)
+        self._owns_keeper = keeper is None
+        self._keeper = keeper or Keeper(self._kept_up, lost)
         self.memory = Memory(log)
         self._library: Library | None = None
         self._failure: Exception | None = None
@@ -232,7 +235,7 @@ class Channels(Remembering):
             self.full_name(channel)
             return _nothing(as_string)
         try:
-            there, deadline = self._connected(channel, timeout, reads=True)
+            there, deadline = self._connected(self.full_name(channel), timeout, reads=True)
             if fresh:
                 there.renew(deadline)
             value = there.text(deadline) if as_string else there.value(deadline)
@@ -287,16 +290,19 @@ class Channels(Remembering):
     def _write(
         self, channel: str, value: Any, *, wait: bool, monitor: bool, setpoint: Any, log: bool, timeout: float | None
     ) -> None:
-        there, deadline = self._connected(channel, timeout)
+        there, deadline = self._connected(self.full_name(channel), timeout)
         there.written_in = self._turn
         payload = there.encode(value, deadline)
         changes = log and self._log is not None and there.would_change(payload, deadline)
         meant = value if setpoint is None else setpoint
         expected = payload if setpoint is None else there.encode(setpoint, deadline)
         point = self.memory.point(channel, there, meant, expected) if monitor else None
-        self.memory.written(there.name, point, lambda: there.put(payload, wait=wait, deadline=deadline))
+        self.memory.written(there.name, point, lambda: self._put(there, payload, wait, deadline))
         if changes and self._log is not None:
             self._log(f"{there.name} => {_shown(value)}")
+
+    def _put(self, channel: Channel, payload: Payload, wait: bool, deadline: float) -> None:
+        channel.put(payload, wait=wait, deadline=deadline)
 
     def connect(self, *channels: str) -> None:
         """Connect channels before they are used, all at the same time.
@@ -379,7 +385,8 @@ class Channels(Remembering):
     def close(self) -> None:
         """Give all channels back. The object cannot be used any more."""
         self._closed = True
-        self._keeper.end()
+        if self._owns_keeper:
+            self._keeper.end()
         atexit.unregister(self.close)
         while self._channels:
             self._channels.popitem()[1].close()
@@ -388,9 +395,8 @@ class Channels(Remembering):
         while self._apart:
             self._apart.pop().close()
 
-    def _connected(self, name: str, timeout_s: float | None, *, reads: bool = False) -> tuple[UsedChannel, float]:
+    def _connected(self, full: str, timeout_s: float | None, *, reads: bool = False) -> tuple[UsedChannel, float]:
         """The connected channel, and the deadline of the operation. The first use of a name waits for it."""
-        full = self.full_name(name)
         channel = self._channels.get(full) or self._register(full)
         began = time.monotonic()
         deadline = began + (self._timeout_s if timeout_s is None else timeout_s)
@@ -413,6 +419,10 @@ class Channels(Remembering):
             channel.needed = True
             self._met.append(channel.name)
         return channel
+
+    def _kept_up(self) -> tuple[UsedChannel, ...]:
+        """Those that the keeper looks after."""
+        return tuple(self._channels.values())
 
     def _waited(self, began: float, channels: Iterable[Channel]) -> float:
         """Seconds that these were waited for; if one is missing, they count, and the keeper goes on searching."""

@@ -14,23 +14,19 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from importlib import import_module
-from itertools import count
-from threading import Lock
 from types import new_class
 from typing import Any, ClassVar, Self
 
 from guardian.access import extra
+from guardian.access.channel import Channel
 from guardian.access.channels import Channels
 from guardian.access.prefix import own_prefix
 from guardian.access.setpoints import Memory
+from guardian.access.used import UsedChannel
+from guardian.access.wire import Payload
 from guardian.core.setpoints import Setpoint
 
 Log = Callable[[str], None]
-Lost = Callable[[tuple[str, ...]], None]
-
-
-def _nobody(_names: tuple[str, ...]) -> None:
-    pass
 
 
 class Kept(type):
@@ -66,35 +62,30 @@ class Injected(Channels, metaclass=Kept):
 
     #: Those of the node that this process is for.
     node: ClassVar[Injected | None] = None
-    _losses: _Losses
 
     def __init__(self, prefix: str | None, ifo: str | None, timeout: float | None, logger: Any) -> None:
         machine, subsystem = own_prefix(ifo, prefix)
         node = Injected.node
         log = (node._log if node is not None else None) if logger is True else getattr(logger, "warning", None)
-        self._losses = node._losses if node is not None else _Losses(_nobody)
         timeout_s = None if timeout is None else float(timeout)
-        Channels.__init__(self, machine, subsystem, timeout_s=timeout_s, log=log, lost=self._losses.share())
+        keeper = node._keeper if node is not None else None
+        Channels.__init__(self, machine, subsystem, timeout_s=timeout_s, log=log, keeper=keeper)
         if node is not None:
             self.memory = _PassedOn(node)
 
     @classmethod
-    def of_node(cls, ifo: str, *, log: Log, lost: Lost = _nobody, **more: Any) -> Self:
-        """The channels of the node, made as :class:`Channels`: they get its prefix.
-
-        They tell of lost ones (R13), of those that user code has made itself as well.
-        """
+    def of_node(cls, ifo: str, *, log: Log, **more: Any) -> Self:
+        """The channels of the node, made as :class:`Channels`: they tell of lost ones (R13), and get its prefix."""
         made = cls.__new__(cls)
-        made._losses = _Losses(lost)
-        Channels.__init__(made, ifo, log=log, lost=made._losses.share(), **more)
+        Channels.__init__(made, ifo, log=log, **more)
         Injected.node = made
         return made
 
     def short_name(self, full: str) -> str:
-        """What user code calls the channel `full`."""
+        """What user code calls the channel `full`; the whole name of one of another machine, which it cannot call."""
         if full.startswith(self.prefix):
             return full[len(self.prefix) :]
-        return full[len(self.ifo) :] if self.ifo and full.startswith(f"{self.ifo}:") else f":{full}"
+        return f":{full}" if not self.ifo else full.removeprefix(self.ifo) if full.startswith(f"{self.ifo}:") else full
 
     def __getattr__(self, name: str) -> Any:
         text = f"{type(self).__name__!r} object has no attribute {name!r}"
@@ -119,29 +110,24 @@ class Injected(Channels, metaclass=Kept):
         wanted = tuple(names)
         return tuple(dict.fromkeys(name for one in self._all() for name in Channels.lost(one, wanted)))
 
+    def _put(self, channel: Channel, payload: Payload, wait: bool, deadline: float) -> None:
+        """What the others know of that channel is then older than what the code has written; and wakes nobody."""
+        known = [(one, one._channels[channel.name]) for one in self._all() if channel.name in one._channels]
+        others = [(one, other) for one, other in known if other is not channel]
+        for one, other in others:
+            other.written_in = one._turn
+        try:
+            super()._put(channel, payload, wait, deadline)
+        finally:
+            for _one, other in others:
+                other.distrust()
+
+    def _kept_up(self) -> tuple[UsedChannel, ...]:
+        return tuple(channel for one in self._all() for channel in Channels._kept_up(one))
+
     def _all(self) -> tuple[Injected, ...]:
-        return (self, *(own for own in tuple(type(self)._kept.values()) if own is not self))
-
-
-class _Losses:
-    """What is lost of all channels of a process: `tell` gets their names, each time that they are others."""
-
-    def __init__(self, tell: Lost) -> None:
-        self._tell = tell
-        self._lost: dict[int, tuple[str, ...]] = {}
-        self._numbers = count()
-        self._telling = Lock()  # of keepers, which nothing interrupts
-
-    def share(self) -> Lost:
-        """For one more object: takes what that one has lost."""
-        number = next(self._numbers)
-
-        def tell(names: tuple[str, ...]) -> None:
-            with self._telling:
-                self._lost[number] = names
-                self._tell(tuple(dict.fromkeys(name for some in self._lost.values() for name in some)))
-
-        return tell
+        node = () if Injected.node is None else (Injected.node,)
+        return tuple(dict.fromkeys((self, *node, *type(self)._kept.values())))
 
 
 class _PassedOn(Memory):

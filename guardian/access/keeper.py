@@ -60,7 +60,7 @@ class Keeper:
             self._awake.wait(wait_s)
             time.sleep(GATHER_S)
             away = [one for one in self._channels() if one.waited and not one.connected]
-            lost = tuple(channel.name for channel in away if channel.needed)
+            lost = tuple(dict.fromkeys(channel.name for channel in away if channel.needed))
             if lost != told:
                 told = lost
                 self._tell(lost)

@@ -174,7 +174,7 @@ class ConnectedChannel:
     @property
     def count(self) -> int:
         """How many elements it can have."""
-        return self._channels._connected(self._name, None)[0].shape().length
+        return self._channels._connected(self.pvname, None)[0].shape().length
 
     @property
     def _setpoint(self) -> Any:

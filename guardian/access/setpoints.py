@@ -216,7 +216,7 @@ class Remembering:
     def full_name(self, name: str) -> str:
         raise NotImplementedError
 
-    def _connected(self, name: str, timeout_s: float | None) -> tuple[Channel, float]:
+    def _connected(self, full: str, timeout_s: float | None) -> tuple[Channel, float]:
         raise NotImplementedError
 
     def masked(self, name: str, full: str, value: Any) -> Setpoint | None:
@@ -269,7 +269,7 @@ class Remembering:
 
     def init_setpoint(self, name: str, value: Any, *, given: bool) -> None:
         """One element of a table of set points. `given`: there is a value, else the present one is taken."""
-        channel, deadline = self._connected(name, None)
+        channel, deadline = self._connected(self.full_name(name), None)
         if given and (point := self.masked(name, channel.name, value)):
             self.memory.keep(point)
             return
@@ -290,7 +290,7 @@ class Remembering:
         return check(self.memory, self._look, self.words)
 
     def _look(self, point: Setpoint) -> Any:
-        channel, deadline = self._connected(point.name, None)
+        channel, deadline = self._connected(point.channel, None)
         value = channel.value(deadline)
         if isinstance(value, np.ndarray):
             as_text = channel.shape().kind is Kind.CHAR and isinstance(core.unpacked(point.value), str)

@@ -257,13 +257,16 @@ class Watch:
 
     def _begin(self, point: Setpoint, before: _Seen | None, now: float) -> _Seen:
         """A channel that was set, or set anew. What the last worker has seen is not forgotten."""
-        since = self._since.get(point.channel, 0.0) if before is None else 0.0
+        again = before is not None and (before.point.value, before.point.mask) == (point.value, point.mask)
+        since = self._since.get(point.channel, 0.0) if before is None or again else 0.0
         if not since:
             self._since.pop(point.channel, None)
         lost_at = before.lost_at if before is not None else now
+        told = before.told if before is not None and again else None  # until it is seen to be as it was set
         if before is not None and (apart := self._apart.get(point.channel)):
             apart.distrust()  # set through an Ezca of the code's own, so only the server knows it below the dead band
-        return _Seen(point=point, settled_at=now if since else now + SETTLE_S, lost_at=lost_at, doubted_at=since)
+        settled_at = now if since else now + SETTLE_S
+        return _Seen(point=point, settled_at=settled_at, lost_at=lost_at, doubted_at=since, told=told)
 
     def _judge(self, seen: _Seen, now: float) -> bool:
         """Look at one channel; whether it cannot be told how it is."""

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 import numpy as np
 import psutil
 
+from guardian.access import injected
 from guardian.access.channel import Reply
 from guardian.access.channels import Channels
 from guardian.access.libca import DISCONNECTED, NORMAL
@@ -612,6 +613,51 @@ def nudges(ezca, log):
         assert rings(NUM=8) == 1
     finally:
         mine.close()
+
+
+def sees_what_the_code_has_written_through_another_object(ezca, log, name="NUM"):
+    """Helper libraries make an Ezca of their own: what is read is older than the writes of none."""
+    kind, _complaint = injected.choose(Channels)
+    all_of_them = kind.of_node(ezca.ifo, log=log.append), kind("", ezca.ifo), kind("", ezca.ifo, timeout=5)
+    try:
+        value = 0
+        for _turn in range(30):
+            for one in all_of_them:
+                value = (value + 1) % 8
+                one[name] = value
+                assert [other[name] for other in all_of_them] == [value] * 3
+    finally:
+        for one in all_of_them:
+            one.close()
+
+
+def what_it_writes_through_another_object_wakes_nobody(ezca, log):
+    rung = []
+    kind, _complaint = injected.choose(Channels)
+    node = kind.of_node(ezca.ifo, log=log.append, nudge=lambda: rung.append(1))
+    own = kind("", ezca.ifo)
+    try:
+        node.wake(True)
+        for value in range(5):
+            node.calling()
+            node["NUM"]
+            own["NUM"] = value
+            time.sleep(0.1)
+            if not value:
+                rung.clear()  # the first event of a monitor
+        assert rung == []
+        node.calling()
+        node.calling()
+        node["NUM"]
+        ezca["NUM"] = 77
+        eventually(lambda: rung, 10, "somebody else's write to ring")
+    finally:
+        own.close()
+        node.close()
+
+
+def sees_it_without_event(ezca, log):
+    sees_what_the_code_has_written_through_another_object(ezca, log, "LAG")
 
 
 def names_that_no_channel_has(ezca, log):

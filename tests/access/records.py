@@ -16,6 +16,7 @@ record(waveform, "$(P)WORDS") { field(FTVL, "STRING") field(NELM, "4") }
 record(waveform, "$(P)EMPTY") { field(FTVL, "LONG") field(NELM, "5") }
 record(ao, "$(P)HIDDEN") { field(ASG, "NOBODY") }
 record(ao, "$(P)READONLY") { field(VAL, "3") field(PINI, "YES") field(ASG, "FIXED") }
+record(ao, "$(P)CLAMP") { field(DRVH, "10") field(DRVL, "0") field(PINI, "YES") }
 record(ao, "$(P)LAG") { field(MDEL, "10") field(PINI, "YES") }
 record(ao, "$(P)REFUSE") { field(VAL, "3") field(PINI, "YES") field(DISP, "1") }
 """

@@ -202,6 +202,22 @@ def tables_as_in_the_field(ezca, log):
     assert file.read_text() == f"{ezca.ifo}:NUM 4.0\n{ezca.ifo}:SWITCH 1\n"
 
 
+def they_are_looked_at_whatever_code_calls_them_now(ezca, log):
+    """A LOAD may change the prefix, and an Ezca of the code's own may be of another machine."""
+    kind, _complaint = injected.choose(Channels)
+    node = kind.of_node("Y1", log=log.append, timeout_s=1)
+    own = kind("", ezca.ifo)
+    try:
+        own["NUM"] = 3
+        assert node.check_setpoints() == () and list(node.setpoints) == [f"{ezca.ifo}:NUM"]
+    finally:
+        own.close()
+        node.close()
+    ezca["NUM"] = 4
+    ezca.use_prefix("SUS")
+    assert ezca.check_setpoints() == () and ezca.check_connections() == []
+
+
 def where_the_environment_switches_channels_off(ezca, log):
     before = os.environ.get("EZCA_CA")
     try:
@@ -379,6 +395,30 @@ def an_own_write_below_the_dead_band_is_no_change(ezca, log):
         other["LAG"] = 100
         heard.waits(LAG=(51.0, 100.0))
         other.close()
+
+
+def what_does_not_stay_is_told_once_however_often_it_is_set(ezca, log):
+    """The record has a limit, and code that writes in every cycle sets it anew once a minute."""
+    again, setpoints.AGAIN_S = setpoints.AGAIN_S, 0.5
+    try:
+        with watched(ezca, notify=True) as (_watch, heard):
+            ezca["CLAMP"] = 50
+            heard.waits(CLAMP=(50.0, 10.0))
+            eventually(lambda: heard.points[f"{ezca.ifo}:CLAMP"].since, 10, "since when")
+            since, told = heard.points[f"{ezca.ifo}:CLAMP"].since, len(heard.reports)
+            first = heard.points[f"{ezca.ifo}:CLAMP"].at
+            for _cycle in range(30):
+                ezca["CLAMP"] = 50
+                time.sleep(0.1)
+            assert heard.points[f"{ezca.ifo}:CLAMP"].at > first + 1, "it was set anew"
+            assert all(report.count for report in heard.reports[told:] if isinstance(report, Differences))
+            assert heard.points[f"{ezca.ifo}:CLAMP"].since == since and heard.standing
+            ezca["CLAMP"] = 5
+            heard.waits()
+            assert heard.standing == ()
+            eventually(lambda: not heard.points[f"{ezca.ifo}:CLAMP"].since, 10, "it to be as it was set")
+    finally:
+        setpoints.AGAIN_S = again
 
 
 def so_it_is_of_what_code_sets_through_an_ezca_of_its_own(ezca, log):

@@ -43,10 +43,19 @@ EVERYWHERE = [
     "ezca_ca_nofail",
     "environment_that_is_not_understood",
     "nudges",
+    "sees_what_the_code_has_written_through_another_object",
+    "what_it_writes_through_another_object_wakes_nobody",
     "names_that_no_channel_has",
     "failures_leak_nothing",
 ]
-IOC_ONLY = ["string_arrays", "empty_arrays", "no_read_access", "sees_own_write_without_event", "fresh_read"]
+IOC_ONLY = [
+    "string_arrays",
+    "empty_arrays",
+    "no_read_access",
+    "sees_own_write_without_event",
+    "sees_it_without_event",
+    "fresh_read",
+]
 
 
 @contextmanager

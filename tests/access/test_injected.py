@@ -78,6 +78,29 @@ for one in (node, *made):
     assert said_by(code, {}).splitlines() == ["()"] * 4
 
 
+def test_one_thread_looks_after_the_channels_of_all() -> None:
+    code = """
+import psutil
+from guardian.errors import EzcaConnectError
+from tests.support.waiting import eventually
+kind, complaint = injected.choose(Channels)
+node = kind.of_node('X1', log=print)
+def use(first, last):
+    for n in range(first, last):
+        try:
+            kind(f'SUS-MC{n}', timeout=0.01)['GAIN']
+        except EzcaConnectError:
+            pass
+threads = psutil.Process().num_threads
+use(0, 2)
+few = threads()
+use(2, 30)
+eventually(lambda: threads() <= few, 10, f'{few} threads')
+node.close()
+"""
+    assert said_by(code, {}) == ""
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

@@ -28,6 +28,7 @@ EVERYWHERE = [
     "interrupts_anywhere_leave_what_is_there",
     "the_table_is_bounded_and_says_so",
     "tables_as_in_the_field",
+    "they_are_looked_at_whatever_code_calls_them_now",
     "where_the_environment_switches_channels_off",
     "what_others_change_is_told_and_what_comes_back_too",
     "a_channel_that_keeps_moving_is_no_flood_of_notifications",
@@ -42,6 +43,7 @@ IOC_ONLY = [
     "own_writes_that_nobody_waits_for",
     "a_write_that_takes_long_is_no_change_while_it_does",
     "an_own_write_below_the_dead_band_is_no_change",
+    "what_does_not_stay_is_told_once_however_often_it_is_set",
     "so_it_is_of_what_code_sets_through_an_ezca_of_its_own",
 ]
 
