@@ -1,14 +1,17 @@
 """What a site says of who may write its nodes' PVs, and the judge that is made of it.
 
-Names are looked up here, and files are read: it may take seconds, so it is no business of the event loop's.
+Names are looked up here, and files are read: it may take seconds, so it is no business of the event loop's. A name
+server that does not answer holds up neither the start of a host nor its end for longer than :data:`LOOK_UP_S`.
 """
 
 from __future__ import annotations
 
+import queue
 import re
 import socket
+import threading
+import time
 from collections.abc import Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -19,6 +22,8 @@ from guardian.core.security import Security
 from guardian.errors import ExpectedError
 
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*")
+#: How long names are looked up, all together; what has not come by then has no address yet.
+LOOK_UP_S = 3.0
 _LOOKED_UP_AT_ONCE = 16
 _MOST_BYTES = 16_000_000
 _NO_ADDRESS = "has no address, so nobody is let in by it; check the name, or DNS. It is looked up again each minute"
@@ -154,9 +159,30 @@ def _is_network(text: str) -> bool:
 
 
 def _looked_up(names: Collection[str]) -> dict[str, frozenset[str]]:
-    """The addresses of each."""
-    with ThreadPoolExecutor(_LOOKED_UP_AT_ONCE) as pool:
-        return dict(zip(names, pool.map(_addresses, names), strict=True))
+    """The addresses of each; none of a name that takes too long."""
+    found = dict.fromkeys(names, frozenset[str]())
+    waiting, answers = list(found), queue.SimpleQueue[tuple[str, frozenset[str]]]()
+
+    def work() -> None:
+        while waiting:
+            try:
+                name = waiting.pop()
+            except IndexError:  # another thread has the last one
+                return
+            answers.put((name, _addresses(name)))
+
+    for _ in range(min(_LOOKED_UP_AT_ONCE, len(found))):
+        # Nobody waits for the end of these: a name server may take half a minute not to answer.
+        threading.Thread(target=work, name="look up", daemon=True).start()
+    until = time.monotonic() + LOOK_UP_S
+    for _ in range(len(found)):
+        try:
+            name, addresses = answers.get(timeout=max(0.0, until - time.monotonic()))
+        except queue.Empty:
+            waiting.clear()
+            break
+        found[name] = addresses
+    return found
 
 
 def _addresses(name: str) -> frozenset[str]:

@@ -9,9 +9,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +68,23 @@ def test_names_are_looked_up_and_a_name_without_address_is_a_warning() -> None:
     ]
     assert judge.judge(Asg.MANAGE, replace(STRANGER, address="10.1.7.7")).level is Level.WRITE
     assert judge.judge(Asg.MANAGE, STRANGER).level is Level.READ
+
+
+def test_a_name_server_that_does_not_answer_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, known = threading.Event(), socket.getaddrinfo
+
+    def lookup(host: str, *more: Any) -> Any:
+        assert host != "slow.lab.example" or answer.wait(60)
+        return known(host, *more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    monkeypatch.setattr("guardian.host.access.LOOK_UP_S", 0.3)
+    began = time.monotonic()
+    judge, warnings = made(Access(operators=("slow.lab.example", "ctrl7.lab.example")))
+    assert time.monotonic() - began < 30, "it was waited for"
+    answer.set()
+    assert len(warnings) == 1 and "slow.lab.example has no address" in warnings[0]
+    assert judge.judge(Asg.MANAGE, replace(STRANGER, address="10.1.7.7")).level is Level.WRITE
 
 
 def test_a_file_is_asked_with_names_or_with_addresses(tmp_path: Path) -> None:
