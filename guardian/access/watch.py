@@ -261,7 +261,8 @@ class Watch:
         since = self._since.get(point.channel, 0.0) if before is None or again else 0.0
         if not since:
             self._since.pop(point.channel, None)
-        lost_at = before.lost_at if before is not None else now
+        known_s = max(DEAD_S - FIRST_S, 0.0) if since else 0.0  # so it is told as soon as anything is
+        lost_at = before.lost_at if before is not None else now - known_s
         told = before.told if before is not None and again else None  # until it is seen to be as it was set
         if before is not None and (apart := self._apart.get(point.channel)):
             apart.distrust()  # set through an Ezca of the code's own, so only the server knows it below the dead band

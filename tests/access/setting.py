@@ -276,10 +276,10 @@ class Heard:
 
 
 @contextmanager
-def watched(ezca, *, restored=(), monitor=True, notify=False, settle_s=0.2, look_s=0.2):
+def watched(ezca, *, restored=(), monitor=True, notify=False, settle_s=0.2, look_s=0.2, dead_s=1.0):
     """A monitor that is quicker than it is."""
     before = watching.SETTLE_S, watching.LOOK_S, watching.DEAD_S, listing.SILENT_S
-    watching.SETTLE_S, watching.LOOK_S, watching.DEAD_S, listing.SILENT_S = settle_s, look_s, 1.0, 1.0
+    watching.SETTLE_S, watching.LOOK_S, watching.DEAD_S, listing.SILENT_S = settle_s, look_s, dead_s, 1.0
     heard = Heard()
     watch = Watch(ezca, restored=restored, report=heard.reports.append, stand=heard.stand, say=heard.said.append)
     try:
@@ -463,6 +463,19 @@ def what_an_earlier_worker_has_set_is_watched_on_channels_of_its_own(ezca, log):
         eventually(lambda: not fresh._apart, 10, "the channels to be given back")
     finally:
         fresh.close()
+
+
+def what_was_dead_for_the_last_worker_is_so_for_the_next_one(ezca, log):
+    """In between nothing is told, so that no alarm goes and comes."""
+    first, watching.FIRST_S = watching.FIRST_S, 0.5
+    gone = Setpoint(channel=f"{ezca.ifo}:NOWHERE", name="NOWHERE", value="1.0", at=1e9, since=1.1e9)
+    try:
+        with watched(ezca, restored=[gone], dead_s=20) as (_watch, heard):
+            heard.waits(NOWHERE=(1.0, "DEAD"))
+            told = [report for report in heard.reports if isinstance(report, Differences)]
+            assert [report.count for report in told] == [1] and told[0].first[0].since == 1.1e9
+    finally:
+        watching.FIRST_S = first
 
 
 def the_list_of_the_module(ezca, log):

@@ -34,6 +34,7 @@ EVERYWHERE = [
     "a_channel_that_keeps_moving_is_no_flood_of_notifications",
     "a_channel_that_code_reads_and_writes_in_every_cycle",
     "what_an_earlier_worker_has_set_is_watched_on_channels_of_its_own",
+    "what_was_dead_for_the_last_worker_is_so_for_the_next_one",
     "the_list_of_the_module",
     "nobody_works_while_there_is_nothing_to_do",
     "a_child_that_user_code_forks_tells_nobody",
