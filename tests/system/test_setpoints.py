@@ -108,12 +108,12 @@ def test_what_is_changed_by_hand_is_told_and_survives_a_kill_of_the_worker_and_o
         assert f"{host.ifo}:GAIN is 5, set to 3 (since " in host.get("SUS", "USERMSG")
         assert int(host.get("SUS", "SPM_CHANGED")) == 1
 
-        # kill -9 of the worker: the next one knows it all, and since when
+        # kill -9 of the worker: the next one knows it all, and since when. In SET it would set it right.
+        host.put("SUS", "REQUEST", "REST")
+        host.wait("SUS", "STATE", "REST")
         os.kill(host.workers()["SUS"].pid, signal.SIGKILL)
         host.wait("SUS", "WORKER", "DEAD")
         host.wait("SUS", "WORKER", "RUN")
-        host.put("SUS", "REQUEST", "REST")
-        host.wait("SUS", "STATE", "REST")
         host.wait("SUS", "NOTIFICATION", "True")
         assert wait_diffs(host, "GAIN")["GAIN"] == told
 
@@ -195,9 +195,9 @@ def test_the_command_says_what_there_is_and_how_to_switch_it_on(tmp_path: Path) 
         eventually(lambda: host.ca.get(host.pv("SUS", "SPM_CHANGED")).severity == 3, 10, "it to be INVALID")
 
         # a new worker: what a person switched stands, and what was set
+        host.put("SUS", "REQUEST", "REST")
         host.put("SUS", "OP", "EXEC")
         host.wait("SUS", "WORKER", "RUN")
-        host.put("SUS", "REQUEST", "REST")
         wait_diffs(host, "SWITCH")
         host.put("SUS", "REQUEST", "SET")
         wait_diffs(host)
