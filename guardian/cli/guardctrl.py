@@ -7,25 +7,14 @@ JSON value on stdout however an order ends; only a call that is no order has non
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from guardian._version import __version__
-from guardian.cli.output import FAILED, WRONG_CALL, complain, open_streams
+from guardian.cli.output import FAILED, WRONG_CALL, OrderParser, complain, not_taken, open_streams
 from guardian.errors import ExpectedError
 
 COMMAND = "guardctrl"
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong with a call."""
-
-    def error(self, message: str) -> NoReturn:
-        complain(COMMAND, f"{message}; see {self.prog} --help")
-        self.exit(WRONG_CALL)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,11 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not isinstance(error.__cause__, KeyboardInterrupt):
             raise
         return FAILED
-    except OSError as error:  # what was printed is not taken: `guardctrl list | head`, or a full disk
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if not isinstance(error, BrokenPipeError):
-            complain(COMMAND, str(error))
-        return FAILED
+    except OSError as error:
+        return not_taken(COMMAND, error)
 
 
 def _main(argv: Sequence[str] | None) -> int:
@@ -63,7 +49,7 @@ def _main(argv: Sequence[str] | None) -> int:
         tree,
     )
 
-    parser = _Parser(prog=COMMAND, description="Look at nodes wherever they run, and give them orders.")
+    parser = OrderParser(prog=COMMAND, description="Look at nodes wherever they run, and give them orders.")
     parser.add_argument("--version", action="version", version=__version__)
     add_shared_options(parser)
     known = parser.add_subparsers(dest="do", required=True, metavar="ORDER")

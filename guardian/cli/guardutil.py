@@ -7,30 +7,19 @@ that does not load.
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from guardian._version import __version__
-from guardian.cli.output import FAILED, WRONG_CALL, open_streams
+from guardian.cli.output import FAILED, WRONG_CALL, OrderParser, not_taken, open_streams
 from guardian.cli.util import COMMAND, check, facts, graph, new, say, setpoints
 from guardian.errors import ExpectedError, GuardianError
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong with a call."""
-
-    def error(self, message: str) -> NoReturn:
-        say(f"{message}; see {self.prog} --help")
-        self.exit(WRONG_CALL)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do one order."""
     open_streams()
-    parser = _Parser(prog=COMMAND, description="Look at system modules without running them.")
+    parser = OrderParser(prog=COMMAND, description="Look at system modules without running them.")
     parser.add_argument("--version", action="version", version=__version__)
     orders = parser.add_subparsers(dest="do", required=True, metavar="ORDER")
     for part in (facts, check, graph, new, setpoints):
@@ -48,11 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         return FAILED
-    except OSError as error:  # what was printed is not taken: `guardutil print NODE | head`, or a full disk
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if not isinstance(error, BrokenPipeError):
-            say(str(error))
-        return FAILED
+    except OSError as error:
+        return not_taken(COMMAND, error)
 
 
 if __name__ == "__main__":

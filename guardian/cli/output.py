@@ -6,10 +6,12 @@ the node rests elsewhere and does not go on by itself. Nothing else, so that scr
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import os
 import sys
+from typing import NoReturn
 
 OK = 0
 FAILED = 1
@@ -50,3 +52,19 @@ def complain(command: str, text: str) -> None:
     with contextlib.suppress(OSError):
         sys.stdout.flush()  # so that on a terminal and in a log the two streams stay in order
     tell(command, " ".join(text.split()))
+
+
+def not_taken(command: str, error: OSError) -> int:
+    """What was printed is not taken: ``guardctrl list | head``, or a full disk. The exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still to be printed goes there
+    if not isinstance(error, BrokenPipeError):
+        complain(command, str(error))
+    return FAILED
+
+
+class OrderParser(argparse.ArgumentParser):
+    """Of a command with orders: says in one line what is wrong with a call."""
+
+    def error(self, message: str) -> NoReturn:
+        complain(self.prog.split()[0], f"{message}; see {self.prog} --help")
+        self.exit(WRONG_CALL)
