@@ -48,6 +48,33 @@ class Worker(IntEnum):
     DEAD = 4  #: it died; it is started again, unless it dies too often
 
 
+class ProcessState(IntEnum):
+    """How far a process has come. A start runs STARTED, BOOTING, LOADCFG, READY."""
+
+    FAIL = 0  #: it ended without being asked, and is not started again
+    STOPPED = 1  #: there is none: it was stopped, or is about to be started again
+    STARTED = 2  #: it was asked for
+    BOOTING = 3  #: it is there, and knows nothing yet
+    LOADCFG = 4  #: it reads what it is to do: the user's code, a configuration
+    READY = 5  #: it has said that it works
+
+
+class Recovery(Enum):
+    """What is done about a watched thread that is late."""
+
+    PROCESS = "process"  #: its process has failed, and is restarted as the policy says
+    THREAD = "thread"  #: first the thread, or the pool, is made anew; its process fails if that does not help
+    REPORT = "report"  #: it is told, and nothing else
+
+
+class Restart(Enum):
+    """Whether a process that has ended without being asked is started again."""
+
+    NEVER = "never"
+    ON_FAILURE = "on-failure"  #: until it has died too often
+    ALWAYS = "always"  #: however often
+
+
 class LoadStatus(IntEnum):
     """What became of the last reading of the user's code."""
 

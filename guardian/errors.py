@@ -69,5 +69,13 @@ class EzcaConnectError(GuardianError):
         super().__init__(message)
 
 
+class ExosError(GuardianError):
+    """Base of the errors of `guardian.health`, named as in the field its interface comes from."""
+
+
+class DeadlockDetectedError(ExosError):
+    """A thread was about to wait for what only itself can bring about. Nothing was waited for, nothing is held."""
+
+
 class Interrupted(BaseException):
     """Raised inside user code when its method must end now (STOP, or a redirect). Not an Exception on purpose."""

@@ -47,6 +47,7 @@ from guardian.core.graph import Edge, Graph, StateInfo
 from guardian.core.interface import BY_NAME, HOST_NODE, HOST_ROWS, Archive, Kind, Row
 from guardian.core.peer import ECHO_S, Bond, Peer
 from guardian.core.setpoints import Difference, Setpoint
+from guardian.core.threads import Seen, Watched
 from guardian.core.view import Subnode, View
 from guardian.enums import ErrorKind, LoadStatus, Severity, Status, Worker
 from guardian.host.claim import Claim
@@ -75,6 +76,7 @@ TROUBLES = {
     "a channel is lost for 10 s": View(**{**_GOOD, "error": ErrorKind.CONNECT, "overdue": True}),
     "the code does not load": View(**{**_GOOD, "load_status": LoadStatus.ERROR}),
     "the worker died": View(**{**_GOOD, "worker": Worker.DEAD}),
+    "the worker died, and is not started again": View(**{**_GOOD, "worker": Worker.DEAD, "failed": True}),
     "stalled": View(**{**_GOOD, "request": "B", "held": True, "status": Status.RUN}),
     "a notification": View(**{**_GOOD, "notifications": ("text",)}),
     "settled away from NOMINAL": View(**{**_GOOD, "nominal": "B"}),
@@ -190,6 +192,7 @@ _OVEN = View(
     }
 )
 _STEP = Step(view=_OVEN, kind="status", text="WARM.run() completed")
+_SEEN = Seen(thread=Watched(slot=0, serial=1, name="camera", period_s=2.0), age_s=0.31)
 _CLAIM = Claim(
     machine="h1guard1",
     pid=4711,
@@ -223,6 +226,7 @@ _EXAMPLES = {
     "SUMMARY": summary(_OVEN),
     "EVENT": event_record(_STEP),
     "GRAPH": graph_facts(_OVEN.graph),
+    "THREADS": json.loads(documents.threads([_SEEN])),
     "HOST": json.loads(_CLAIM.text),
 }
 

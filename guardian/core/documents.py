@@ -14,6 +14,7 @@ from typing import Any
 from guardian.core import explain
 from guardian.core.graph import Edge, Graph, StateInfo
 from guardian.core.setpoints import Difference, Setpoint, shown_of
+from guardian.core.threads import Seen
 from guardian.core.view import View
 
 #: Bytes of the PVs that hold them.
@@ -21,6 +22,7 @@ SUMMARY_BYTES = 8_000
 SUBNODES_BYTES = 65_536
 SETPOINTS_BYTES = 262_144
 DIFFERENCES_BYTES = 65_536
+THREADS_BYTES = 65_536
 #: Of WHY in SUMMARY: what a manager shows of its subordinates.
 WHY_BYTES = 300
 #: Of USERMSG in SUMMARY: what a manager passes on.
@@ -153,6 +155,22 @@ def differences(count: int, first: Iterable[Difference]) -> str:
         for one in sorted(first, key=lambda one: one.channel)
     ]
     return _as_many_as_fit("changed", rows, count, DIFFERENCES_BYTES)
+
+
+def threads(seen: Iterable[Seen]) -> str:
+    """THREADS: the watched threads of a process, late ones first; as many as fit, and how many were left off."""
+    rows = [
+        {
+            "name": one.thread.name,
+            "period": one.thread.period_s,
+            "age": round(one.age_s, 2),
+            "state": one.state,
+            "recovery": one.thread.recovery.value,
+            "restarts": one.thread.restarts,
+        }
+        for one in sorted(seen, key=lambda one: (not one.late, one.thread.name))
+    ]
+    return _as_many_as_fit("threads", rows, len(rows), THREADS_BYTES)
 
 
 def _as_many_as_fit(name: str, rows: list[dict[str, Any]], count: int, size: int) -> str:

@@ -46,6 +46,7 @@ from guardian.core.events import (
     SetMode,
     SetOp,
     SetSpm,
+    Stuck,
     Subnodes,
 )
 from guardian.core.graph import LISTED
@@ -380,6 +381,7 @@ class Engine(Loading):
         Begin: Supervision._on_begin,
         Elapsed: Supervision._on_elapsed,
         Gone: Supervision._on_gone,
+        Stuck: Supervision._on_stuck,
         Heard: _on_heard,
     }
     _REPORTS: dict[type, Callable[[Engine, Any], None]] = {

@@ -20,8 +20,9 @@ from typing import NamedTuple
 from guardian.core.graph import SystemFacts
 from guardian.core.peer import BondFacts
 from guardian.core.setpoints import Difference, Setpoint
+from guardian.core.threads import Watched
 from guardian.core.view import Subnode, View
-from guardian.enums import Call, ErrorKind, Mode, OnComplete, Op, Status
+from guardian.enums import Call, ErrorKind, Mode, OnComplete, Op, ProcessState, Status
 
 
 class Now(NamedTuple):
@@ -115,6 +116,17 @@ class Gone:
     gen: int
     reason: str
     innocent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stuck:
+    """The worker of that generation has hung: a watched thread is late, or a call outlasts its watchdog.
+
+    ``why``: which of them, a clause for "worker died: ...".
+    """
+
+    gen: int
+    why: str
 
 
 # --- reports: worker to host ------------------------------------------------------------------------------------
@@ -250,6 +262,20 @@ class Differences:
     first: tuple[Difference, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """How far the process has come: LOADCFG, READY."""
+
+    state: ProcessState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadsWatched:
+    """The threads and pools of the process that are watched from now on, all of them."""
+
+    threads: tuple[Watched, ...] = ()
+
+
 Report = (
     Loaded
     | LoadFailed
@@ -268,6 +294,8 @@ Report = (
     | Bonds
     | Setpoints
     | Differences
+    | Reached
+    | ThreadsWatched
 )
 
 
@@ -304,6 +332,7 @@ Input = (
     | Begin
     | Elapsed
     | Gone
+    | Stuck
     | Heard
     | CheckBegan
     | Checked

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -27,6 +27,7 @@ from guardian.core.documents import (
     SETPOINTS_BYTES,
     SUBNODES_BYTES,
     SUMMARY_BYTES,
+    THREADS_BYTES,
     as_json,
     clip,
     differences,
@@ -34,7 +35,9 @@ from guardian.core.documents import (
     setpoints,
     subnodes,
     summary,
+    threads,
 )
+from guardian.core.process import Process
 from guardian.core.view import View
 from guardian.enums import (
     NONE_INDEX,
@@ -44,6 +47,7 @@ from guardian.enums import (
     LoadStatus,
     Mode,
     Op,
+    ProcessState,
     Severity,
     Status,
     Worker,
@@ -114,6 +118,7 @@ class Vitals:
     pv_total : channels that user code has used.
     spm_total : of these, how many are remembered with what they were set to; spm_changed : how many are otherwise.
     spm_setpoints, spm_diffs : which, see `guardian.core.documents`.
+    process : the worker process. threads : those of its threads that are watched, see `guardian.core.documents`.
     host : JSON {machine, pid, user, port, dir, since, id, runs}: who runs the node. See `guardian.host.claim`.
     """
 
@@ -124,6 +129,8 @@ class Vitals:
     spm_changed: int = 0
     spm_setpoints: str = setpoints(())
     spm_diffs: str = differences(0, ())
+    process: Process = field(default_factory=Process)
+    threads: str = threads(())
     host: str = ""
 
 
@@ -449,6 +456,7 @@ ROWS: tuple[Row, ...] = (
         value=lambda v: v.spm_notify,
         asg=Asg.EXPERT,
     ),
+    Row(name="RESTARTS", kind=Kind.INT, text="workers started because one died", value=lambda v: v.restarts),
     Row(name="KILLS", kind=Kind.INT, text="workers killed because code did not end", value=lambda v: v.kills),
     Row(
         name="VERSION",
@@ -574,6 +582,57 @@ ROWS: tuple[Row, ...] = (
         size=SETPOINTS_BYTES,
         text="JSON: what code has set",
         value=lambda w: w.spm_setpoints,
+        source=Source.VITALS,
+        archive=Archive.NO,
+    ),
+    Row(
+        name="PROC_NAME",
+        kind=Kind.STRING,
+        text="name of the process that runs code",
+        value=lambda w: clip(w.process.name, STRING_BYTES),
+        source=Source.VITALS,
+        archive=Archive.NO,
+    ),
+    Row(
+        name="PROC_STATE",
+        kind=Kind.ENUM,
+        labels=_labels(ProcessState),
+        text="how far that process has come",
+        value=lambda w: w.process.state,
+        source=Source.VITALS,
+        alarm=_when(lambda v: v.failed, Severity.MAJOR),
+    ),
+    Row(
+        name="PROC_PID",
+        kind=Kind.INT,
+        text="its process id, 0 for none",
+        value=lambda w: w.process.pid,
+        source=Source.VITALS,
+    ),
+    Row(
+        name="PROC_SINCE",
+        kind=Kind.DOUBLE,
+        precision=3,
+        units="s",
+        text="when it came to this PROC_STATE, epoch",
+        value=lambda w: w.process.since,
+        source=Source.VITALS,
+        archive=Archive.NO,
+    ),
+    Row(
+        name="LAST_EXIT",
+        kind=Kind.LONG,
+        size=TEXT_BYTES,
+        text="how the last such process ended",
+        value=lambda w: w.process.last_exit,
+        source=Source.VITALS,
+    ),
+    Row(
+        name="THREADS",
+        kind=Kind.LONG,
+        size=THREADS_BYTES,
+        text="JSON: the threads that are watched",
+        value=lambda w: w.threads,
         source=Source.VITALS,
         archive=Archive.NO,
     ),

@@ -36,6 +36,7 @@ class Lifecycle:
         self.stopping = False  #: told to end, not gone yet
         self.load_failed = False
         self.asked_again = False  #: EXEC came while a worker whose load had failed was still there
+        self.stuck = ""  #: why it was killed as hung: its end is a death like any other
         self.killed_for: Going | None = None  #: what the new worker is to enter after a redirect's kill (R8)
 
     def spawn(self) -> int:
@@ -43,6 +44,7 @@ class Lifecycle:
         self.alive = True
         self.stopping = self.load_failed = self.asked_again = False
         self.killed_for = None
+        self.stuck = ""
         return self.gen
 
     def kill(self, why: str) -> Kill:

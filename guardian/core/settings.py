@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from guardian.enums import Mode, Op, Status
+from guardian.enums import Mode, Op, Restart, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,9 +13,13 @@ class Limits:
 
     redirect_timeout_s: float = 2.0
     stop_timeout_s: float = 1.0
+    restart: Restart = Restart.ON_FAILURE
     restarts: int = 3
     restart_window_s: float = 60.0
-    restart_delay_s: float = 0.5
+    restart_delay_s: float = 0.5  #: before the first restart; twice as long before each further one in the window
+    restart_delay_max_s: float = 30.0
+    slow_after_s: float = 300.0  #: a call that takes longer is told (EXECTIME, WHY)
+    watchdog_s: float | None = None  #: a call that takes longer has hung: its worker is killed
     connect_alarm_s: float = 10.0
     load_timeout_s: float = 60.0
     start_timeout_s: float = 300.0  #: as many nodes start at once, and their imports share the processor

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from guardian.core.events import Begin, Elapsed, Gone, Loaded, LoadFailed, Pause, Spawn, Stop, Tell, Watch
+from guardian.core.events import Begin, Elapsed, Gone, Loaded, LoadFailed, Pause, Spawn, Stop, Stuck, Tell, Watch
 from guardian.core.graph import Graph, SystemFacts
 from guardian.core.machine import Machine
 from guardian.core.settings import Going
@@ -171,7 +171,14 @@ class Supervision(Machine):
         elif killed_for is not None:
             self._spawn(killed_for if killed_for.via is Status.REDIRECT else None)
         else:
-            self._died(event.reason, final=ended.too_often)
+            self._died(life.stuck or event.reason, final=ended.too_often)
+
+    def _on_stuck(self, event: Stuck) -> None:
+        """A worker that has hung is no use to anybody: it is killed, and what follows is what follows a death (R12)."""
+        life = self._life
+        if event.gen == life.gen and life.alive and not (life.stopping or life.stuck or life.killed_for):
+            life.stuck = event.why
+            self._kill(event.why)
 
     def _died(self, reason: str, *, final: bool) -> None:
         """R12: the node says so at once, and the worker comes back, unless it dies too often."""
@@ -212,6 +219,7 @@ class Supervision(Machine):
         self._step("worker", f"worker {self._life.gen} killed: {why}")
 
     def _restart(self) -> None:
+        self._set(restarts=self._v.restarts + 1)
         self._spawn()
 
     def _pace_over(self) -> None:

@@ -56,6 +56,7 @@ class View:
     connect : names of the channels that user code waits for. lost : of those that it has used and that are not
         connected now. ``overdue`` after there were any for 10 s.
     load_error : why the code did not load the last time that it was tried.
+    kills : workers that were killed because they did not end. restarts : workers started because one had died.
     failed : the worker died too often and is not restarted (R12).
     subnodes : the nodes that user code manages or watches.
     spm_monitor, spm_notify : the switches of the set-point monitor.
@@ -94,6 +95,7 @@ class View:
     load_time: float = 0.0
     load_error: str = ""
     kills: int = 0
+    restarts: int = 0
     subnodes: tuple[Subnode, ...] = ()
     spm_monitor: bool = False
     spm_notify: bool = False

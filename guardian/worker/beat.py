@@ -1,6 +1,6 @@
 """The beat page: what a worker is doing at this moment, in memory that its host can read.
 
-One page of shared memory a worker, made by the host, written by the loop that calls user code, read by the host a few
+A page of shared memory a worker, made by the host, written by the loop that calls user code, read by the host a few
 times a second. It costs no message, goes on telling when the loop is stuck (the call that started and never ended), and
 outlives its writer: after a kill -9 it still says in which call the worker died.
 
@@ -9,6 +9,9 @@ reader copies both and takes the newest that is whole. A writer that is killed, 
 middle of a copy leaves the other slot intact, so the reader never waits for anybody, and nothing depends on the order
 in which a processor makes its stores visible. The count of dropped log lines stands outside the record, in a word of
 its own, because threads and forked children of user code add to it as well.
+
+A second page holds the counters of the threads that are watched (`guardian.health`), a word each, moved by the thread
+whose it is.
 
 Cost: a write about 1 us, a read about 3 us. Times are CLOCK_MONOTONIC, which all processes of a machine share.
 """
@@ -24,9 +27,11 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from guardian.core.threads import MOST_THREADS
 from guardian.enums import Call
 
 _PAGE = mmap.PAGESIZE
+_COUNTERS_AT, _SIZE = _PAGE, _PAGE + 8 * MOST_THREADS
 _RECORD = struct.Struct("=QqqqQdd")  # number of the write, cycle, call, entry, method, call start, last duration
 _CRC = struct.Struct("=I")
 _LENGTH = _RECORD.size + _CRC.size
@@ -57,7 +62,7 @@ class Beat:
 def create_page() -> int:
     """Make an empty page and return its descriptor (close-on-exec). Its size is sealed: nobody can cut it off."""
     fd = os.memfd_create("guardian-beat", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.ftruncate(fd, _PAGE)
+    os.ftruncate(fd, _SIZE)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
     return fd
 
@@ -72,9 +77,10 @@ class BeatWriter:
     """
 
     def __init__(self, fd: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._page = mmap.mmap(fd, _PAGE)
+        self._page = mmap.mmap(fd, _SIZE)
         self._whole = memoryview(self._page)
         self._word = self._whole[_DROPPED : _DROPPED + 8].cast("Q")
+        self.counters = self._whole[_COUNTERS_AT:_SIZE].cast("Q")  #: of watched threads, by slot
         self._clock = clock
         self._number = self._cycle = self._call = self._entry = self._method = 0
         self._start = self._duration = 0.0
@@ -109,6 +115,7 @@ class BeatWriter:
     def close(self) -> None:
         """Give the memory back."""
         self._word.release()
+        self.counters.release()
         self._whole.release()
         self._page.close()
 
@@ -129,9 +136,10 @@ class BeatReader:
     """
 
     def __init__(self, fd: int) -> None:
-        self._page = mmap.mmap(fd, _PAGE, prot=mmap.PROT_READ)
+        self._page = mmap.mmap(fd, _SIZE, prot=mmap.PROT_READ)
         self._whole = memoryview(self._page)
         self._word = self._whole[_DROPPED : _DROPPED + 8].cast("Q")
+        self.counters = self._whole[_COUNTERS_AT:_SIZE].cast("Q")  #: of watched threads, by slot
         self._last = Beat()
 
     def read(self) -> Beat:
@@ -156,6 +164,7 @@ class BeatReader:
     def close(self) -> None:
         """Give the memory back."""
         self._word.release()
+        self.counters.release()
         self._whole.release()
         self._page.close()
 
