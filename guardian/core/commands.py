@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from enum import IntEnum
 from typing import Any, TypeVar
 
-from guardian.core.events import Input, LoadAsked, Reenter, Requested, SetManager, SetMode, SetOp, SetSpm
+from guardian.core.events import Input, LoadAsked, Reenter, Requested, ResetFailed, SetManager, SetMode, SetOp, SetSpm
 from guardian.core.graph import LISTED, NAME_BYTES
 from guardian.core.request_cmd import read_command
 from guardian.core.view import View
@@ -105,6 +105,14 @@ def _reenter(value: Any, by: str, _view: View) -> Input | None:
     return Reenter(by=by) if _yes(value) else None
 
 
+def _reset_failed(value: Any, by: str, view: View) -> Input | None:
+    if not _yes(value):
+        return None
+    if not view.failed:
+        raise RefusedError(f"it has not failed, WORKER is {view.worker.name}; nothing was done")
+    return ResetFailed(by=by)
+
+
 def _load(value: Any, by: str, _view: View) -> Input | None:
     return LoadAsked(by=by) if _yes(value) else None
 
@@ -135,6 +143,7 @@ _PARSERS: dict[str, Callable[[Any, str, View], Input | None]] = {
     "REQUEST_N": _request_n,
     "REQUEST_CMD": _request_cmd,
     "REENTER": _reenter,
+    "RESET_FAILED": _reset_failed,
     "LOAD": _load,
     "SPM_MONITOR": _spm_monitor,
     "SPM_NOTIFY": _spm_notify,

@@ -40,6 +40,7 @@ from guardian.core.events import (
     Reloading,
     Report,
     Requested,
+    ResetFailed,
     Resume,
     Returned,
     SetManager,
@@ -119,7 +120,7 @@ class Engine(Loading):
             self._stop(text, event.by)
         elif not self._life.alive:
             self._step("op", text, by=event.by)
-            if not self._waits("restart"):
+            if event.op is Op.EXEC or not self._waits("restart"):  # a person need not wait for the next try
                 self._life.pardon()
                 self._spawn()
         elif self._life.stopping or self._v.worker is Worker.INIT:
@@ -373,6 +374,7 @@ class Engine(Loading):
         SetManager: _on_manager,
         Requested: _on_requested,
         Reenter: _on_reenter,
+        ResetFailed: Supervision._on_reset_failed,
         SetSpm: _on_spm,
         LoadAsked: Loading._on_load_asked,
         CheckBegan: Loading._on_check_began,

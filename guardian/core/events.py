@@ -71,6 +71,13 @@ class Reenter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResetFailed:
+    """A write of RESET_FAILED=1. It has been checked: the node has failed."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadAsked:
     """A write of LOAD=1."""
 
@@ -326,6 +333,7 @@ Input = (
     | SetManager
     | Requested
     | Reenter
+    | ResetFailed
     | LoadAsked
     | SetSpm
     | Refused

@@ -83,7 +83,7 @@ TERMS = (
     ),
     Term(
         lambda v: v.worker is not Worker.DEAD,
-        lambda v: v.reason if v.failed else f"{v.reason}; it is being started again",
+        lambda v: v.reason,
         "worker",
         active=True,
     ),

@@ -337,6 +337,15 @@ ROWS: tuple[Row, ...] = (
         archive=Archive.NO,
     ),
     Row(
+        name="RESET_FAILED",
+        kind=Kind.BOOL,
+        labels=_YES_NO,
+        text="write 1: start what was given up",
+        value=lambda v: 0,
+        asg=Asg.OPERATE,
+        archive=Archive.NO,
+    ),
+    Row(
         name="LOAD",
         kind=Kind.BOOL,
         labels=_YES_NO,

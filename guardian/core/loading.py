@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from guardian.core.deaths import Verdict
 from guardian.core.events import (
     Check,
     CheckBegan,
@@ -75,9 +76,8 @@ class Loading(Supervision):
         else:  # R25: dead, or without code
             self._spm_said = (None, None)
             self._step("load", f"{text}: a new worker starts in {INIT_STATE}", by=event.by)
-            if not self._waits("restart"):
-                self._life.pardon()
-                self._spawn()
+            self._life.pardon()
+            self._spawn()
 
     # --- the check -------------------------------------------------------------------------------------------------
 
@@ -216,9 +216,9 @@ class Loading(Supervision):
             self._import_over()
         super()._stop(text, by)
 
-    def _died(self, reason: str, *, final: bool) -> None:
+    def _died(self, reason: str, verdict: Verdict) -> None:
         self._forget_load()
-        super()._died(reason, final=final)
+        super()._died(reason, verdict)
 
     # --- the exchange ----------------------------------------------------------------------------------------------
 

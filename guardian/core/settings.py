@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from guardian.core.deaths import RestartPolicy
 from guardian.enums import Mode, Op, Restart, Status
 
 
@@ -24,6 +25,17 @@ class Limits:
     load_timeout_s: float = 60.0
     start_timeout_s: float = 300.0  #: as many nodes start at once, and their imports share the processor
     cycle_s: float = 1 / 16
+
+    @property
+    def restarting(self) -> RestartPolicy:
+        """What is done about a worker that died."""
+        return RestartPolicy(
+            restart=self.restart,
+            restarts=self.restarts,
+            window_s=self.restart_window_s,
+            delay_s=self.restart_delay_s,
+            delay_max_s=self.restart_delay_max_s,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from guardian.core.events import Begin, Elapsed, Gone, Loaded, LoadFailed, Pause, Spawn, Stop, Stuck, Tell, Watch
+from guardian.core.deaths import Verdict, told
+from guardian.core.events import (
+    Begin,
+    Elapsed,
+    Gone,
+    Loaded,
+    LoadFailed,
+    Pause,
+    ResetFailed,
+    Spawn,
+    Stop,
+    Stuck,
+    Tell,
+    Watch,
+)
 from guardian.core.graph import Graph, SystemFacts
 from guardian.core.machine import Machine
 from guardian.core.settings import Going
@@ -32,7 +46,7 @@ class Supervision(Machine):
         self._notes.pop("load", None)
         self._forget_entry(keep_manual=True)  # asked for since the last worker ended (R9, R10)
         self._stay.due = after_kill
-        gen = self._life.spawn()
+        gen = self._life.spawn(self._now.mono)
         self._spm_told = (False, False)
         self._notes.pop("error", None)
         self._connected()
@@ -170,8 +184,9 @@ class Supervision(Machine):
             self._spawn()
         elif killed_for is not None:
             self._spawn(killed_for if killed_for.via is Status.REDIRECT else None)
-        else:
-            self._died(life.stuck or event.reason, final=ended.too_often)
+        elif ended.verdict is not None:
+            reason = f"{life.stuck}; {event.reason}" if life.stuck else event.reason
+            self._died(reason, ended.verdict)
 
     def _on_stuck(self, event: Stuck) -> None:
         """A worker that has hung is no use to anybody: it is killed, and what follows is what follows a death (R12)."""
@@ -180,19 +195,25 @@ class Supervision(Machine):
             life.stuck = event.why
             self._kill(event.why)
 
-    def _died(self, reason: str, *, final: bool) -> None:
-        """R12: the node says so at once, and the worker comes back, unless it dies too often."""
+    def _died(self, reason: str, verdict: Verdict) -> None:
+        """R12: the node says so at once, and the worker comes back, as the policy of the site says."""
         self._forget_entry()
-        limits = self.limits
-        text = f"worker died: {reason}"
-        if final:
-            text += f"; more than {limits.restarts} times in {limits.restart_window_s:.0f} s, not started again. "
-            text += "See the log for the cause, then OP=EXEC or REENTER=1 starts it"
+        text = f"worker died: {reason}{told(verdict, self.limits.restarting)}"
+        if verdict.give_up:
+            text += f". See the log for the cause, then `guardctrl reset-failed {self.node}` starts it"
         else:
-            self._deadlines["restart"] = self._now.mono + limits.restart_delay_s
+            self._deadlines["restart"] = self._now.mono + verdict.delay_s
         self._notes["worker"] = text
-        self._set(worker=Worker.DEAD, known=False, failed=final, notifications=(), overdue=False)
+        self._set(worker=Worker.DEAD, known=False, failed=verdict.give_up, notifications=(), overdue=False)
         self._step("worker", text)
+
+    def _on_reset_failed(self, event: ResetFailed) -> None:
+        """A node that was given up gets a new worker, and its past is forgotten. Nothing else is touched."""
+        if self._v.failed:
+            self._accept()
+            self._life.pardon()
+            self._step("worker", f"RESET_FAILED by {event.by}: a new worker starts", by=event.by)
+            self._spawn()
 
     # --- deadlines ---
 

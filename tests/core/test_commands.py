@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,13 +32,14 @@ def test_every_writable_row_is_understood_and_no_other() -> None:
         "REQUEST_N": -2,
         "REQUEST_CMD": '{"state": "SAFE"}',
         "REENTER": 1,
+        "RESET_FAILED": 1,
         "LOAD": 1,
         "SPM_MONITOR": 0,
         "SPM_NOTIFY": "True",
     }
     assert sorted(good) == sorted(WRITABLE)
     for name, value in good.items():
-        assert parse(name, value, "anna", VIEW) is not None
+        assert parse(name, value, "anna", replace(VIEW, failed=True)) is not None
 
 
 @pytest.mark.parametrize(
@@ -69,6 +71,7 @@ def test_every_writable_row_is_understood_and_no_other() -> None:
         ("REENTER", "False", None),
         ("LOAD", 1, LoadAsked(by="anna")),
         ("LOAD", "0", None),
+        ("RESET_FAILED", 0, None),
     ],
 )
 def test_accepted(name: str, value: Any, expected: object) -> None:
@@ -112,6 +115,8 @@ def test_accepted(name: str, value: Any, expected: object) -> None:
         ("REQUEST_CMD", '{"state": "SAFE", "by": "%s"}' % ("b" * 101), "at most 100 bytes"),
         ("REQUEST_CMD", '{"state": "SAFE", "id": "%s"}' % ("i" * 201), "at most 200 bytes"),
         ("REENTER", "maybe", "neither"),
+        ("RESET_FAILED", 2, "neither"),
+        ("RESET_FAILED", 1, "it has not failed, WORKER is INIT; nothing was done"),
         ("REENTER", 2, "neither"),
         ("REENTER", float("nan"), "neither"),
     ],
@@ -143,7 +148,7 @@ def test_nothing_else_is_ever_raised(name: str, value: Any) -> None:
     except RefusedError as error:
         assert str(error)
     else:
-        assert parsed is not None or name in ("LOAD", "REENTER")
+        assert parsed is not None or name in ("LOAD", "REENTER", "RESET_FAILED")
         assert (
             not isinstance(parsed, Requested)
             or parsed.state == "NONE"

@@ -82,7 +82,7 @@ TABLE: list[tuple[dict[str, Any], bool, Severity, str]] = [
     ({"lost": ("X:C",), "error": ErrorKind.CONNECT, "connect": ("X:D",)}, False, Severity.NO_ALARM, "waits for X:D"),
     ({"lost": ("X:C",), "error": ErrorKind.ERROR, "reason": "oops"}, False, Severity.MAJOR, "ERROR in ALIGNED: oops"),
     ({"notifications": ("careful",)}, True, Severity.MINOR, ""),
-    ({"worker": Worker.DEAD, "known": False, "reason": "worker died"}, False, Severity.MAJOR, "being started again"),
+    ({"worker": Worker.DEAD, "known": False, "reason": "worker died"}, False, Severity.MAJOR, "worker died"),
     ({"worker": Worker.DEAD, "known": False, "failed": True, "reason": "gone"}, False, Severity.MAJOR, "gone"),
     ({"worker": Worker.INIT, "load_status": LoadStatus.INPROGRESS}, False, Severity.NO_ALARM, "being loaded"),
     ({"known": False}, False, Severity.NO_ALARM, "its worker is ending"),

@@ -117,16 +117,16 @@ def test_R12_four_deaths_in_a_minute_are_too_many() -> None:
     node = aligned()
     for _ in range(3):
         node.dies()
-        node.advance(1)
+        node.advance(2)
         assert node.worker is not None
     node.dies()
     node.advance(100)
-    assert node.worker is None and node.view.failed and "OP=EXEC" in node.view.message
+    assert node.worker is None and node.view.failed and "reset-failed TEST" in node.view.message
     node.op(Op.EXEC)
     assert node.running == "INIT.main" and not node.view.failed
     for _ in range(3):  # pardoned
         node.dies()
-        node.advance(1)
+        node.advance(2)
     assert node.worker is not None
 
 
@@ -134,7 +134,7 @@ def test_R12_STOP_and_EXEC_pardon_earlier_deaths() -> None:
     node = aligned()
     for _ in range(3):
         node.dies()
-        node.advance(1)
+        node.advance(2)
     node.op(Op.STOP, Op.EXEC)
     node.dies()
     assert not node.view.failed
@@ -146,7 +146,7 @@ def test_R12_deaths_further_apart_go_on_for_ever() -> None:
     node = aligned()
     for _ in range(10):
         node.dies()
-        node.advance(21)
+        node.advance(23)
         assert node.worker is not None
 
 

@@ -37,6 +37,7 @@ from guardian.core.events import (
     Reloaded,
     Report,
     Requested,
+    ResetFailed,
     Returned,
     SetManager,
     SetMode,
@@ -209,6 +210,7 @@ class World:
             SetSpm(monitor=True, by="anna"),
             SetSpm(notify=False, by="anna"),
             Reenter(by="anna"),
+            ResetFailed(by="anna"),
             *(LoadAsked(by="anna"),) * 2,
         ]
         if self.engine.view.graph is not None:
