@@ -92,10 +92,8 @@ def test_what_is_told(restart: Restart, lives: int, says: str) -> None:
 def test_no_wait_is_longer_than_the_longest_whatever_the_clock_does(
     restart: Restart, restarts: int, delay_s: float, delay_max_s: float, lives: list[tuple[float, bool]]
 ) -> None:
-    deaths, now = (
-        Deaths(RestartPolicy(restart=restart, restarts=restarts, delay_s=delay_s, delay_max_s=delay_max_s)),
-        0.0,
-    )
+    policy = RestartPolicy(restart=restart, restarts=restarts, delay_s=delay_s, delay_max_s=delay_max_s)
+    deaths, now = Deaths(policy), 0.0
     for lived_s, innocent in lives:
         deaths.born(now)
         deaths.ended(now + lived_s)

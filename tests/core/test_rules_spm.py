@@ -119,7 +119,7 @@ def test_LOAD_counts_also_without_a_worker(op: Op) -> None:
     else:
         for _ in range(5):
             node.dies()
-            node.advance(1)
+            node.advance(4)
             if node.worker is None:
                 break
         assert node.view.worker is Worker.DEAD
