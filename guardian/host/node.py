@@ -31,7 +31,9 @@ from guardian.core.events import (
     Heard,
     Input,
     Kill,
+    Loaded,
     Now,
+    Reached,
     Refused,
     Report,
     SetOp,
@@ -45,17 +47,18 @@ from guardian.core.interface import BY_NAME, Asg, Vitals, pv_name
 from guardian.core.security import Level, Security
 from guardian.core.view import View
 from guardian.core.who import Who
-from guardian.enums import LoadStatus, Op, Worker
+from guardian.enums import LoadStatus, Op, ProcessState, Worker
 from guardian.errors import ExpectedError, RefusedError
 from guardian.host.audit import Audit
 from guardian.host.checks import Checks, Turns
 from guardian.host.face import Face, Unreadable
 from guardian.host.journal import Journal
+from guardian.host.life import Life
 from guardian.host.logsink import LogSink
 from guardian.host.memory import Memory
 from guardian.host.publish import Publisher, event_record
 from guardian.host.settings import Settings
-from guardian.host.spawner import Event, Exited, Failed, Spawner
+from guardian.host.spawner import Event, Exited, Failed, Spawner, Started
 from guardian.host.store import Store
 from guardian.host.worker import WorkerHandle, worker_environ
 from guardian.worker.link import Load
@@ -102,7 +105,6 @@ class Node:
     def __init__(self, name: str, around: Surroundings, settings: Settings, told: str, host: str) -> None:
         self.name = name
         self._around = around
-        self._host = host
         self._settings = replace(settings, event_id=settings.event_id + EVENT_BLOCK)
         self._loop = asyncio.get_running_loop()
         self._engine = Engine(
@@ -125,6 +127,8 @@ class Node:
         )
         self._publisher = Publisher()
         self._worker: WorkerHandle | None = None
+        self._life = Life(f"{around.ifo}:{name}" if around.ifo else name)
+        self._vitals = Vitals(host=host, process=self._life.process)
         self._checks = Checks(name, around.turns, partial(self._process, check=True), self.feed)
         self._no_processes = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -148,7 +152,7 @@ class Node:
 
     def show(self) -> None:
         """Show the node. :meth:`begin` follows, or the first write of a client, which waits for nobody."""
-        first = self._publisher.first(self.view, self._vitals(Vitals(host=self._host)))
+        first = self._publisher.first(self.view, self._memory.shown(self._vitals, on=self.view.spm_monitor))
         self._around.face.open(self.name, first, time.time(), self.put)
 
     def begin(self) -> None:
@@ -235,6 +239,8 @@ class Node:
         self.begin()
         for action in self._engine.feed(event, Now(self._loop.time(), time.time())):
             self._do(action)
+        self._life.settles(failed=self.view.failed)
+        self._show_process()
         self._set_timer()
         self._wake_waiters()
 
@@ -243,14 +249,23 @@ class Node:
         worker = self._worker
         if self._checks.on_spawner(event):
             self._look_for_the_end()
-        elif worker is not None and worker.key == event.key and isinstance(event, (Exited, Failed)):
-            try:
-                worker.close()  # what it said last counts
-            finally:
-                self._worker = None
-                self._keep(self._memory.save(self._settings))
-                self._look_for_the_end()
-                self.feed(Gone(gen=worker.gen, reason=event.reason, innocent=event.forkserver_died))
+        elif worker is None or worker.key != event.key:
+            pass
+        elif isinstance(event, Started):
+            self._life.exists(event.pid)
+            self._show_process()
+        else:
+            self._gone(worker, event)
+
+    def _gone(self, worker: WorkerHandle, event: Exited | Failed) -> None:
+        try:
+            worker.close()  # what it said last counts
+        finally:
+            self._worker = None
+            self._keep(self._memory.save(self._settings))
+            self._look_for_the_end()
+            innocent = isinstance(event, Failed) or event.forkserver_died  # no process was made, or all have died
+            self.feed(Gone(gen=worker.gen, reason=self._life.ended(event.reason), innocent=innocent))
 
     def _look_for_the_end(self) -> None:
         if self._over and self._worker is None and not self._checks:
@@ -264,14 +279,18 @@ class Node:
         if self._worker is not None:
             beat = self._worker.beat()
             exectime_s = beat.busy_s(time.monotonic()) or beat.last_duration_s
-        vitals = self._vitals(
-            Vitals(heartbeat=round(now_epoch, 1), exectime_s=exectime_s, pv_total=self._pv_total, host=self._host)
-        )
         self._keep(self._memory.save(self._settings))
-        self._around.face.post(self.name, self._publisher.vitals(vitals, self.view), now_epoch)
+        self._post_vitals(heartbeat=round(now_epoch, 1), exectime_s=exectime_s, pv_total=self._pv_total)
 
-    def _vitals(self, vitals: Vitals) -> Vitals:
-        return self._memory.shown(vitals, on=self.view.spm_monitor)
+    def _post_vitals(self, **changes: Any) -> None:
+        """Show what is otherwise now."""
+        self._vitals = replace(self._vitals, **changes)
+        shown = self._memory.shown(self._vitals, on=self.view.spm_monitor)
+        self._around.face.post(self.name, self._publisher.vitals(shown, self.view), time.time())
+
+    def _show_process(self) -> None:
+        if self._life.process is not self._vitals.process and not self._over:
+            self._post_vitals(process=self._life.process)
 
     async def wait_for(self, condition: Callable[[View], bool], timeout_s: float | None = None) -> View:
         """The view at which `condition` became true.
@@ -333,6 +352,7 @@ class Node:
                 self._spawn(action.gen)
             case Kill():
                 if self._worker is not None and self._worker.gen == action.gen:
+                    self._life.is_killed(action.why)
                     self._worker.kill()
             case Check():
                 self._checks.begin(action.number)
@@ -342,11 +362,12 @@ class Node:
                 self._checks.end(action.number)
 
     def _spawn(self, gen: int) -> None:
+        self._life.asked()
         try:
             self._worker = self._process(f"{self.name}#{gen}", gen, self._heard)
-        except OSError as error:  # no descriptors left: as good as a worker that died at once
-            reason = f"not started: {error.strerror}; look at `ulimit -n`"
-            self._loop.call_soon(self.feed, Gone(gen=gen, reason=reason))
+        except OSError as error:  # no descriptors left: no fault of this node, it is tried again
+            reason = self._life.ended(f"not started: {error.strerror}; look at `ulimit -n`")
+            self._loop.call_soon(self.feed, Gone(gen=gen, reason=reason, innocent=True))
 
     def _process(
         self, key: str, gen: int, report: Callable[[int, Report], None], *, check: bool = False
@@ -379,6 +400,11 @@ class Node:
         return process
 
     def _heard(self, gen: int, report: Report) -> None:
+        if isinstance(report, (Loaded, Reached)) and self._worker is not None and self._worker.gen == gen:
+            self._life.reached(report.state if isinstance(report, Reached) else ProcessState.READY)
+        if isinstance(report, Reached):
+            self._show_process()
+            return
         if isinstance(report, Channels):
             self._pv_total = report.total
             self._channels_met |= dict.fromkeys(report.met[: MOST_FORESEEN - len(self._channels_met)])
