@@ -256,11 +256,12 @@ class Host:
         stored, warnings = self._store.load(name)
         for warning in warnings:
             self._sink.line(name, warning, level="WARNING")
+        policy = self.site.policy(name)
         settings, told = resume(
             stored,
             time.time(),
-            resume_within_s=self.site.resume_within_s,
-            policy=self.site.on_start,
+            resume_within_s=policy.resume_within_s,
+            policy=policy.on_start,
             fresh=self.site.fresh,
         )
         around = Surroundings(
@@ -275,7 +276,7 @@ class Host:
             site=self.site.site,
             paths=self.site.paths,
             pv=self.site.pv,
-            limits=self.site.limits,
+            limits=policy.limits,
             turns=self._turns,
         )
         node = Node(name, around, settings, told, self._claims.shown(name))

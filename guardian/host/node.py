@@ -76,7 +76,7 @@ END_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What all nodes of a host share."""
+    """What all nodes of a host share, but for `limits`: a node may have its own."""
 
     face: Face
     spawner: Spawner

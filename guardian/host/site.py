@@ -16,8 +16,18 @@ A site file names the machine and its nodes; all of it is optional but ``nodes``
     resume_within = 600                 # seconds
     redirect_timeout = 2.0              # seconds (R8)
     stop_timeout = 1.0                  # seconds (R10)
-    restarts = 3                        # of a worker that died, within restart_window seconds (R12)
+    restart = "on-failure"              # of a worker that died (R12): or "never", "always"
+    restarts = 3                        # so often, within restart_window seconds of its life
     restart_window = 60
+    restart_delay = 0.5                 # seconds; twice as long before each further one,
+    restart_delay_max = 30              # up to so many
+
+    [node.SUS_MC1]                      # what is otherwise for one node: any key of [policy]
+    restart = "always"
+
+    [keeper]                            # of the host itself
+    restart = "on-failure"              # default: "never"; the other keys as above, and
+    hang_after = 15                     # seconds that its loop may stand still; 0: for ever
 
     [access]                            # without it: programs on this machine write, all others read
     operators = ["10.1.2.0/24"]         # may write everything
@@ -32,7 +42,7 @@ import math
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -40,13 +50,14 @@ from typing import Any
 from guardian.core.interface import BY_NAME, PV_TEMPLATE, STRING_BYTES, pv_name
 from guardian.core.settings import Limits
 from guardian.errors import ExpectedError
+from guardian.host import policies
 from guardian.host.access import Access, why_not_entry
+from guardian.host.policies import Keeping, NodePolicy
 from guardian.host.settings import OnStart
 from guardian.worker.system import check_name
 
 CONTROL_SOCKET = "control.sock"
 MAX_PORT = 65535
-ON_START: tuple[OnStart, ...] = ("resume", "request", "hold")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +69,8 @@ class Site:
     port : Channel Access port; None: 5064, or a free one where that is taken; 0: a free one.
     paths : folders with system modules, absolute, in order.
     log : file for the log; None: standard output.
+    on_start, resume_within_s, limits : for all nodes but those in `own`, which have a policy of their own.
+    keeping : what is done when the host itself dies or hangs.
     access : who may write.
     """
 
@@ -73,11 +86,18 @@ class Site:
     resume_within_s: float = 600.0
     fresh: bool = False
     limits: Limits = field(default_factory=Limits)
+    own: Mapping[str, NodePolicy] = field(default_factory=dict)
+    keeping: Keeping = field(default_factory=Keeping)
     access: Access = field(default_factory=Access)
 
     @property
     def control_socket(self) -> Path:
         return self.state_dir / CONTROL_SOCKET
+
+    def policy(self, node: str) -> NodePolicy:
+        """What counts for a node."""
+        everybody = NodePolicy(on_start=self.on_start, resume_within_s=self.resume_within_s, limits=self.limits)
+        return self.own.get(node, everybody)
 
 
 def default_state_dir(name: str) -> Path:
@@ -103,6 +123,8 @@ def read_site(path: Path) -> Site:
     faults: list[str] = []
     values = _typed(data, _SITE_KEYS, "", faults)
     policy = _typed(values.get("policy", {}), _POLICY_KEYS, "policy.", faults)
+    keeper = _typed(values.get("keeper", {}), _KEEPER_KEYS, "keeper.", faults)
+    nodes = _node_tables(values.get("node", {}), values.get("nodes", ()), faults)
     access = _typed(values.get("access", {}), _ACCESS_KEYS, "access.", faults)
     if why := why_not_ifo(values.get("ifo", "")):
         faults.append(f"ifo: {why}")
@@ -110,13 +132,18 @@ def read_site(path: Path) -> Site:
         faults.append(f"pv: {why}")
     if values.get("port", 0) > MAX_PORT:
         faults.append(f"port = {values['port']} is no port, use 0 to {MAX_PORT}")
-    if policy.get("on_start", "resume") not in ON_START:
-        faults.append(f"policy.on_start = {policy['on_start']!r}; use one of {', '.join(ON_START)}")
+    faults += policies.faults(policy, "policy.") + policies.faults(keeper, "keeper.")
     faults += _access_faults(access)
     faults += _node_faults(values.get("nodes", [])) if "nodes" in values or "nodes" not in data else ()
     if faults:
         raise ExpectedError(f"site file {path}: " + "; ".join(faults))
-    site = replace(_site(values, policy, path.resolve().parent), access=_access(access, path.resolve()))
+    everybody = policies.node_policy(policy)
+    site = replace(
+        _site(values, everybody, path.resolve().parent),
+        own={node: policies.node_policy(table, everybody) for node, table in nodes.items()},
+        keeping=policies.keeping(keeper),
+        access=_access(access, path.resolve()),
+    )
     if clashes := _clashes(site):
         raise ExpectedError(f"site file {path}: " + "; ".join(clashes))
     return site
@@ -174,6 +201,20 @@ def _node_faults(nodes: list[str]) -> list[str]:
     return faults
 
 
+def _node_tables(tables: Mapping[str, Any], nodes: list[str], faults: list[str]) -> dict[str, dict[str, Any]]:
+    """The tables ``[node.NAME]``."""
+    good = {}
+    for node, table in tables.items():
+        if not isinstance(table, dict):
+            faults.append(f"node.{node} = {table!r} is no table; write [node.{node}] above its keys")
+        elif node not in nodes:
+            faults.append(f"[node.{node}]: {node} is none of nodes; add it there, or correct the name")
+        else:
+            good[node] = _typed(table, _POLICY_KEYS, f"node.{node}.", faults)
+            faults += policies.faults(good[node], f"node.{node}.")
+    return good
+
+
 def _access_faults(access: Mapping[str, Any]) -> list[str]:
     lists = ("operators", "hosts")
     faults = [f"access.{key}: {why}" for key in lists for text in access.get(key, ()) if (why := why_not_entry(text))]
@@ -216,16 +257,25 @@ _SITE_KEYS: dict[str, type | tuple[type, ...]] = {
     "state_dir": str,
     "log": str,
     "policy": dict,
+    "node": dict,
+    "keeper": dict,
     "access": dict,
+}
+_RESTART_KEYS: dict[str, type | tuple[type, ...]] = {
+    "restart": str,
+    "restarts": int,
+    "restart_window": (int, float),
+    "restart_delay": (int, float),
+    "restart_delay_max": (int, float),
 }
 _POLICY_KEYS: dict[str, type | tuple[type, ...]] = {
     "on_start": str,
     "resume_within": (int, float),
     "redirect_timeout": (int, float),
     "stop_timeout": (int, float),
-    "restarts": int,
-    "restart_window": (int, float),
+    **_RESTART_KEYS,
 }
+_KEEPER_KEYS: dict[str, type | tuple[type, ...]] = {**_RESTART_KEYS, "hang_after": (int, float)}
 _ACCESS_KEYS: dict[str, type | tuple[type, ...]] = {
     "operators": list,
     "hosts": list,
@@ -253,11 +303,9 @@ def _typed(data: Mapping[str, Any], keys: Mapping[str, Any], where: str, faults:
     return good
 
 
-def _site(values: dict[str, Any], policy: dict[str, Any], here: Path) -> Site:
+def _site(values: dict[str, Any], policy: NodePolicy, here: Path) -> Site:
     ifo = values.get("ifo", "")
     name = values.get("site", "") or ifo
-    known = {f.name for f in fields(Limits)}
-    limits = {f"{k}_s" if f"{k}_s" in known else k: policy[k] for k in policy if k in known or f"{k}_s" in known}
     return Site(
         ifo=ifo,
         site=values.get("site", ""),
@@ -267,7 +315,7 @@ def _site(values: dict[str, Any], policy: dict[str, Any], here: Path) -> Site:
         pv=values.get("pv", PV_TEMPLATE),
         state_dir=here / values["state_dir"] if "state_dir" in values else default_state_dir(name),
         log=here / values["log"] if "log" in values else None,
-        on_start=policy.get("on_start", "resume"),
-        resume_within_s=float(policy.get("resume_within", 600.0)),
-        limits=Limits(**limits),
+        on_start=policy.on_start,
+        resume_within_s=policy.resume_within_s,
+        limits=policy.limits,
     )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from guardian.core.deaths import RestartPolicy
 from guardian.core.interface import BY_NAME
 from guardian.core.settings import Limits
+from guardian.enums import Restart
 from guardian.errors import ExpectedError
 from guardian.host.access import Access
+from guardian.host.policies import Keeping, NodePolicy
 from guardian.host.site import (
     Site,
     access_now,
@@ -35,8 +39,20 @@ on_start = "hold"
 resume_within = 60
 redirect_timeout = 3.5
 stop_timeout = 2
+restart = "always"
 restarts = 0
 restart_window = 10
+restart_delay = 1
+restart_delay_max = 8
+
+[node.SUS_MC1]
+restart = "never"
+on_start = "request"
+
+[keeper]
+restart = "on-failure"
+restarts = 5
+hang_after = 0
 """
 
 
@@ -60,7 +76,21 @@ def test_all_that_a_site_file_says(tmp_path: Path) -> None:
     assert (site.state_dir, site.log) == (tmp_path / "state", tmp_path / "guardian.log")
     assert site.control_socket == tmp_path / "state" / "control.sock"
     assert (site.on_start, site.resume_within_s) == ("hold", 60.0)
-    assert site.limits == Limits(redirect_timeout_s=3.5, stop_timeout_s=2, restarts=0, restart_window_s=10)
+    limits = Limits(
+        redirect_timeout_s=3.5,
+        stop_timeout_s=2,
+        restart=Restart.ALWAYS,
+        restarts=0,
+        restart_window_s=10,
+        restart_delay_s=1,
+        restart_delay_max_s=8,
+    )
+    assert site.limits == limits
+    assert site.policy("IMC_LOCK") == NodePolicy(on_start="hold", resume_within_s=60, limits=limits)
+    assert site.policy("SUS_MC1") == NodePolicy(
+        on_start="request", resume_within_s=60, limits=replace(limits, restart=Restart.NEVER)
+    )
+    assert site.keeping == Keeping(restarting=RestartPolicy(restart=Restart.ON_FAILURE, restarts=5), hang_after_s=0)
     assert "LAB:IMC_LOCK:STATE" in pv_names(site, "IMC_LOCK")
 
 
@@ -68,6 +98,7 @@ def test_nodes_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("XDG_STATE_HOME", "/var/tmp/xdg")
     site = read(tmp_path, 'nodes = ["SUS"]')
     assert (site.ifo, site.port, site.log, site.fresh) == ("", None, None, False)
+    assert site.policy("SUS") == NodePolicy() and site.keeping.restarting.restart is Restart.NEVER
     assert site.state_dir == Path("/var/tmp/xdg/guardian/default") == default_state_dir("")
     assert "GRD-SUS_STATE" in pv_names(site, "SUS")  # an empty IFO takes its colon along
     assert len(pv_names(site, "SUS")) == len(BY_NAME)
@@ -112,6 +143,17 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
         ('nodes = ["SUS"]\npolicy = 5', "policy = 5 is of the wrong type"),
         ('nodes = ["SUS"]\n[policy]\non_start = 1', "policy.on_start = 1 is of the wrong type"),
         ('nodes = ["SUS"]\n[policy]\nrestarts = 1.5', "wrong type"),
+        ('nodes = ["SUS"]\n[policy]\nrestart = "no"', "policy.restart = 'no'; use one of never, on-failure, always"),
+        ('nodes = ["SUS"]\n[policy]\nrestart_delay = 0', "policy.restart_delay = 0; use 0.1 to 86400 seconds"),
+        ('nodes = ["SUS"]\n[policy]\nrestart_delay_max = inf', "policy.restart_delay_max = inf; use 0.1 to"),
+        ('nodes = ["SUS"]\n[policy]\nhang_after = 9', "policy.hang_after is unknown"),
+        ('nodes = ["SUS"]\n[keeper]\nhang_after = 1', "keeper.hang_after = 1; use at least 2 seconds, or 0"),
+        ('nodes = ["SUS"]\n[keeper]\non_start = "hold"', "keeper.on_start is unknown"),
+        ('nodes = ["SUS"]\n[keeper]\nrestart = "no"', "keeper.restart = 'no'"),
+        ('nodes = ["SUS"]\n[node.IMC]\nrestarts = 1', "[node.IMC]: IMC is none of nodes; add it there, or correct"),
+        ('nodes = ["SUS"]\n[node.SUS]\nspeed = 1', "node.SUS.speed is unknown; known are on_start"),
+        ('nodes = ["SUS"]\n[node.SUS]\nrestart = "no"', "node.SUS.restart = 'no'; use one of"),
+        ('nodes = ["SUS"]\n[node]\nSUS = 1', "node.SUS = 1 is no table; write [node.SUS] above its keys"),
         ('nodes = ["SUS"]\nnodes = ["IMC"]', "overwrite"),
         ('nodes = ["SUS"]\nifo = "X 1"', "ifo: 'X 1'"),
         ('nodes = ["SUS"]\nifo = "' + "X" * 40 + '"', "too long"),
