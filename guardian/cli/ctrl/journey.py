@@ -63,6 +63,8 @@ def _hindrances(facts: Facts) -> list[str]:
         found.append(f"it is managed by {facts.managed_by}, which may ask for another state; MODE=AUTO takes it away")
     if facts.op in ("STOP", "PAUSE"):
         found.append(f"OP is {facts.op}: it goes nowhere before OP=EXEC")
+    if facts.worker == "DEAD":
+        found.append(facts.reason)
     if facts.error == "ERROR":
         found.append(f"ERROR in {facts.state}: only a redirect, LOAD or REENTER gets it out of there")
     if facts.error == "CONNECT":
