@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from guardian._version import __version__
+from guardian.cli.keeper import become
+from guardian.cli.kept import kept
 from guardian.cli.output import WRONG_CALL, complain, open_streams
 from guardian.cli.run import add_host_options, ifo_of, run, with_options
+from guardian.enums import Restart
 from guardian.errors import ExpectedError
 from guardian.host.site import Site, default_state_dir, read_site
 from guardian.worker.system import check_name
@@ -17,6 +21,7 @@ from guardian.worker.system import check_name
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the nodes of a site. A node whose module does not load is up all the same, and says why."""
     open_streams()
+    mine = kept()
     parser = argparse.ArgumentParser(prog="guardhost", description="Run nodes until SIGTERM or Ctrl-C.")
     parser.add_argument("nodes", nargs="*", metavar="NODE", help="names of system modules")
     parser.add_argument("--site", type=Path, metavar="FILE", help="site file (TOML) with nodes, port, policies")
@@ -36,7 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ExpectedError as error:
         complain("guardhost", str(error))
         return WRONG_CALL
-    return run("guardhost", with_options(site, options))
+    keeping = site.keeping
+    if mine is None and keeping.restarting.restart is not Restart.NEVER:
+        words = sys.argv[1:] if argv is None else argv
+        become("guardhost", words, keeping.restarting, keeping.hang_after_s)
+    if mine is not None and mine.last:
+        options.fresh = False  # that was said of the first one
+    return run("guardhost", with_options(site, options), kept=mine)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from guardian.cli.kept import Kept
 from guardian.cli.options import add_module_options
 from guardian.cli.output import FAILED, OK, WRONG_CALL, complain, tell
 from guardian.core.interface import pv_name
@@ -87,11 +88,11 @@ def with_options(site: Site, options: argparse.Namespace) -> Site:
     return replace(site, **changes)
 
 
-def run(command: str, site: Site, *, first_load_must_work: bool = False) -> int:
-    """Run the nodes of `site` until SIGINT or SIGTERM. Returns the exit code."""
+def run(command: str, site: Site, *, first_load_must_work: bool = False, kept: Kept | None = None) -> int:
+    """Run the nodes of `site` until SIGINT or SIGTERM. `kept`: what the keeper said, if there is one. The exit code."""
     _allow_descriptors()
     try:
-        return asyncio.run(_run(command, site, first_load_must_work))
+        return asyncio.run(_run_kept(command, site, first_load_must_work, kept))
     except ExpectedError as error:
         complain(command, str(error))
         return WRONG_CALL
@@ -135,7 +136,14 @@ class _ToSink(logging.Handler):
         self._sink.line(NAME, text, level=record.levelname)
 
 
-async def _run(command: str, site: Site, first_load_must_work: bool) -> int:
+async def _run_kept(command: str, site: Site, first_load_must_work: bool, kept: Kept | None) -> int:
+    if kept is None:
+        return await _run(command, site, first_load_must_work)
+    async with kept.beating():
+        return await _run(command, site, first_load_must_work, after=kept.last)
+
+
+async def _run(command: str, site: Site, first_load_must_work: bool, after: str = "") -> int:
     from ioc.server import Server  # caproto is heavy: not for --help
 
     stop = asyncio.Event()
@@ -145,6 +153,8 @@ async def _run(command: str, site: Site, first_load_must_work: bool) -> int:
     sink = LogSink(1 if site.log is None else site.log)
     handler = _ToSink(sink)
     logging.getLogger().addHandler(handler)
+    if after:
+        sink.line(NAME, f"this host is started by its keeper: {after}", level="ERROR")
     try:
         doorkeeper = await Doorkeeper.begin(
             site.access, lambda: access_now(site.access), lambda text, level: sink.line(NAME, text, level=level)

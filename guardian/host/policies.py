@@ -63,7 +63,9 @@ def faults(table: Mapping[str, Any], where: str) -> list[str]:
 def node_policy(table: Mapping[str, Any], base: NodePolicy | None = None) -> NodePolicy:
     """What a table says, and for the rest what `base` says."""
     base = base or NodePolicy()
-    limits = {name: Restart(value) if name == "restart" else value for name, value in _named(table, Limits).items()}
+    limits = _named(table, Limits)
+    if "restart" in limits:
+        limits["restart"] = Restart(limits["restart"])
     return replace(base, **_named(table, NodePolicy), limits=replace(base.limits, **limits))
 
 

@@ -41,16 +41,22 @@ class Process:
     parent: int
     session: int
     start_ticks: int
+    stopped: bool  #: by SIGSTOP, Ctrl-Z or a debugger
     dead: bool  #: a zombie: nothing runs any more, only its exit status waits for its parent
 
 
 def environment(token: str, more: Mapping[str, str]) -> dict[str, str]:
-    """Of a Python of ours that is started with -P, which marks all that comes of it.
+    """Of a Python of ours that is started with -P, which marks all that comes of it."""
+    return importable({**os.environ, **more, MARK: make_mark(token, 0)})
+
+
+def importable(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a Python of ours that is started with -P.
 
     -P keeps the directory we happen to be in, with its epics.py or random.py, out of the way; so where this package is
     not installed, it is said where it is.
     """
-    env = {**os.environ, **more, MARK: make_mark(token, 0)}
+    env = dict(environ)
     home = str(Path(guardian.__file__).resolve().parent.parent)
     if home not in site.getsitepackages():
         env["PYTHONPATH"] = os.pathsep.join(filter(None, (env.get("PYTHONPATH"), home)))
@@ -75,6 +81,7 @@ def look(pid: int) -> Process | None:
         parent=int(fields[1]),
         session=int(fields[3]),
         start_ticks=int(fields[19]),
+        stopped=fields[0] in (b"T", b"t"),
         dead=fields[0] in (b"Z", b"X"),
     )
 

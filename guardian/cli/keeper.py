@@ -1,0 +1,253 @@
+"""The keeper of a host: a small parent process that starts it again when it dies or hangs (``[keeper]`` of a site).
+
+`guardhost` turns into its keeper, so a service manager, a terminal or a script sees one process with the number that it
+started, and sends its signals there. They are passed on. What else the keeper does:
+
+* A host that ended as it was asked to (exit code 0) or that was called wrongly (2) is not started again; the keeper
+  ends with its exit code. Any other end is a death, and what follows is policy (`guardian.core.deaths`). Given up, the
+  keeper ends with exit code 1: then a service manager may have a policy of its own.
+* Before the next host starts, all processes of the last one are gone: its orphans become children of the keeper.
+* A host whose event loop stands still has hung (`guardian.host.pulse`). It writes its stacks and is killed, and this is
+  a death. Only time counts for which the keeper itself was seen to run.
+* A host that somebody has stopped (SIGSTOP, a debugger) has not hung: somebody holds it. That is told, nothing is done.
+* If the keeper dies the kernel sends the host SIGTERM, and it ends its nodes in good order.
+
+There are no threads, no handlers and no libraries here: signals are blocked, and taken one at a time. So there is no
+moment at which one is lost, or finds half of something done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import NoReturn
+
+from guardian.cli.output import FAILED, OK, WRONG_CALL, tell
+from guardian.core.deaths import Deaths, RestartPolicy, told
+from guardian.core.standstill import Standstill
+from guardian.enums import Restart
+from guardian.host import pulse
+from guardian.worker.descendants import children, importable, look
+from guardian.worker.interrupt import DUMP_SIGNAL
+from guardian.worker.system_calls import adopt_orphans
+
+ASKING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+TAKEN = ASKING | {signal.SIGCHLD}
+#: The longest pause between two looks at a host.
+LOOK_S = 1.0
+#: The first beat may take longer than any other: a host imports and reads files before its loop turns.
+START_S = 60.0
+#: What a host gets to say where it stands before it is killed, and to be gone after that before it is told of.
+LAST_WORDS_S, GONE_S = 0.5, 10.0
+#: How long what a dead host has left behind may take to end by itself, and then by force.
+CLEAR_S = 10.0
+#: si_code of a signal that the terminal sent: whoever else is in the foreground has got it too.
+SI_KERNEL = 0x80
+
+Tell = Callable[[str], None]
+
+
+def become(command: str, argv: Sequence[str], policy: RestartPolicy, hang_after_s: float) -> NoReturn:
+    """Turn this process into the keeper of ``command argv``."""
+    order = json.dumps({**asdict(policy), "restart": policy.restart.value, "hang_after_s": hang_after_s})
+    signal.pthread_sigmask(signal.SIG_BLOCK, TAKEN)  # it stays so: what comes from now on is taken by the keeper
+    line = [sys.executable, "-P", "-m", __name__, order, command, *argv]
+    os.execve(sys.executable, line, importable(os.environ))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Be the keeper. `argv`: the order that :func:`become` wrote, a command, and its command line."""
+    order, command, *words = argv
+    options = json.loads(order)
+    hang_after_s = options.pop("hang_after_s")
+    policy = RestartPolicy(**{**options, "restart": Restart(options["restart"])})
+    signal.pthread_sigmask(signal.SIG_BLOCK, TAKEN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever ignores it has no children to wait for
+    adopt_orphans()
+    return Keeper(command, words, Deaths(policy), hang_after_s).run()
+
+
+class Keeper:
+    """Keeps ``command argv`` running, for as long as `deaths` allow."""
+
+    def __init__(self, command: str, argv: Sequence[str], deaths: Deaths, hang_after_s: float) -> None:
+        self._line = [sys.executable, "-P", "-m", f"guardian.cli.{command}", *argv]
+        self._deaths = deaths
+        self._hang_after_s = hang_after_s
+        self._asked: set[int] = set()
+        self._tell: Tell = lambda text: tell(command, text)
+
+    def run(self) -> int:
+        """Until it is asked to end, or gives up. Returns the exit code."""
+        last = ""
+        while True:
+            host = self._live(last)
+            last = f"the host (pid {host.pid}) {host.how} after {self._deaths.ended(time.monotonic()):.1f} s"
+            clear_up(self._tell)
+            if self._asked and host.ended_by not in (0, *self._asked):
+                self._tell(f"{last}, while it was ending")
+                return FAILED
+            if self._asked or (not host.ended_by and host.code in (OK, WRONG_CALL)):
+                return host.code
+            verdict = self._deaths.judge()
+            self._tell(last + told(verdict, self._deaths.policy))
+            if verdict.give_up:
+                self._tell("its nodes do not run. See its log for the cause, then start it again")
+                return FAILED
+            self._wait(verdict.delay_s)
+            if self._asked:
+                return OK
+
+    def _live(self, last: str) -> Host:
+        """One host, from its start to its end."""
+        self._deaths.born(time.monotonic())
+        host = Host(self._line, last, self._hang_after_s, self._tell)
+        while not host.is_gone():
+            if (signal_info := take(host.look_s)) is not None and signal_info.si_signo in ASKING:
+                self._asked.add(signal_info.si_signo)
+                if signal_info.si_signo != signal.SIGINT or signal_info.si_code != SI_KERNEL:
+                    host.send(signal_info.si_signo)
+            host.look()
+        return host
+
+    def _wait(self, for_s: float) -> None:
+        """Unless somebody wants the end."""
+        until = time.monotonic() + for_s
+        while not self._asked and (left_s := until - time.monotonic()) > 0:
+            if (signal_info := take(left_s)) is not None and signal_info.si_signo in ASKING:
+                self._asked.add(signal_info.si_signo)
+
+
+class Host:
+    """One process of the host.
+
+    Attributes
+    ----------
+    code, ended_by : how it ended: its exit code, or the signal that killed it; one of them is 0. how : in words.
+    """
+
+    def __init__(self, line: Sequence[str], last: str, hang_after_s: float, tell: Tell) -> None:
+        self._tell = tell
+        self._hang_after_s = hang_after_s
+        self.look_s = min(LOOK_S, hang_after_s / 8) if hang_after_s else None
+        fd = pulse.create()
+        try:
+            self._pulse = pulse.Pulse(fd)
+            self.pid = _start(line, {"keeper": os.getpid(), "pulse": fd, "last": last})
+        finally:
+            os.close(fd)
+        self._stand = Standstill(2 * (self.look_s or 0.0))
+        self._is_held = False
+        self._hung = ""
+        self._killed_at: float | None = None
+        self.code = self.ended_by = 0
+        self.how = ""
+
+    def send(self, number: int) -> None:
+        os.kill(self.pid, number)  # it is not reaped yet, so the number is its own
+
+    def is_gone(self) -> bool:
+        while (ended := os.waitpid(-1, os.WNOHANG))[0] != self.pid:  # the others are orphans
+            if not ended[0]:
+                return False
+        self._pulse.close()
+        code = os.waitstatus_to_exitcode(ended[1])
+        self.code, self.ended_by = max(code, 0), max(-code, 0)
+        how = f"ended with exit code {code}" if code >= 0 else f"was killed by {_name(-code)}"
+        self.how = f"{self._hung} and {how}" if self._hung else how
+        return True
+
+    def look(self) -> None:
+        """Does its loop turn?"""
+        if self.look_s is None or (seen := look(self.pid)) is None:
+            return
+        now = time.monotonic()
+        if self._killed_at is not None:
+            if now - self._killed_at > GONE_S:
+                self._tell(
+                    f"the host (pid {self.pid}) was killed and is not gone: stuck in the kernel, on a dead disk?"
+                )
+                self._killed_at = float("inf")
+            return
+        if seen.stopped != self._is_held:
+            self._is_held = seen.stopped
+            self._tell(self._held() if seen.stopped else f"the host (pid {self.pid}) goes on")
+        if seen.stopped:
+            self._stand = Standstill(self._stand.most_s)
+            return
+        count = self._pulse.count
+        allowed_s = self._hang_after_s if count else max(self._hang_after_s, START_S)
+        if self._stand.look(count, now) >= allowed_s:
+            self._kill(f"hung (its event loop stood still for {allowed_s:g} s)")
+
+    def _held(self) -> str:
+        return (
+            f"the host (pid {self.pid}) is stopped, by SIGSTOP or a debugger; whoever did that is not disturbed. "
+            f"`kill -CONT {self.pid}` lets it go on"
+        )
+
+    def _kill(self, why: str) -> None:
+        self._hung = why
+        self._tell(f"the host (pid {self.pid}) has {why}; it writes where it stands, and is killed")
+        self.send(DUMP_SIGNAL)
+        time.sleep(LAST_WORDS_S)
+        self.send(signal.SIGKILL)
+        self._killed_at = time.monotonic()
+
+
+def take(for_s: float | None) -> signal.struct_siginfo | None:
+    """The next signal; None if there is none in that time. None: wait for ever."""
+    return signal.sigwaitinfo(TAKEN) if for_s is None else signal.sigtimedwait(TAKEN, max(for_s, 0.0))
+
+
+def clear_up(tell: Tell) -> None:
+    """Wait until nothing is left of a host that is dead: what it started sees that, and ends; or is ended."""
+    if _have_ended(CLEAR_S):
+        return
+    for child in children(os.getpid()):
+        tell(f"process {child.pid}, which the host has left behind, does not end, and is killed")
+        os.kill(child.pid, signal.SIGKILL)  # a child of ours that is not reaped yet, so the number is its own
+    if not _have_ended(CLEAR_S):
+        left = ", ".join(str(child.pid) for child in children(os.getpid()))
+        tell(f"these processes do not die, stuck in the kernel? {left}")
+
+
+def _have_ended(within_s: float) -> bool:
+    """Whether there are no children any more."""
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return True
+        if not pid:
+            signal.sigtimedwait({signal.SIGCHLD}, 0.1)
+    return False
+
+
+def _start(line: Sequence[str], kept: dict[str, object]) -> int:
+    """Start a program. Returns its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, TAKEN)
+        os.execve(line[0], list(line), {**os.environ, pulse.KEPT: json.dumps(kept)})
+    finally:
+        os._exit(FAILED)
+
+
+def _name(number: int) -> str:
+    with contextlib.suppress(ValueError):
+        return signal.Signals(number).name
+    return f"signal {number}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
