@@ -1,8 +1,9 @@
 """A thread that is watched from its start to its end, and that can be made anew.
 
-The object is its first thread; those that take over, when it is late, run the same ``run()`` of the same object. The one
-that was given up is not stopped, as nothing can stop a thread: it ends at its next :meth:`MonitoredThread.keepalive`,
-which raises :class:`~guardian.errors.Interrupted` in it, and whatever it does until then counts for nothing.
+The object is its first thread; those that take over, when it is late, run the same ``run()`` of the same object. The
+one that was given up is not stopped, as nothing can stop a thread: it ends at its next
+:meth:`MonitoredThread.keepalive`, which raises :class:`~guardian.errors.Interrupted` in it, and what it does until then
+counts for nothing.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from guardian.core.threads import MOST_THREADS, Watched
 from guardian.enums import Recovery
@@ -35,7 +35,7 @@ PERIOD_S = 15.0
 
 
 #: A word for each slot.
-Counters = list[int] | memoryview[int]
+Counters: TypeAlias = "list[int] | memoryview[int]"
 
 
 class Registration:
@@ -46,10 +46,10 @@ class Registration:
     watched : what the promise is. thread : whose it is; None: nobody's alone, as that of a pool.
     renew : makes the thread, or the pool, anew; it is given the sentence that says why, and ends this registration.
     failure : the exception that ended the thread, as a phrase; "" as long as none has.
-    since : monotonic seconds at which it began.
+    since : monotonic seconds at which it began. kind : "thread" or "pool".
     """
 
-    __slots__ = ("_counters", "_slot", "failure", "renew", "since", "thread", "watched")
+    __slots__ = ("_counters", "_slot", "failure", "kind", "renew", "since", "thread", "watched")
 
     def __init__(
         self,
@@ -57,8 +57,10 @@ class Registration:
         counters: Counters,
         thread: threading.Thread | None,
         renew: Callable[[str], None] | None,
+        kind: str = "thread",
     ) -> None:
         self.watched = watched
+        self.kind = kind
         self.thread = thread
         self.renew = renew
         self.failure = ""
@@ -131,13 +133,13 @@ class Table:
         thread: threading.Thread | None = None,
         renew: Callable[[str], None] | None = None,
         restarts: int = 0,
-        of: str = "a thread",
+        kind: str = "thread",
     ) -> Registration:
         """Make a registration, instead of the one that the thread has.
 
         Parameters
         ----------
-        restarts : how often it was made anew. of : what it is, for sentences. The rest as in :class:`Registration`.
+        restarts : how often it was made anew. The rest as in :class:`Registration`.
 
         Raises
         ------
@@ -146,6 +148,7 @@ class Table:
         """
         from guardian.health import watcher
 
+        of = f"a {kind}"
         name, period = checks.name(name, of), checks.period(period_s, of)
         policy = checks.recovery(recovery, of)
         with self.shield(), self.lock:
@@ -161,7 +164,7 @@ class Table:
             watched = Watched(
                 slot=slot, serial=next(self._serials), name=name, period_s=period, recovery=policy, restarts=restarts
             )
-            made = self._by_slot[slot] = Registration(watched, self.counters, thread, renew)
+            made = self._by_slot[slot] = Registration(watched, self.counters, thread, renew, kind)
             if thread is not None:
                 self._by_thread[thread] = made
             self._changed()
@@ -201,7 +204,7 @@ class Table:
             self.report(tuple(one.watched for one in self.all()))
 
 
-#: That of this process.
+#: That of this process. A forked child has another one: use it as ``threads.table``.
 table = Table()
 
 _NOT_ANY_MORE = "{} is not registered any more; call register() again, or end the thread"

@@ -73,16 +73,16 @@ class Watcher(threading.Thread):
         return self._watch.look_s or LONGEST_LOOK_S
 
     def _turned(self, registration: Registration, seen: Seen) -> None:
-        thread = seen.thread
+        thread, who = seen.thread, f"{registration.kind} {seen.thread.name}"
         if not seen.late:
             self._late.discard(thread.serial)
-            tell(Told(thread=thread, what="ALIVE", sentence=f"thread {thread.name} beats again"), logging.INFO)
+            tell(Told(thread=thread, what="ALIVE", sentence=f"{who} beats again"), logging.INFO)
             return
         self._late.add(thread.serial)
         self._treat(
             registration,
             "LATE",
-            f"thread {thread.name} has not beaten for {seen.age_s:.3g} s, promised every {thread.period_s:g} s",
+            f"{who} has not beaten for {seen.age_s:.3g} s, promised every {thread.period_s:g} s",
         )
 
     def _has_ended(self, registration: Registration) -> bool:
@@ -122,7 +122,7 @@ class Watcher(threading.Thread):
         except Exception as error:
             why = f"; it could not be made anew: {error}"
             failing.fail(Told(thread=thread, what=what, sentence=sentence + why), owner)
-        tell(Told(thread=thread, what="RENEWED", sentence=f"thread {thread.name} was made anew"))
+        tell(Told(thread=thread, what="RENEWED", sentence=f"{registration.kind} {thread.name} was made anew"))
 
 
 _watcher: Watcher | None = None
