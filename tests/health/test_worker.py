@@ -19,7 +19,12 @@ from tests.worker.fake_host import Host, Worker
 
 pytestmark = pytest.mark.proc
 
-HEAD = "import os, sys, threading, time\nfrom guardian import GuardState\nfrom guardian.health import *\nclass IDLE(GuardState): pass\n"
+HEAD = """\
+import os, sys, threading, time
+from guardian import GuardState
+from guardian.health import *
+class IDLE(GuardState): pass
+"""
 CAMERA = (
     HEAD
     + """
@@ -73,11 +78,12 @@ def test_it_says_how_far_it_has_come(start: Start, state: Callable[[str], Proces
     assert state("X1:STEPS") is ProcessState.STOPPED
 
 
-def test_its_death_is_a_failure(start: Start, state: Callable[[str], ProcessState | None]) -> None:
+def test_its_death_is_a_failure(host: Host, start: Start, state: Callable[[str], ProcessState | None]) -> None:
     worker = start(HEAD, node="MORTAL", ifo="")
     worker.loaded()
     eventually(lambda: state("MORTAL") is ProcessState.READY, what="READY to be seen")
-    worker.close()
+    host.kill(worker.key)
+    worker.end()
     assert state("MORTAL") is ProcessState.FAIL
     again = start(HEAD, node="MORTAL", ifo="")
     again.loaded()
@@ -106,6 +112,7 @@ os.wait()
     worker.says("name X1:NAMED, system XLAB, LOADCFG")
     worker.says("supervised True, watchdog True")
     worker.says("child is True, supervised False")
+    worker.hear(Reached, lambda reached: reached.state is ProcessState.READY)
     assert [reached.state.name for reached in worker.of(Reached)] == ["LOADCFG", "READY"]
     worker.stop()
 
