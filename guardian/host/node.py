@@ -31,7 +31,6 @@ from guardian.core.events import (
     Heard,
     Input,
     Kill,
-    Loaded,
     Now,
     Reached,
     Refused,
@@ -47,7 +46,7 @@ from guardian.core.interface import BY_NAME, Asg, Vitals, pv_name
 from guardian.core.security import Level, Security
 from guardian.core.view import View
 from guardian.core.who import Who
-from guardian.enums import LoadStatus, Op, ProcessState, Worker
+from guardian.enums import LoadStatus, Op, Worker
 from guardian.errors import ExpectedError, RefusedError
 from guardian.host.audit import Audit
 from guardian.host.checks import Checks, Turns
@@ -400,10 +399,10 @@ class Node:
         return process
 
     def _heard(self, gen: int, report: Report) -> None:
-        if isinstance(report, (Loaded, Reached)) and self._worker is not None and self._worker.gen == gen:
-            self._life.reached(report.state if isinstance(report, Reached) else ProcessState.READY)
         if isinstance(report, Reached):
-            self._show_process()
+            if self._worker is not None and self._worker.gen == gen:
+                self._life.reached(report.state)
+                self._show_process()
             return
         if isinstance(report, Channels):
             self._pv_total = report.total

@@ -24,6 +24,7 @@ from guardian.core.events import (
     Left,
     Loaded,
     Policy,
+    Reached,
     Reload,
     Reloaded,
     Report,
@@ -31,7 +32,7 @@ from guardian.core.events import (
     Stop,
 )
 from guardian.core.graph import SystemFacts
-from guardian.enums import Call, OnComplete
+from guardian.enums import Call, OnComplete, ProcessState
 from guardian.host.spawner import Event, Exited, Failed, Started, sentence
 from guardian.worker import link
 from guardian.worker.link import Load
@@ -125,10 +126,12 @@ class FakeWorker:
                 if self.spawner.facts is None:
                     self.say(events.LoadFailed(reason="SUS: SyntaxError: invalid syntax (SUS.py:3)"))
                     self.die(code=0)
-                else:
+                elif message.check:
                     self.say(Loaded(facts=self.spawner.facts))
-                    if message.check:
-                        self.die(code=0)
+                    self.die(code=0)
+                else:
+                    self.say(Reached(state=ProcessState.LOADCFG), Loaded(facts=self.spawner.facts))
+                    self.say(Reached(state=ProcessState.READY))
             case Reload() if self.spawner.facts is not None:
                 self.say(Reloaded(facts=self.spawner.facts))
             case Enter(entry=self.entry):
