@@ -193,10 +193,18 @@ def test_the_names_that_are_always_there():
     assert names == set(re.findall(r"(\w+)=", re.findall(r"update\((.*)\)", inspect.getsource(namespace))[0]))
 
 
+SECTIONS = {key for key, kind in site._SITE_KEYS.items() if kind is dict}
+
+
 def test_the_keys_of_a_site_file():
-    tables = re.split(r"^In ``\[(?:policy|access)\]``", REFERENCE["site_file"].text, flags=re.MULTILINE)
+    tables = re.split(r"^In ``\[(?:policy|keeper|access)\]``", REFERENCE["site_file"].text, flags=re.MULTILINE)
     keys = [set(re.findall(r"^([a-z_]+)  ", text, re.MULTILINE)) - {"key"} for text in tables]
-    assert keys == [set(site._SITE_KEYS) - {"policy", "access"}, set(site._POLICY_KEYS), set(site._ACCESS_KEYS)]
+    assert keys == [
+        set(site._SITE_KEYS) - SECTIONS,
+        set(site._POLICY_KEYS),
+        set(site._KEEPER_KEYS),
+        set(site._ACCESS_KEYS),
+    ]
 
 
 def test_the_site_file(tmp_path: Path):
@@ -204,8 +212,9 @@ def test_the_site_file(tmp_path: Path):
     (tmp_path / "site.toml").write_text(text)
     read = site.read_site(tmp_path / "site.toml")
     assert read.limits == site.Limits() and read.on_start == "resume" and read.access.operators
-    keys = {*site._SITE_KEYS, *site._POLICY_KEYS, *site._ACCESS_KEYS}
-    without = {"policy", "access", "acf", "check_addresses"}  # the first two are sections, the others exclude operators
+    assert read.own and read.keeping == site.Keeping(restarting=site.Limits().restarting)
+    keys = {*site._SITE_KEYS, *site._POLICY_KEYS, *site._KEEPER_KEYS, *site._ACCESS_KEYS}
+    without = {*SECTIONS, "acf", "check_addresses"}  # the last two exclude operators
     assert set(re.findall(r"^(\w+) =", text, re.MULTILINE)) == keys - without
 
 
