@@ -23,7 +23,8 @@ path = ["."]
 port = {port}
 state_dir = "state"
 [policy]
-restarts = 1000000   # always
+restart = "always"
+restart_delay_max = 0.5
 """
 #: How long after the last kill each node must be where it was asked to be, and managed by the node above it.
 BACK_S = 15.0
