@@ -35,10 +35,15 @@ def _is_number(value: object) -> bool:
     return type(value) is int
 
 
+def _is_time(value: object) -> bool:
+    return type(value) in (int, float)
+
+
 _STATE: dict[str, Callable[[object], bool]] = {
     **dict.fromkeys(METHODS, _is_method),
     **dict.fromkeys(("request", "goto", "redirect"), _is_flag),
     "index": _is_number,
+    "watchdog": _is_time,
 }
 _DECORATOR: dict[str, Callable[[object], bool]] = dict.fromkeys(HOOKS, _is_method)
 
