@@ -32,6 +32,7 @@ MOST_LISTED = 3
 _LARGEST = 2**53
 
 
+#: What a module, or a state, has where it says nothing: None says something.
 _MISSING: Any = object()
 
 
@@ -111,6 +112,7 @@ def _read_states(
 def _info(name: str, state: type[GuardState], faults: list[str], warnings: list[str]) -> StateInfo:
     doc = vars(state).get("__doc__")
     source = "" if state is _BuiltInInit else _source(state)
+    place = f"{source} " if ":" in source else ""
     index = _plain(state.index)
     if index is not None and (not isinstance(index, int) or isinstance(index, bool)):
         faults.append(f"state {name} ({source}): index = {shown(index)}; use a whole number that fits in 32 bits")
@@ -121,7 +123,7 @@ def _info(name: str, state: type[GuardState], faults: list[str], warnings: list[
         request=bool(state.request),
         goto=_goto(state.goto),
         redirect=bool(state.redirect),
-        watchdog_s=_watchdog(getattr(state, "watchdog", _MISSING), f"watchdog of {name}", warnings),
+        watchdog_s=_watchdog(getattr(state, "watchdog", _MISSING), f"{place}watchdog of {name}", warnings),
         doc=doc.strip().split("\n", 1)[0][:120] if isinstance(doc, str) else "",
         source=source,
     )
