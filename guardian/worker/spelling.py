@@ -82,7 +82,7 @@ def misspelt_variables(module: ModuleType, sources: Sources) -> Iterator[Misspel
     members = vars(module)
     for name, value in list(members.items()):
         meant = next((m for m, fits in _VARIABLES.items() if fits(value) and is_near(name, m)), None)
-        if meant is not None and meant not in members and not sources.loads(name):
+        if meant is not None and meant not in members and not sources.reads(name):
             where = sources.place_of_variable(name)
             yield Misspelt(owner=module.__name__, name=name, meant=meant, where=where)
 

@@ -194,7 +194,7 @@ def test_what_would_end_it_is_true() -> None:
     node = Node(system("INIT>A", request="A"))
     slow(node, 300)
     assert node.view.message.endswith("OP=STOP ends it")  # there is no goto state
-    node = manual("TRIPPED")
+    node = manual("DAMPED")
     slow(node, 300)
     assert node.view.message.endswith("any other REQUEST interrupts it")
 
