@@ -126,6 +126,7 @@ class Node:
         )
         self._publisher = Publisher()
         self._worker: WorkerHandle | None = None
+        self._vitals = Vitals(host=host)
         self._checks = Checks(name, around.turns, partial(self._process, check=True), self.feed)
         self._no_processes = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -133,13 +134,7 @@ class Node:
         self._pv_total = 0
         self._channels_met: dict[str, None] = {}  # by any worker, in the order in which they were met
         self._memory = Memory(settings.setpoints)
-        self._measured = Vitals(host=host)
-        self._vigil = Vigil(
-            self._engine,
-            feed=self.feed,
-            say=lambda text: around.sink.line(name, _one_line(text), level="WARNING"),
-            show=self._post_vitals,
-        )
+        self._vigil = Vigil(self._engine, feed=self.feed, say=self._warn, show=self._show_threads)
         self._begun = self._over = False
         self._refusal: Step | None = None  # the last step that told of a write that was refused
         around.store.save(name, self._settings)
@@ -156,7 +151,7 @@ class Node:
 
     def show(self) -> None:
         """Show the node. :meth:`begin` follows, or the first write of a client, which waits for nobody."""
-        first = self._publisher.first(self.view, self._vitals())
+        first = self._publisher.first(self.view, self._memory.shown(self._vitals, on=self.view.spm_monitor))
         self._around.face.open(self.name, first, time.time(), self.put)
 
     def begin(self) -> None:
@@ -275,19 +270,23 @@ class Node:
             beat, now = self._worker.beat(), self._loop.time()
             exectime_s = beat.busy_s(now) or beat.last_duration_s
             self._vigil.tick(beat, now)
-        self._measured = replace(self._measured, heartbeat=round(now_epoch, 1), exectime_s=exectime_s)
         self._keep(self._memory.save(self._settings))
-        self._post_vitals(now_epoch)
+        threads = self._vigil.threads
+        self._post_vitals(
+            heartbeat=round(now_epoch, 1), exectime_s=exectime_s, pv_total=self._pv_total, threads=threads
+        )
 
-    def _vitals(self) -> Vitals:
-        """As they are now, but for what is measured once a second."""
-        vitals = replace(self._measured, pv_total=self._pv_total, threads=self._vigil.threads)
-        return self._memory.shown(vitals, on=self.view.spm_monitor)
+    def _post_vitals(self, **changes: Any) -> None:
+        """Show what is otherwise now."""
+        self._vitals = replace(self._vitals, **changes)
+        shown = self._memory.shown(self._vitals, on=self.view.spm_monitor)
+        self._around.face.post(self.name, self._publisher.vitals(shown, self.view), time.time())
 
-    def _post_vitals(self, stamp: float | None = None) -> None:
-        """Publish what has changed of them; between two ticks too, where that cannot wait."""
-        updates = self._publisher.vitals(self._vitals(), self.view)
-        self._around.face.post(self.name, updates, time.time() if stamp is None else stamp)
+    def _show_threads(self) -> None:
+        self._post_vitals(threads=self._vigil.threads)
+
+    def _warn(self, text: str) -> None:
+        self._around.sink.line(self.name, _one_line(text), level="WARNING")
 
     async def wait_for(self, condition: Callable[[View], bool], timeout_s: float | None = None) -> View:
         """The view at which `condition` became true.
