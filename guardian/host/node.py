@@ -40,6 +40,7 @@ from guardian.core.events import (
     Spawn,
     Step,
     Tell,
+    ThreadsWatched,
 )
 from guardian.core.graph import automatic_indices
 from guardian.core.interface import BY_NAME, Asg, Vitals, pv_name
@@ -59,6 +60,7 @@ from guardian.host.publish import Publisher, event_record
 from guardian.host.settings import Settings
 from guardian.host.spawner import Event, Exited, Failed, Spawner, Started
 from guardian.host.store import Store
+from guardian.host.vigil import Vigil
 from guardian.host.worker import WorkerHandle, worker_environ
 from guardian.worker.link import Load
 
@@ -135,6 +137,7 @@ class Node:
         self._pv_total = 0
         self._channels_met: dict[str, None] = {}  # by any worker, in the order in which they were met
         self._memory = Memory(settings.setpoints)
+        self._vigil = Vigil(self._engine, feed=self.feed, say=self._warn, show=self._show_threads)
         self._begun = self._over = False
         self._refusal: Step | None = None  # the last step that told of a write that was refused
         around.store.save(name, self._settings)
@@ -240,6 +243,7 @@ class Node:
             self._do(action)
         self._life.settles(failed=self.view.failed)
         self._show_process()
+        self._vigil.settle()
         self._set_timer()
         self._wake_waiters()
 
@@ -261,6 +265,7 @@ class Node:
             worker.close()  # what it said last counts
         finally:
             self._worker = None
+            self._vigil.end()
             self._keep(self._memory.save(self._settings))
             self._look_for_the_end()
             innocent = isinstance(event, Failed) or event.forkserver_died  # no process was made, or all have died
@@ -276,10 +281,14 @@ class Node:
             return
         exectime_s = 0.0
         if self._worker is not None:
-            beat = self._worker.beat()
-            exectime_s = beat.busy_s(time.monotonic()) or beat.last_duration_s
+            beat, now = self._worker.beat(), self._loop.time()
+            exectime_s = beat.busy_s(now) or beat.last_duration_s
+            self._vigil.tick(beat, now)
         self._keep(self._memory.save(self._settings))
-        self._post_vitals(heartbeat=round(now_epoch, 1), exectime_s=exectime_s, pv_total=self._pv_total)
+        threads = self._vigil.threads
+        self._post_vitals(
+            heartbeat=round(now_epoch, 1), exectime_s=exectime_s, pv_total=self._pv_total, threads=threads
+        )
 
     def _post_vitals(self, **changes: Any) -> None:
         """Show what is otherwise now."""
@@ -290,6 +299,12 @@ class Node:
     def _show_process(self) -> None:
         if self._life.process is not self._vitals.process and not self._over:
             self._post_vitals(process=self._life.process)
+
+    def _show_threads(self) -> None:
+        self._post_vitals(threads=self._vigil.threads)
+
+    def _warn(self, text: str) -> None:
+        self._around.sink.line(self.name, _one_line(text), level="WARNING")
 
     async def wait_for(self, condition: Callable[[View], bool], timeout_s: float | None = None) -> View:
         """The view at which `condition` became true.
@@ -324,6 +339,7 @@ class Node:
                 if not future.done():
                     future.set_exception(ExpectedError(f"{self.name} has left the host"))
             self._checks.end_all()
+            self._vigil.end()
             if self._worker is not None:
                 self._worker.end(self._around.limits.stop_timeout_s)
             self._keep(self._memory.save(self._settings))
@@ -364,6 +380,7 @@ class Node:
         self._life.asked()
         try:
             self._worker = self._process(f"{self.name}#{gen}", gen, self._heard)
+            self._vigil.begin(self._worker)
         except OSError as error:  # no descriptors left: no fault of this node, it is tried again
             reason = self._life.ended(f"not started: {error.strerror}; look at `ulimit -n`")
             self._loop.call_soon(self.feed, Gone(gen=gen, reason=reason, innocent=True))
@@ -416,6 +433,10 @@ class Node:
             if self._worker is not None and self._worker.gen == gen:
                 self._memory.hear(report)
             return
+        if isinstance(report, ThreadsWatched):
+            if self._worker is not None and self._worker.gen == gen:
+                self._vigil.hear(report)
+            return
         self.feed(Heard(gen=gen, report=report))
 
     def _publish(self, step: Step) -> None:
@@ -429,9 +450,8 @@ class Node:
         self._save(step)
 
     def _log(self, step: Step) -> None:
-        text = step.text.replace("\n", "\\n")  # a client's words must not look like lines of ours
         stamp_us = round(round(step.view.stamp, 6) * 1e6)
-        self._around.sink.line(self.name, text, level=_level(step), stamp_us=stamp_us)
+        self._around.sink.line(self.name, _one_line(step.text), level=_level(step), stamp_us=stamp_us)
 
     def _save(self, step: Step) -> None:
         start, before = self._engine.start, self._settings
@@ -492,9 +512,16 @@ class Node:
                 future.set_result(self.view)
 
 
+def _one_line(text: str) -> str:
+    """A client's words, and names that user code gives, must not look like lines of ours."""
+    return text.replace("\n", "\\n")
+
+
 def _level(step: Step) -> str:
     if (step.kind == "load" and step.view.load_status is LoadStatus.ERROR) or (
         step.kind == "worker" and step.view.worker is Worker.DEAD
     ):
         return "ERROR"
+    if step.kind == "slow":
+        return "INFO" if step.view.slow is None else "WARNING"
     return _LEVELS.get(step.kind, "INFO")

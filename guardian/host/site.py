@@ -21,6 +21,8 @@ A site file names the machine and its nodes; all of it is optional but ``nodes``
     restart_window = 60
     restart_delay = 0.5                 # seconds; twice as long before each further one,
     restart_delay_max = 30              # up to so many
+    slow_after = 300                    # a call that takes longer is told; 0: none is
+    watchdog = 0                        # a call that takes longer has hung, and its worker is killed; 0: none has
 
     [node.SUS_MC1]                      # what is otherwise for one node: any key of [policy]
     restart = "always"
@@ -274,6 +276,8 @@ _POLICY_KEYS: dict[str, type | tuple[type, ...]] = {
     "redirect_timeout": (int, float),
     "stop_timeout": (int, float),
     **_RESTART_KEYS,
+    "slow_after": (int, float),
+    "watchdog": (int, float),
 }
 _KEEPER_KEYS: dict[str, type | tuple[type, ...]] = {**_RESTART_KEYS, "hang_after": (int, float)}
 _ACCESS_KEYS: dict[str, type | tuple[type, ...]] = {

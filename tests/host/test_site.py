@@ -44,6 +44,8 @@ restarts = 0
 restart_window = 10
 restart_delay = 1
 restart_delay_max = 8
+slow_after = 60
+watchdog = 30
 
 [node.SUS_MC1]
 restart = "never"
@@ -84,6 +86,8 @@ def test_all_that_a_site_file_says(tmp_path: Path) -> None:
         restart_window_s=10,
         restart_delay_s=1,
         restart_delay_max_s=8,
+        slow_after_s=60,
+        watchdog_s=30,
     )
     assert site.limits == limits
     assert site.policy("IMC_LOCK") == NodePolicy(on_start="hold", resume_within_s=60, limits=limits)

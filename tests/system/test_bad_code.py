@@ -59,7 +59,9 @@ def test_whatever_code_does_its_node_says_so_and_the_others_run(tmp_path: Path) 
         for node, words in {"ENDS": "exit code 3", "CRASHES": "SIGSEGV"}.items():
             # Each time there is a new worker, which begins in INIT and goes the same way; after the third no more.
             host.wait(node, "WORKER", "DEAD", 60)
-            eventually(lambda node=node: "reset-failed" in host.get(node, "WHY"), 60, f"the end of patience with {node}")
+            eventually(
+                lambda node=node: "reset-failed" in host.get(node, "WHY"), 60, f"the end of patience with {node}"
+            )
             assert len(re.findall(rf" {node} ERROR: .*{words}", host.child.output)) == 4, host.child.report()
             assert host.ca.get(host.pv(node, "OK")).severity == 2
         host.wait("FLOODS", "STATUS", "DONE", 60)
