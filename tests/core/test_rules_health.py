@@ -47,7 +47,7 @@ def test_deaths_of_hung_workers_count_like_any_other() -> None:
     node = aligned()
     for _ in range(node.engine.limits.restarts):
         stuck(node)
-        node.advance(1)
+        node.advance(2)
     stuck(node)
     node.advance(1)
     assert node.view.failed and HUNG in node.view.message
