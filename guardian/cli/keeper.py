@@ -63,6 +63,9 @@ def become(command: str, argv: Sequence[str], policy: RestartPolicy, hang_after_
 
 def main(argv: Sequence[str]) -> int:
     """Be the keeper. `argv`: the order that :func:`become` wrote, a command, and its command line."""
+    if len(argv) < 2:
+        tell("guardian.cli.keeper", "guardhost starts this by itself, if its site file has [keeper] with restart")
+        return WRONG_CALL
     order, command, *words = argv
     options = json.loads(order)
     hang_after_s = options.pop("hang_after_s")
