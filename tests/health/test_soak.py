@@ -30,7 +30,7 @@ def test_nobody_is_late_in_an_hour(program: Program, child: Callable[..., Child]
                 keepalive()
                 time.sleep(pause_s)
         threads = [
-            MonitoredThread(target=beat, args=(pause_s,), period_s=2, recovery=recovery, name=f"{{pause_s}} {{recovery}}")
+            MonitoredThread(target=beat, args=(pause_s,), period_s=2, recovery=recovery, name=f"{{pause_s}}")
             for pause_s in (0.01, 0.5, 1.5, 1.9)
             for recovery in Recovery
         ]
