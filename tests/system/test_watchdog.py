@@ -138,9 +138,9 @@ def test_a_thread_that_hangs_is_a_death_and_the_next_worker_works(tmp_path: Path
         host.put("CAM", "REQUEST", state)
         death = died(host, "CAM")
         host.put("CAM", "REQUEST", "REST")
-        assert re.match(
-            r"worker died: thread camera has not beaten for 1\.\d s, promised every 1 s", death["text"]
-        ), death
+        assert re.match(r"worker died: thread camera has not beaten for 1\.\d s, promised every 1 s", death["text"]), (
+            death
+        )
         took_s = death["stamp"] - entered(host, "CAM", state)
         print(f"{state}: found and dead after {took_s:.2f} s")
         assert took_s < 1.5 + 0.1 + 1.5, "the period, the last beat before, last words, and a busy machine"
