@@ -162,6 +162,7 @@ def threads(seen: Iterable[Seen]) -> str:
     rows = [
         {
             "name": one.thread.name,
+            "kind": one.thread.kind,
             "period": one.thread.period_s,
             "age": round(one.age_s, 2),
             "state": one.state,

@@ -201,11 +201,11 @@ class Vigil:
             if thread.recovery is Recovery.REPORT and one.late and was is None:
                 self._say(f"{_not_beaten(one)}; it was asked to be told only")
             elif thread.recovery is Recovery.REPORT and was is not None and not one.late:
-                self._say(f"thread {thread.name} beats again, after {_span(was.age_s)}")
+                self._say(f"{thread.kind} {thread.name} beats again, after {_span(was.age_s)}")
         if before.keys() != self._late.keys():
             self._show()
         failed = [one for one in self._late.values() if _is_beyond_help(one)]
-        more = f", and {len(failed) - 1} more threads" if len(failed) > 1 else ""
+        more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
         return _not_beaten(failed[0]) + more if failed else ""
 
     def tick(self, beat: Beat, now: float) -> None:
@@ -238,7 +238,7 @@ def _is_beyond_help(late: Seen) -> bool:
 
 def _not_beaten(late: Seen) -> str:
     thread = late.thread
-    return f"thread {thread.name} has not beaten for {_span(late.age_s)}, promised every {thread.period_s:g} s"
+    return f"{thread.kind} {thread.name} has not beaten for {_span(late.age_s)}, promised every {thread.period_s:g} s"
 
 
 def _span(seconds: float) -> str:

@@ -221,7 +221,15 @@ async def test_several_late_threads_are_one_death(watching: Any) -> None:
     watch = watching()
     watch.register(*(thread(slot, 2.0) for slot in range(3)))
     watch.passes(20.0)
-    assert watch.kills == 1 and "camera0" in watch.node.view.message and "and 2 more threads" in watch.node.view.message
+    assert watch.kills == 1 and "camera0" in watch.node.view.message and ", and 2 more" in watch.node.view.message
+
+
+async def test_a_pool_is_called_a_pool(watching: Any) -> None:
+    watch = watching()
+    watch.register(replace(thread(0, 2.0, name="pumps"), kind="pool"))
+    watch.passes(20.0)
+    assert "worker died: pool pumps has not beaten for" in watch.node.view.message
+    assert watch.threads["threads"][0]["kind"] == "pool"
 
 
 async def test_a_list_that_changes_all_the_time_is_shown_once_a_second(watching: Any) -> None:
