@@ -39,6 +39,8 @@ BEYOND_HELP = 3
 #: Between two looks at a call under a watchdog, in seconds.
 SHORTEST_LOOK_S = 0.05
 LONGEST_LOOK_S = 1.0
+#: A loop may pause for so long between two calls, however short those have to be: on a busy machine it is late.
+IDLE_S = 1.0
 #: A list of threads that changes all the time is shown this often.
 SHOW_S = 1.0
 
@@ -185,7 +187,7 @@ class Vigil:
         self._call.most_s = 2 * pause_s
         counter = (engine.entry, beat.cycle, beat.call, beat.method) if judged else object()
         stood_s = self._call.look(counter, now)
-        if not judged or stood_s < watchdog_s:
+        if not judged or stood_s < (watchdog_s if busy else max(watchdog_s, IDLE_S)):
             return ""
         state, allowed = engine.view.state, f"{watchdog_s:g} s are allowed"
         if busy and beat.method is not None:

@@ -313,6 +313,16 @@ async def test_a_loop_that_owes_a_call_and_makes_none_has_hung_too(watching: Any
     assert "watchdog: its loop has made no call in ALIGNED for 4.0 s, 4 s are allowed" in watch.node.view.message
 
 
+async def test_a_loop_may_be_late_with_its_next_call_however_short_that_has_to_be(watching: Any) -> None:
+    watch = watching(with_watchdog(module=0.1))
+    for _ in range(10):
+        watch.passes(0.9)
+        watch.worker.cycle()
+    assert watch.kills == 0
+    watch.calls()
+    assert watch.passes(1.0) <= 0.25 and watch.kills == 1
+
+
 async def test_a_loop_that_owes_none_may_stand_still(watching: Any) -> None:
     watch = watching(with_watchdog(module=4.0))
     watch.node.op(Op.PAUSE)
