@@ -18,7 +18,7 @@ from types import TracebackType
 from guardian.core.heartbeat import STALL_PERIODS, Fact, Heartbeat, check_facts, check_name, check_period
 from guardian.enums import ProcessState
 from guardian.errors import ExosError
-from guardian.health import measure
+from guardian.health import measure, process, watcher
 from guardian.health.webhook import Webhook
 
 #: How often heartbeats are sent unless said otherwise.
@@ -85,7 +85,7 @@ class HealthMonitor:
     @property
     def name(self) -> str:
         """Under which it is known to hubs."""
-        return _own_name() if self._name is None else self._name
+        return process.get_process_name() if self._name is None else self._name
 
     def beat(self) -> None:
         """The loop of this process moves. Call it from that loop, as often as you like: it costs next to nothing."""
@@ -112,10 +112,10 @@ class HealthMonitor:
                 host=self._host,
                 pid=self._pid,
                 run=measure.run_id(),
-                state=state if state is not None else (self._state or _own_state)(),
+                state=state if state is not None else (self._state or process.get_process_state)(),
                 uptime_s=measure.uptime_s(),
                 mem_bytes=measure.mem_bytes(),
-                late=tuple((self._late or _own_late)()),
+                late=tuple((self._late or watcher.late)()),
                 sent=time.time(),
                 seq=self._seq,
                 period_s=self.period_s,
@@ -180,15 +180,3 @@ class HealthMonitor:
                 _log.warning("heartbeats: %r failed (this is told once): %r", what, error)
         else:
             self._told.discard(what)
-
-
-def _own_name() -> str:
-    return f"python-{os.getpid()}"
-
-
-def _own_state() -> ProcessState:
-    return ProcessState.READY
-
-
-def _own_late() -> Iterable[str]:
-    return ()
