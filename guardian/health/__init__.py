@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from guardian.health.machine import get_sysname, get_system_mac, is_capability_supported, is_stackable
     from guardian.health.monitor import HealthMonitor
     from guardian.health.monitored import MonitoredThread
+    from guardian.health.pool import MonitoredThreadPool
     from guardian.health.process import get_process_name, get_process_state, loading, ready, set_process_name
     from guardian.health.threads import deregister, keepalive, register
     from guardian.health.told import Told, on_change
@@ -31,6 +32,7 @@ __all__ = [
     "Heartbeat",
     "Hub",
     "MonitoredThread",
+    "MonitoredThreadPool",
     "ProcessState",
     "Pulse",
     "Recovery",
@@ -62,6 +64,7 @@ _HOMES = {
     "health.machine": ("get_sysname", "get_system_mac", "is_capability_supported", "is_stackable"),
     "health.monitored": ("MonitoredThread",),
     "health.monitor": ("HealthMonitor",),
+    "health.pool": ("MonitoredThreadPool",),
     "health.process": ("get_process_name", "get_process_state", "loading", "ready", "set_process_name"),
     "health.threads": ("deregister", "keepalive", "register"),
     "health.told": ("Told", "on_change"),
