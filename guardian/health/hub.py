@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from guardian.access.bells import Bell
 from guardian.core.heartbeat import Heartbeat, read
-from guardian.core.hub import Change, Roll
+from guardian.core.hub import SILENT_PERIODS, Change, Roll
 from guardian.enums import Pulse
 from guardian.health.receiver import PORT, Receiver
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Changes that wait to be told; if callbacks hang, the oldest are dropped.
 MOST_WAITING = 10_000
+#: How long PVs may take to be found before it is said that they are not there.
+CONNECT_S = 5.0
 
 _log = logging.getLogger("guardian.health")
 
@@ -108,7 +110,7 @@ class Hub:
         if self._pvs is None:
             self._pvs = PvWatch(self.receive)
         watched = self._pvs.add(prefix, name, period_s=period_s, stall_s=stall_s)
-        self.expect(watched, 3 * period_s)
+        self.expect(watched, max(SILENT_PERIODS * period_s, CONNECT_S))
 
     def serve(self, host: str = "127.0.0.1", port: int = PORT, *, token: str = "") -> Receiver:
         """Take heartbeats over HTTP; the receiver says its `url`. It is closed with the hub.
