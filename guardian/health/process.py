@@ -30,6 +30,8 @@ from guardian.health.supervisor import Supervisor
 
 #: How long a program waits for the disk.
 PATIENCE_S = 2.0
+#: The same for a worker that ends; before that it does not wait at all.
+END_S = 0.3
 _log = logging.getLogger("guardian.health")
 
 
@@ -69,6 +71,8 @@ class Process:
         ExosError
             A living process has it.
         """
+        if self._held is not None and name == self._name:
+            return
         found: list[names.Entry | None] = []
 
         def job() -> None:
@@ -99,16 +103,10 @@ class Process:
     def end(self) -> None:
         """The process ends in good order."""
         self.state, self._since = ProcessState.STOPPED, time.time()
-        if self._held is None or not self._disk.acquire(timeout=self._patience_s or 0.2):
-            return
-        try:
-            self._held.write(self._entry)
-            self._held.close(remove=not self._chosen)
-        except OSError:
-            self._held.close(remove=True)  # else it looked as if it had failed
-        finally:
-            self._held = None
-            self._disk.release()
+        if self.supervisor is not None:
+            self._try(self._close, END_S)
+        elif self._held is not None and self._patience_s:  # no thread: the interpreter has stopped to make any
+            self._close()
 
     def leave(self) -> None:
         """This is a child of that process now."""
@@ -133,14 +131,29 @@ class Process:
                 pid = held.pid if held is not None else "?"
                 _log.warning("%s: process %s has that name too; the state of this one is not shown", self.name, pid)
 
+    def _close(self) -> None:
+        """Leave STOPPED behind. What cannot be written is taken away, else it looked as if the process had failed."""
+        if self._held is None:
+            self._put()  # it was about to
+        with self._disk:
+            held, self._held = self._held, None
+            if held is not None:
+                try:
+                    held.write(self._entry)
+                    held.close(remove=not self._chosen)
+                except OSError:
+                    held.close(remove=True)
+
     def _have(self, held: names.Held) -> None:
         before, self._held = self._held, held
         if before is not None:
             before.close(remove=True)
         held.write(self._entry)
 
-    def _try(self, job: Callable[[], None]) -> None:
-        """Do what needs the disk, and wait for it, but not for long."""
+    def _try(self, job: Callable[[], None], patience_s: float | None = None) -> None:
+        """Do what needs the disk, and wait for it, but not for long; `patience_s`: for so long."""
+        if self.supervisor is not None and not self.supervisor.shown:
+            return
 
         def tried() -> None:
             try:
@@ -154,11 +167,12 @@ class Process:
         except RuntimeError as error:
             self._complain(str(error))
             return
-        if self._patience_s:
-            thread.join(self._patience_s)
+        patience_s = self._patience_s if patience_s is None else patience_s
+        if patience_s:
+            thread.join(patience_s)
             if thread.is_alive():
                 self._patience_s = 0.0
-                self._complain(f"no answer in {PATIENCE_S:g} s")
+                self._complain(f"no answer in {patience_s:g} s")
 
     def _complain(self, what: str) -> None:
         if not self._complained:
@@ -249,13 +263,6 @@ def get_process_state(name: str | None = None) -> ProcessState:
 def failed() -> None:
     """This process is about to end, and has failed."""
     process.reach(ProcessState.FAIL)
-
-
-def adopt(supervisor: Supervisor) -> Process:
-    """This process has a supervisor, from now on."""
-    global process
-    process = Process(supervisor)
-    return process
 
 
 def _reach(state: ProcessState) -> None:

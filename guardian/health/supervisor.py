@@ -17,13 +17,14 @@ class Supervisor:
 
     Parameters
     ----------
-    name : of the process; "": it has none. sysname : of the system.
+    name : of the process. sysname : of the system. shown : whether others of this machine shall see its state.
     counters : of watched threads, shared with the host. report : tells it all that are watched.
     reached : tells it how far the process has come. shield : held in the main thread round what must not be cut in two.
     """
 
     name: str
     sysname: str
+    shown: bool
     counters: memoryview[int]
     report: Callable[[tuple[Watched, ...]], None]
     reached: Callable[[ProcessState], None]

@@ -155,24 +155,29 @@ class Table:
         of = f"a {kind}"
         name, period = checks.name(name, of), checks.period(period_s, of)
         policy = checks.recovery(recovery, of)
-        with self.shield(), self.lock:
-            old = self._by_thread.get(thread) if thread is not None else None
-            if old is not None:
-                self._forget(old, lambda: ExosError(_NOT_ANY_MORE.format(old.watched.name)))
-            slot = next((slot for slot in range(MOST_THREADS) if slot not in self._by_slot), None)
-            if slot is None:
-                raise ExosError(
-                    f"{name}: {MOST_THREADS} threads and pools of this process are watched, and there is room for no "
-                    "more; deregister those that have ended, or watch the pool and not each of its threads"
+        made: Registration | None = None
+        try:
+            with self.shield(), self.lock:
+                old = self._by_thread.get(thread) if thread is not None else None
+                if old is not None:
+                    self._forget(old, lambda: ExosError(_NOT_ANY_MORE.format(old.watched.name)))
+                watched = Watched(
+                    slot=self._free_slot(name),
+                    serial=next(self._serials),
+                    name=name,
+                    period_s=period,
+                    recovery=policy,
+                    restarts=restarts,
                 )
-            watched = Watched(
-                slot=slot, serial=next(self._serials), name=name, period_s=period, recovery=policy, restarts=restarts
-            )
-            made = self._by_slot[slot] = Registration(watched, self.counters, thread, renew, kind)
-            if thread is not None:
-                self._by_thread[thread] = made
-            self._changed()
-            watcher.wake()
+                made = self._by_slot[watched.slot] = Registration(watched, self.counters, thread, renew, kind)
+                if thread is not None:
+                    self._by_thread[thread] = made
+                self._changed()
+                watcher.wake()
+        except Interrupted:  # by the shield: nobody would ever beat what nobody got
+            if made is not None:
+                made.deregister()
+            raise
         return made
 
     def end(self, registration: Registration, error: Callable[[], BaseException]) -> None:
@@ -192,6 +197,15 @@ class Table:
         """Those that are watched, by slot."""
         with self.lock:
             return tuple(self._by_slot[slot] for slot in sorted(self._by_slot))
+
+    def _free_slot(self, name: str) -> int:
+        slot = next((slot for slot in range(MOST_THREADS) if slot not in self._by_slot), None)
+        if slot is None:
+            raise ExosError(
+                f"{name}: {MOST_THREADS} threads and pools of this process are watched, and there is room for no more; "
+                "deregister those that have ended, or watch the pool and not each of its threads"
+            )
+        return slot
 
     def _forget(self, registration: Registration, error: Callable[[], BaseException]) -> bool:
         if registration.ended:
