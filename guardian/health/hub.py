@@ -47,12 +47,12 @@ class Hub:
 
     Parameters
     ----------
-    callbacks : called with each :class:`Change`, one after the other, in a thread of their own. Each change is in the
-        log, too.
+    callbacks : called with each :class:`Change`, one after the other, in a thread of their own. None: changes go to the
+        log.
     """
 
     def __init__(self, *callbacks: Callback) -> None:
-        self._callbacks = callbacks
+        self._callbacks = callbacks or (_log_it,)
         self._roll = Roll()
         self._lock = threading.Lock()
         self._waiting: deque[Change] = deque(maxlen=MOST_WAITING)
@@ -201,9 +201,12 @@ class Hub:
             self._news.wait(None)
             while self._waiting and not self._ended:
                 change = self._waiting.popleft()
-                _log.log(logging.INFO if change.pulse is Pulse.BEATING else logging.WARNING, "%s", change.sentence)
                 for callback in self._callbacks:
                     try:
                         callback(change)
                     except Exception:
                         _log.exception("a callback of a Hub failed over %s", change.name)
+
+
+def _log_it(change: Change) -> None:
+    _log.log(logging.INFO if change.pulse is Pulse.BEATING else logging.WARNING, "%s", change.sentence)
