@@ -13,14 +13,17 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from guardian.core import explain
+from guardian.core.ailments import Ailment
 from guardian.core.audit import write_record
+from guardian.core.host_rows import HOST_PV, PREFIX
 from guardian.core.interface import HOST_NODE, HOST_ROWS, NODES, pv_name
 from guardian.core.security import Everybody, Security
 from guardian.core.view import View
 from guardian.core.who import Who
 from guardian.enums import Severity
 from guardian.errors import ExpectedError, RefusedError
-from guardian.host import claims, locks
+from guardian.host import claims, hostname, locks
 from guardian.host.audit import Audit
 from guardian.host.checks import Turns
 from guardian.host.claims import Claims
@@ -29,10 +32,12 @@ from guardian.host.journal import JOURNAL, Journal
 from guardian.host.locks import Locks
 from guardian.host.logsink import LogSink
 from guardian.host.node import Node, Surroundings
+from guardian.host.pulse import Pulse
 from guardian.host.settings import resume
 from guardian.host.site import Site, pv_names
 from guardian.host.spawner import Event, Spawner
 from guardian.host.store import Store
+from guardian.host.troubles import Troubles
 from guardian.worker.system import check_name
 
 TICK_S = 1.0
@@ -78,7 +83,9 @@ class Host:
         self._locks = Locks(locks.folder())
         self._claims = Claims(site, face, self._locks, id=uuid.uuid4().hex[:12], warn=self._warn)
         self._tasks: list[asyncio.Task[None]] = []
-        self._troubles: dict[str, str | None] = {}
+        self.troubles = Troubles(lambda text, level: sink.line(NAME, text, level=level))
+        self.troubles.ask(self._ailments)
+        self._pulse: Pulse | None = None
         self._listed: list[str] | None = None  # what HOST_NODES says; None: it is not shown
 
     def __getitem__(self, name: str) -> Node:
@@ -92,6 +99,11 @@ class Host:
 
     def __len__(self) -> int:
         return len(self._nodes)
+
+    @property
+    def name(self) -> str:
+        """Its name among the hosts of its IFO, once it is known: see :mod:`guardian.host.hostname`."""
+        return self._claims.host
 
     @property
     def port(self) -> int:
@@ -113,6 +125,7 @@ class Host:
             raise ExpectedError(
                 f"state directory {directory}: {error.strerror}; give another with --state-dir"
             ) from None
+        self._take_name()
         self._store = Store(directory)
         self._journal = Journal(directory / JOURNAL)
         self._audit = Audit(self._journal, self._sink)
@@ -120,6 +133,8 @@ class Host:
             self._warn(warning)
         self._spawner = self._make_spawner(self._on_spawner)
         await self._spawner.start()
+        self._pulse = Pulse(self.name, self.site.ifo, self._face, self.troubles, self._no_put)
+        self._pulse.open()
         self._tasks = [asyncio.create_task(self._tick(), name="ticker"), asyncio.create_task(self._look(), name="look")]
 
     async def add(self, name: str, *, by: str = "") -> Node:
@@ -171,6 +186,7 @@ class Host:
         """
         refused: dict[str, str] = {}
         mine: list[str] = []
+        self._take_name()
         try:
             for name in names:
                 self._make_sure_it_is_new(name)
@@ -216,6 +232,16 @@ class Host:
             for node in shown:
                 node.begin()
             self._list_nodes()
+        if self._pulse is not None:
+            self._pulse.ready()
+
+    def _take_name(self) -> None:
+        if self.name:
+            return
+        self._claims.name_host()
+        if self.name != (first := hostname.first(self.site)):
+            example = hostname.pv_of(self.site, self.name, "OK")
+            self._sink.line(NAME, f"another host on this machine is called {first}; this one is {self.name}: {example}")
 
     def _list_nodes(self, *, but: str = "") -> None:
         """HOST_NODES says which nodes run here, so that clients find them. `but` is about to leave."""
@@ -277,6 +303,7 @@ class Host:
             pv=self.site.pv,
             limits=self.site.limits,
             turns=self._turns,
+            wanted=self.troubles.wanted,
         )
         node = Node(name, around, settings, told, self._claims.shown(name))
         node.show()
@@ -326,6 +353,9 @@ class Host:
         if self._listed is not None:
             self._face.close(HOST_NODE)
             self._listed = None
+        if self._pulse is not None:
+            self._pulse.close()
+            self._pulse = None
         ends = await asyncio.gather(*(node.end() for node in self._nodes.values()), return_exceptions=True)
         faults = [str(fault) for fault in ends if fault]  # the others and the files must not suffer from it
         self._nodes.clear()
@@ -358,7 +388,7 @@ class Host:
                 node.tick(now)
             if self._audit is not None:
                 self._audit.tick(now)
-            self._tell_troubles()
+            self._beat()
 
     async def _look(self) -> None:
         """Does an older host run one of our nodes, which we could not see when we started?"""
@@ -366,6 +396,7 @@ class Host:
         while True:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, claims.LOOK_S)
+            self._claims.mend_locks()
             lost = await self._claims.lost(tuple(self._nodes)) if self._nodes else {}
             for name, why in lost.items():
                 self._sink.line(name, why, level="ERROR")
@@ -382,8 +413,10 @@ class Host:
     def _no_put(self, name: str, value: Any, who: Who) -> None:
         """The host's own rows are read only."""
         why = f"{name} is of the host, and cannot be written"
-        row = next(row for row in HOST_ROWS if row.name == name)
-        pv = pv_name(self.site.pv, ifo=self.site.ifo, node=HOST_NODE, name=name)
+        row = next((row for row in HOST_ROWS if row.name == name), None)
+        node = HOST_NODE if row is not None else f"{PREFIX}{self.name}"
+        row = row or HOST_PV[name]
+        pv = pv_name(self.site.pv, ifo=self.site.ifo, node=node, name=name)
         value = None if isinstance(value, Unreadable) else value
         assert self._audit is not None
         self._audit.refused(
@@ -394,10 +427,14 @@ class Host:
         )
         raise RefusedError(why)
 
-    def _tell_troubles(self) -> None:
+    def _beat(self) -> None:
+        """A second has passed, for the host itself."""
+        assert self._pulse is not None and self._store is not None
+        not_ok = sum(not explain.is_ok(node.view) for node in self._nodes.values())
+        if self._pulse.beat(nodes=len(self._nodes), not_ok=not_ok):
+            self._store.note_time()
+
+    def _ailments(self) -> Iterable[Ailment]:
         """A full or failing disk stops nobody, but is told."""
-        assert self._store is not None and self._journal is not None
-        for what, trouble in (("settings", self._store.trouble()), ("journal", self._journal.trouble())):
-            if trouble != self._troubles.get(what):
-                self._troubles[what] = trouble
-                self._sink.line(NAME, trouble or f"{what}: written again", level="ERROR" if trouble else "INFO")
+        keepers = (self._store, self._journal, self._sink, self._claims)
+        return [one for keeper in keepers if keeper is not None and (one := keeper.ailment()) is not None]

@@ -88,6 +88,7 @@ class Surroundings:
     pv: str
     limits: Limits
     turns: Turns
+    wanted: Callable[[str], None]  #: told what could not be done for want of descriptors
 
 
 class Node:
@@ -250,7 +251,9 @@ class Node:
                 self._worker = None
                 self._keep(self._memory.save(self._settings))
                 self._look_for_the_end()
-                self.feed(Gone(gen=worker.gen, reason=event.reason, innocent=event.forkserver_died))
+                if isinstance(event, Failed) and event.starved:
+                    self._around.wanted(f"the worker of {self.name} could not be started")
+                self.feed(Gone(gen=worker.gen, reason=event.reason, innocent=event.innocent))
 
     def _look_for_the_end(self) -> None:
         if self._over and self._worker is None and not self._checks:
@@ -344,24 +347,34 @@ class Node:
     def _spawn(self, gen: int) -> None:
         try:
             self._worker = self._process(f"{self.name}#{gen}", gen, self._heard)
-        except OSError as error:  # no descriptors left: as good as a worker that died at once
+        except OSError as error:  # no descriptors left: as good as a worker that died at once, by no fault of the node
             reason = f"not started: {error.strerror}; look at `ulimit -n`"
-            self._loop.call_soon(self.feed, Gone(gen=gen, reason=reason))
+            self._loop.call_soon(self.feed, Gone(gen=gen, reason=reason, innocent=True))
 
     def _process(
         self, key: str, gen: int, report: Callable[[int, Report], None], *, check: bool = False
     ) -> WorkerHandle:
-        """A process that loads the system of this node."""
+        """A process that loads the system of this node.
+
+        Raises
+        ------
+        OSError
+            There are no descriptors for it.
+        """
         around = self._around
-        process = WorkerHandle(
-            node=self.name,
-            key=key,
-            gen=gen,
-            spawner=around.spawner,
-            sink=around.sink,
-            environ=worker_environ({"IFO": around.ifo, "SITE": around.site}),
-            report=report,
-        )
+        try:
+            process = WorkerHandle(
+                node=self.name,
+                key=key,
+                gen=gen,
+                spawner=around.spawner,
+                sink=around.sink,
+                environ=worker_environ({"IFO": around.ifo, "SITE": around.site}),
+                report=report,
+            )
+        except OSError:
+            around.wanted(f"the worker of {self.name} could not be started")
+            raise
         process.send(
             Load(
                 node=self.name,

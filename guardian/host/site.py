@@ -4,6 +4,7 @@ A site file names the machine and its nodes; all of it is optional but ``nodes``
 
     ifo = "X1"                          # first part of every PV name, may be empty
     site = "LAB"                        # what user code sees as SITE
+    host = "ctrl7"                      # this host, in the names of its own PVs; default: the machine's name
     nodes = ["SUS_MC1", "IMC_LOCK"]
     path = ["nodes"]                    # folders with modules, relative to this file
     port = 5064                         # Channel Access; 0: any free one
@@ -30,6 +31,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -46,6 +48,9 @@ from guardian.worker.system import check_name
 
 CONTROL_SOCKET = "control.sock"
 MAX_PORT = 65535
+#: Letters of the name of a host.
+HOST_LENGTH = 30
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 ON_START: tuple[OnStart, ...] = ("resume", "request", "hold")
 
 
@@ -55,6 +60,7 @@ class Site:
 
     Parameters
     ----------
+    host : its name among the hosts of this IFO; "": that of the machine.
     port : Channel Access port; None: 5064, or a free one where that is taken; 0: a free one.
     paths : folders with system modules, absolute, in order.
     log : file for the log; None: standard output.
@@ -63,6 +69,7 @@ class Site:
 
     ifo: str = ""
     site: str = ""
+    host: str = ""
     nodes: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     port: int | None = None
@@ -106,6 +113,8 @@ def read_site(path: Path) -> Site:
     access = _typed(values.get("access", {}), _ACCESS_KEYS, "access.", faults)
     if why := why_not_ifo(values.get("ifo", "")):
         faults.append(f"ifo: {why}")
+    if "host" in values and (why := why_not_host(values["host"])):
+        faults.append(f"host: {why}")
     if "pv" in values and (why := why_not_template(values["pv"])):
         faults.append(f"pv: {why}")
     if values.get("port", 0) > MAX_PORT:
@@ -142,6 +151,13 @@ def why_not_ifo(ifo: str) -> str | None:
     if len(ifo.encode()) > STRING_BYTES:
         return f"{ifo!r} is too long, {STRING_BYTES} characters fit"
     return None if _is_name(ifo) else f"{ifo!r} cannot be a part of PV names; use plain characters without spaces"
+
+
+def why_not_host(name: str) -> str | None:
+    """Why a host cannot be called so; None if it can."""
+    if _HOST.fullmatch(name) and len(name) <= HOST_LENGTH:
+        return None
+    return f"{name!r} cannot be a part of PV names; use letters, digits, _ and -, at most {HOST_LENGTH} of them"
 
 
 def why_not_template(template: str) -> str | None:
@@ -209,6 +225,7 @@ def _clashes(site: Site) -> list[str]:
 _SITE_KEYS: dict[str, type | tuple[type, ...]] = {
     "ifo": str,
     "site": str,
+    "host": str,
     "nodes": list,
     "path": list,
     "port": int,
@@ -261,6 +278,7 @@ def _site(values: dict[str, Any], policy: dict[str, Any], here: Path) -> Site:
     return Site(
         ifo=ifo,
         site=values.get("site", ""),
+        host=values.get("host", ""),
         nodes=tuple(dict.fromkeys(values["nodes"])),
         paths=tuple(str((here / p).resolve()) for p in values.get("path", ())),
         port=values.get("port"),
