@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from guardian._version import __version__
 from guardian.core.ailments import Ailment
 from guardian.core.documents import THREADS_BYTES, clip, threads
-from guardian.core.interface import STRING_BYTES, TEXT_BYTES, Archive, Kind, Row
+from guardian.core.interface import STRING_BYTES, TEXT_BYTES, Archive, Kind, Row, Source
 from guardian.core.process import Process
 from guardian.core.when import utc
 from guardian.enums import ProcessState, Severity
@@ -86,8 +87,9 @@ def _alarm(*what: str) -> Callable[[HostFacts], Severity]:
     return lambda f: f.severity(*what)
 
 
+_row = partial(Row, source=Source.VITALS)
 HOST_PVS: tuple[Row, ...] = (
-    Row(
+    _row(
         name="OK",
         kind=Kind.BOOL,
         labels=("False", "True"),
@@ -95,50 +97,50 @@ HOST_PVS: tuple[Row, ...] = (
         value=lambda f: not f.ailments,
         alarm=_alarm(),
     ),
-    Row(
+    _row(
         name="WHY",
         kind=Kind.LONG,
         size=TEXT_BYTES,
         text="what is wrong with it, since when",
         value=lambda f: clip(f.why, TEXT_BYTES),
     ),
-    Row(
+    _row(
         name="HEARTBEAT",
         kind=Kind.INT,
         text="counter of its event loop, 1 Hz",
         value=lambda f: (f.beats - 1) % (2**31 - 1) + 1 if f.beats else 0,
         archive=Archive.NO,
     ),
-    Row(
+    _row(
         name="UPTIME",
         kind=Kind.STRING,
         text="elapsed time since start",
         value=lambda f: up_time(f.up_s),
         archive=Archive.NO,
     ),
-    Row(
+    _row(
         name="STARTTOD",
         kind=Kind.STRING,
         text="time and date of startup, UTC",
         value=lambda f: utc(f.started),
         archive=Archive.SLOW,
     ),
-    Row(name="TOD", kind=Kind.STRING, text="its clock, UTC", value=lambda f: utc(f.now), archive=Archive.NO),
-    Row(
+    _row(name="TOD", kind=Kind.STRING, text="its clock, UTC", value=lambda f: utc(f.now), archive=Archive.NO),
+    _row(
         name="PROC_NAME",
         kind=Kind.STRING,
         text="name of the process",
         value=lambda f: clip(f.process.name, STRING_BYTES),
         archive=Archive.NO,
     ),
-    Row(
+    _row(
         name="PROC_STATE",
         kind=Kind.ENUM,
         labels=tuple(ProcessState.__members__),
         text="how far the process has come",
         value=lambda f: f.process.state,
     ),
-    Row(
+    _row(
         name="PROC_SINCE",
         kind=Kind.DOUBLE,
         precision=3,
@@ -147,9 +149,9 @@ HOST_PVS: tuple[Row, ...] = (
         value=lambda f: f.process.since,
         archive=Archive.NO,
     ),
-    Row(name="PROCESS_ID", kind=Kind.INT, text="process id", value=lambda f: f.process.pid),
-    Row(name="PARENT_ID", kind=Kind.INT, text="process id of its parent", value=lambda f: f.parent),
-    Row(
+    _row(name="PROCESS_ID", kind=Kind.INT, text="process id", value=lambda f: f.process.pid),
+    _row(name="PARENT_ID", kind=Kind.INT, text="process id of its parent", value=lambda f: f.parent),
+    _row(
         name="THREADS",
         kind=Kind.LONG,
         size=THREADS_BYTES,
@@ -157,27 +159,27 @@ HOST_PVS: tuple[Row, ...] = (
         value=lambda f: f.threads,
         archive=Archive.NO,
     ),
-    Row(name="NODES_CNT", kind=Kind.INT, text="number of nodes it runs", value=lambda f: f.nodes),
-    Row(
+    _row(name="NODES_CNT", kind=Kind.INT, text="number of nodes it runs", value=lambda f: f.nodes),
+    _row(
         name="NODES_NOT_OK",
         kind=Kind.INT,
         text="of these, how many are not OK",
         value=lambda f: f.nodes_not_ok,
     ),
-    Row(name="CA_CLNT_CNT", kind=Kind.INT, text="number of CA clients", value=lambda f: f.clients),
-    Row(name="CA_CONN_CNT", kind=Kind.INT, text="number of CA connections", value=lambda f: f.channels),
-    Row(name="RECORD_CNT", kind=Kind.INT, text="number of PVs it serves", value=lambda f: f.pvs),
-    Row(name="FD_CNT", kind=Kind.INT, text="allocated file descriptors", value=lambda f: f.fd_used),
-    Row(
+    _row(name="CA_CLNT_CNT", kind=Kind.INT, text="number of CA clients", value=lambda f: f.clients),
+    _row(name="CA_CONN_CNT", kind=Kind.INT, text="number of CA connections", value=lambda f: f.channels),
+    _row(name="RECORD_CNT", kind=Kind.INT, text="number of PVs it serves", value=lambda f: f.pvs),
+    _row(name="FD_CNT", kind=Kind.INT, text="allocated file descriptors", value=lambda f: f.fd_used),
+    _row(
         name="FD_FREE",
         kind=Kind.INT,
         text="available file descriptors",
         value=lambda f: f.fd_most - f.fd_used,
         alarm=_alarm("descriptors"),
     ),
-    Row(name="FD_MAX", kind=Kind.INT, text="max file descriptors", value=lambda f: f.fd_most, archive=Archive.SLOW),
-    Row(name="MEM_USED", kind=Kind.DOUBLE, units="byte", text="memory that it has", value=lambda f: f.mem_used),
-    Row(
+    _row(name="FD_MAX", kind=Kind.INT, text="max file descriptors", value=lambda f: f.fd_most, archive=Archive.SLOW),
+    _row(name="MEM_USED", kind=Kind.DOUBLE, units="byte", text="memory that it has", value=lambda f: f.mem_used),
+    _row(
         name="MEM_FREE",
         kind=Kind.DOUBLE,
         units="byte",
@@ -185,7 +187,7 @@ HOST_PVS: tuple[Row, ...] = (
         value=lambda f: f.mem_free,
         alarm=_alarm("memory"),
     ),
-    Row(
+    _row(
         name="MEM_MAX",
         kind=Kind.DOUBLE,
         units="byte",
@@ -193,7 +195,7 @@ HOST_PVS: tuple[Row, ...] = (
         value=lambda f: f.mem_most,
         archive=Archive.SLOW,
     ),
-    Row(
+    _row(
         name="IOC_CPU_LOAD",
         kind=Kind.DOUBLE,
         precision=1,
@@ -202,7 +204,7 @@ HOST_PVS: tuple[Row, ...] = (
         text="of all CPUs, taken by it, over 10 s",
         value=lambda f: f.cpu,
     ),
-    Row(
+    _row(
         name="SYS_CPU_LOAD",
         kind=Kind.DOUBLE,
         precision=1,
@@ -211,22 +213,22 @@ HOST_PVS: tuple[Row, ...] = (
         text="of all CPUs, taken, over 10 s",
         value=lambda f: f.cpu_all,
     ),
-    Row(name="CPU_CNT", kind=Kind.INT, text="number of CPUs", value=lambda f: f.cpus, archive=Archive.SLOW),
-    Row(
+    _row(name="CPU_CNT", kind=Kind.INT, text="number of CPUs", value=lambda f: f.cpus, archive=Archive.SLOW),
+    _row(
         name="HOSTNAME",
         kind=Kind.STRING,
         text="name of its machine",
         value=lambda f: clip(f.machine, STRING_BYTES),
         archive=Archive.SLOW,
     ),
-    Row(
+    _row(
         name="KERNEL_VERS",
         kind=Kind.STRING,
         text="kernel version",
         value=lambda f: clip(f.kernel, STRING_BYTES),
         archive=Archive.SLOW,
     ),
-    Row(
+    _row(
         name="VERSION",
         kind=Kind.STRING,
         text="version of the guardian",

@@ -28,8 +28,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from guardian.core.ailments import Ailment
+from guardian.core.threads import LATE, Seen, Watched
 from guardian.core.when import utc
-from guardian.enums import Severity
+from guardian.enums import Recovery, Severity
 
 Clock = Callable[[], float]
 
@@ -153,6 +154,7 @@ class Lane:
         retry_s: tuple[float, float] = RETRY_S,
     ) -> None:
         self._job = job
+        self.name = name
         self.trouble = trouble
         self._gap_s = gap_s
         self._tick_s = tick_s
@@ -202,6 +204,11 @@ class Lane:
         since = self._busy_since
         busy_s = 0.0 if since is None else time.monotonic() - since
         return busy_s if busy_s > HANGS_S else 0.0
+
+    def seen(self) -> Seen:
+        """As one of the watched threads of its process: late if it hangs."""
+        thread = Watched(slot=0, serial=0, name=self.name, period_s=HANGS_S / LATE, recovery=Recovery.REPORT)
+        return Seen(thread=thread, age_s=self.hangs_s())
 
     def running(self) -> bool:
         """False once the thread has ended."""

@@ -57,7 +57,7 @@ class Gauge:
 
     def _count(self) -> None:
         with contextlib.suppress(OSError):
-            if used := os.stat(_MY_DESCRIPTORS).st_size:
+            if used := _counted_by_kernel():
                 self.fd_used = used
             elif self._counting is None or self._counting.done():
                 self._counting = asyncio.get_running_loop().create_task(self._count_slowly())
@@ -80,6 +80,11 @@ class Gauge:
             self.cpu = round(cpu, 1)
         if abs(cpu_all - self.cpu_all) >= SAME_LOAD:
             self.cpu_all = round(cpu_all, 1)
+
+
+def _counted_by_kernel() -> int:
+    """How many descriptors this process has; 0 if that must be counted."""
+    return os.stat(_MY_DESCRIPTORS).st_size
 
 
 def _steady(before: float, now: float, of: float) -> float:

@@ -35,7 +35,7 @@ from guardian.host.node import Node, Surroundings
 from guardian.host.pulse import Pulse
 from guardian.host.settings import resume
 from guardian.host.site import Site, pv_names
-from guardian.host.spawner import Event, Spawner
+from guardian.host.spawner import Event, Failed, Spawner
 from guardian.host.store import Store
 from guardian.host.troubles import Troubles
 from guardian.worker.system import check_name
@@ -376,7 +376,10 @@ class Host:
     # --- inside ------------------------------------------------------------------------------------------------
 
     def _on_spawner(self, event: Event) -> None:
-        node = self._nodes.get(event.key.rpartition("#")[0])
+        name = event.key.rpartition("#")[0]
+        if isinstance(event, Failed) and event.starved:
+            self.troubles.wanted(f"a process for {name} could not be started")
+        node = self._nodes.get(name)
         if node is not None:
             node.on_spawner(event)
 
@@ -429,9 +432,10 @@ class Host:
 
     def _beat(self) -> None:
         """A second has passed, for the host itself."""
-        assert self._pulse is not None and self._store is not None
+        assert self._pulse is not None and self._store is not None and self._journal is not None
         not_ok = sum(not explain.is_ok(node.view) for node in self._nodes.values())
-        if self._pulse.beat(nodes=len(self._nodes), not_ok=not_ok):
+        threads = (*self._store.threads(), *self._journal.threads())
+        if self._pulse.beat(nodes=len(self._nodes), not_ok=not_ok, threads=threads):
             self._store.note_time()
 
     def _ailments(self) -> Iterable[Ailment]:

@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from guardian.core.ailments import Ailment
+from guardian.core.threads import Seen
 from guardian.errors import ExpectedError
 from guardian.host.files import RETRY_S, Clock, Lane, Trouble, ailment, aside_name, write_all
 
@@ -126,6 +127,10 @@ class Journal:
     def ailment(self) -> Ailment | None:
         """The same for whoever watches the host; and a disk that hangs."""
         return ailment("journal", self._writer, self._syncer)
+
+    def threads(self) -> tuple[Seen, ...]:
+        """The threads that write, and whether they hang."""
+        return self._writer.seen(), self._syncer.seen()
 
     def flush(self, timeout_s: float, *, durable: bool = True) -> bool:
         """Wait until every record so far is safe from kill -9 and, with `durable`, from a power cut."""

@@ -251,9 +251,7 @@ class Node:
                 self._worker = None
                 self._keep(self._memory.save(self._settings))
                 self._look_for_the_end()
-                if isinstance(event, Failed) and event.starved:
-                    self._around.wanted(f"the worker of {self.name} could not be started")
-                self.feed(Gone(gen=worker.gen, reason=event.reason, innocent=event.innocent))
+                self.feed(Gone(gen=worker.gen, reason=event.reason, innocent=event.forkserver_died))
 
     def _look_for_the_end(self) -> None:
         if self._over and self._worker is None and not self._checks:
@@ -347,34 +345,25 @@ class Node:
     def _spawn(self, gen: int) -> None:
         try:
             self._worker = self._process(f"{self.name}#{gen}", gen, self._heard)
-        except OSError as error:  # no descriptors left: as good as a worker that died at once, by no fault of the node
+        except OSError as error:  # no descriptors left: as good as a worker that died at once
             reason = f"not started: {error.strerror}; look at `ulimit -n`"
+            self._around.wanted(f"the worker of {self.name} could not be started")
             self._loop.call_soon(self.feed, Gone(gen=gen, reason=reason, innocent=True))
 
     def _process(
         self, key: str, gen: int, report: Callable[[int, Report], None], *, check: bool = False
     ) -> WorkerHandle:
-        """A process that loads the system of this node.
-
-        Raises
-        ------
-        OSError
-            There are no descriptors for it.
-        """
+        """A process that loads the system of this node."""
         around = self._around
-        try:
-            process = WorkerHandle(
-                node=self.name,
-                key=key,
-                gen=gen,
-                spawner=around.spawner,
-                sink=around.sink,
-                environ=worker_environ({"IFO": around.ifo, "SITE": around.site}),
-                report=report,
-            )
-        except OSError:
-            around.wanted(f"the worker of {self.name} could not be started")
-            raise
+        process = WorkerHandle(
+            node=self.name,
+            key=key,
+            gen=gen,
+            spawner=around.spawner,
+            sink=around.sink,
+            environ=worker_environ({"IFO": around.ifo, "SITE": around.site}),
+            report=report,
+        )
         process.send(
             Load(
                 node=self.name,

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from guardian.core import ailments
+from guardian.core import ailments, documents
 from guardian.core.ailments import Ailment, WallClock
 from guardian.core.host_rows import HOST_PVS, PREFIX, HostFacts
 from guardian.core.process import Process
+from guardian.core.threads import Seen
 from guardian.core.who import Who
 from guardian.enums import ProcessState, Severity
 from guardian.host.face import Face, Update
@@ -72,11 +73,22 @@ class Pulse:
         self._reach(ProcessState.READY)
         self._post()
 
-    def beat(self, *, nodes: int, not_ok: int) -> float:
-        """A second has passed. By how much the clock was set meanwhile, in seconds; 0.0 if it was not."""
+    def beat(self, *, nodes: int, not_ok: int, threads: Iterable[Seen]) -> float:
+        """A second has passed. By how much the clock was set meanwhile, in seconds; 0.0 if it was not.
+
+        Parameters
+        ----------
+        nodes, not_ok : how many there are, and of these are not OK. threads : of the host, that are watched.
+        """
         now = time.time()
         set_s = self._clock.look(time.clock_gettime(_STEADY), now)
-        self.facts = replace(self.facts, beats=self.facts.beats + 1, nodes=nodes, nodes_not_ok=not_ok)
+        self.facts = replace(
+            self.facts,
+            beats=self.facts.beats + 1,
+            nodes=nodes,
+            nodes_not_ok=not_ok,
+            threads=documents.threads(threads),
+        )
         self._measure(now)
         self._post()
         return set_s

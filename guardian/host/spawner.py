@@ -67,12 +67,7 @@ class Exited:
     code: int | None
     signal: int | None
     reason: str  #: for people: "exit code 3", "killed by SIGSEGV"
-    forkserver_died: bool = False
-
-    @property
-    def innocent(self) -> bool:
-        """It was no fault of this worker."""
-        return self.forkserver_died
+    forkserver_died: bool = False  #: it was no fault of this worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +78,6 @@ class Failed:
     reason: str
     forkserver_died: bool = False
     starved: bool = False  #: the machine had no descriptor or process for it
-
-    @property
-    def innocent(self) -> bool:
-        """It was no fault of this worker."""
-        return self.forkserver_died or self.starved
 
 
 Event = Started | Exited | Failed

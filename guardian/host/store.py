@@ -34,6 +34,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from guardian.core.ailments import Ailment
+from guardian.core.threads import Seen
 from guardian.core.when import utc
 from guardian.errors import ExpectedError
 from guardian.host.files import RETRY_S, Clock, Lane, Trouble, ailment, aside_name, sync_dir, write_atomic
@@ -162,6 +163,10 @@ class Store:
     def note_time(self) -> None:
         """The clock was set: have the stamp that says when we were last alive follow it at once."""
         self._writer.wake()
+
+    def threads(self) -> tuple[Seen, ...]:
+        """The threads that write, and whether they hang."""
+        return self._writer.seen(), self._syncer.seen()
 
     def flush(self, timeout_s: float, *, durable: bool = True) -> bool:
         """Wait until every save so far is safe from kill -9 and, with `durable`, from a power cut."""
