@@ -23,6 +23,7 @@ from guardian.access.manager import Node, NodeManager
 from guardian.access.prefix import channel_prefix, full_name
 from guardian.cli import output
 from guardian.core import peer
+from guardian.core.host_rows import HOST_PVS
 from guardian.core.interface import BY_NAME, HOST_ROWS, PV_TEMPLATE, Asg, pv_name
 from guardian.core.request_cmd import BY_BYTES, COMMAND_ID_BYTES
 from guardian.host import site
@@ -63,7 +64,9 @@ def test_every_pv_is_documented(built: Callable[[str], str]):
         if f"{row.name} {guardian_docs.type_of(row)} {guardian_docs.access(row)}" not in words or row.text not in words
     ]
     missing += [
-        row.name for row in HOST_ROWS if f"{row.name} {guardian_docs.type_of(row)} read {row.text}" not in words
+        row.name
+        for row in (*HOST_ROWS, *HOST_PVS)
+        if f"{row.name} {guardian_docs.type_of(row)} read {row.text}" not in words
     ]
     assert missing == []
 
@@ -87,7 +90,8 @@ def test_every_enum_with_numbers_is_documented():
 
 
 def test_every_alarm_is_explained():
-    assert [row.name for row in BY_NAME.values() if row.alarm is not None and not guardian_docs.alarms(row)] == []
+    rows = (*BY_NAME.values(), *HOST_PVS)
+    assert [row.name for row in rows if row.alarm is not None and not guardian_docs.alarms(row)] == []
 
 
 def test_every_name_of_a_node_and_of_a_manager_is_documented():
