@@ -77,6 +77,9 @@ class GuardState:
         True adds an edge from every other state to this one; an int is that edge's weight (R19).
     redirect : bool
         False: the state must complete before a redirect may leave it (R8).
+    watchdog : float or None
+        Seconds that a call of ``main()`` or ``run()`` may last; one that lasts longer has hung, and is killed with its
+        process. None: any time. Without it, the ``watchdog`` of the module counts.
     timer : Timers
         ``self.timer['x'] = 5`` starts a timer of five seconds, ``self.timer['x']`` tells whether it is over.
     """

@@ -51,7 +51,7 @@ from guardian.core.interface import BY_NAME, HOST_NODE, HOST_ROWS, Archive, Kind
 from guardian.core.peer import ECHO_S, Bond, Peer
 from guardian.core.setpoints import Difference, Setpoint
 from guardian.core.threads import Seen, Watched
-from guardian.core.view import Subnode, View
+from guardian.core.view import LongCall, Subnode, View
 from guardian.enums import ErrorKind, LoadStatus, Severity, Status, Worker
 from guardian.host.claim import Claim
 from guardian.host.publish import event_record
@@ -81,6 +81,7 @@ TROUBLES = {
     "the worker died": View(**{**_GOOD, "worker": Worker.DEAD}),
     "the worker died, and is not started again": View(**{**_GOOD, "worker": Worker.DEAD, "failed": True}),
     "stalled": View(**{**_GOOD, "request": "B", "held": True, "status": Status.RUN}),
+    "a call takes longer than slow_after": View(**{**_GOOD, "slow": LongCall(method="A.run()", seconds=312, since=0)}),
     "a notification": View(**{**_GOOD, "notifications": ("text",)}),
     "settled away from NOMINAL": View(**{**_GOOD, "nominal": "B"}),
 }

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from guardian.access.callbacks import refuse_to_wait
+
 #: Longest uninterrupted wait: a signal that the kernel gave to another thread is seen after this time.
 _SLICE_S = 0.1
 
@@ -37,12 +39,18 @@ class Bell:
 
 
 class Bells:
-    """Any number of threads wait, any number ring. Ringing never blocks."""
+    """Any number of threads wait for what libca brings, any number ring. Ringing never blocks.
 
-    __slots__ = ("_hung",)
+    Parameters
+    ----------
+    what : is waited for, the name of a channel: for the sentence that says why that cannot be.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_hung", "_what")
+
+    def __init__(self, what: str) -> None:
         self._hung: list[Any] = []
+        self._what = what
 
     def ring(self) -> None:
         """Wake all who wait. Call it after the change that they wait for."""
@@ -51,7 +59,16 @@ class Bells:
                 bell.release()
 
     def wait(self, ready: Callable[[], bool], deadline: float) -> bool:
-        """True as soon as ``ready()`` is, asked after each ring; False once the monotonic clock passes `deadline`."""
+        """True as soon as ``ready()`` is, asked after each ring; False once the monotonic clock passes `deadline`.
+
+        Raises
+        ------
+        DeadlockDetectedError
+            This is a callback of libca: what is waited for would come after its end.
+        """
+        if ready():
+            return True
+        refuse_to_wait(self._what)
         while not ready():
             bell = threading.Lock()
             bell.acquire()

@@ -30,6 +30,7 @@ from typing import Any
 
 from guardian.access import wire
 from guardian.access.bells import Bells
+from guardian.access.callbacks import refuse_to_wait
 from guardian.access.libca import (
     CONNECTED,
     DISCONNECTED,
@@ -100,7 +101,7 @@ class Channel:
         self._on_event = EventCallback(self._event)
         self._setup = threading.RLock()
         self._closed = False
-        self._bells = Bells()
+        self._bells = Bells(name)
         self._arrivals = itertools.count(1)
         self._replies: dict[int, Reply] = {}
         self._numbers = itertools.count(1)
@@ -353,7 +354,11 @@ class Channel:
             No write access, refused, or no answer in time.
         EzcaConnectError
             The circuit was lost meanwhile; whether the server took the value is not known.
+        DeadlockDetectedError
+            This is a callback of libca, which cannot wait. Nothing was written.
         """
+        if wait:
+            refuse_to_wait(self.name)
         with self._setup:  # another thread may be about to close it
             self._may_write()
             self._unsure, self._written, self._inquiry = True, None, None

@@ -110,7 +110,7 @@ class Channels(Remembering):
         self.memory = Memory(log)
         self._library: Library | None = None
         self._failure: Exception | None = None
-        self._bells = Bells()
+        self._bells = Bells("the start of Channel Access")
         self._channels: dict[str, UsedChannel] = {}
         self._foreseen: dict[str, UsedChannel] = {}
         self._met: list[str] = []

@@ -76,7 +76,7 @@ class Subordinates:
         self._channels = channels
         self._report = report
         self._changed = changed
-        self._bells = Bells()
+        self._bells = Bells("other nodes")
         self._awake = Bell()
         self._nodes: dict[str, Subordinate] = {}
         self._stored = {facts.key: facts for facts in bonds}

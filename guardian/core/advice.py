@@ -126,6 +126,7 @@ def advise(facts: SystemFacts, source: SourceFacts, *, redirect_timeout_s: float
         *_unreachable(graph, source),
         *_shortcuts(graph, facts),
         *_sleeps(graph, source.sleeps, facts.redirect_timeout_s or redirect_timeout_s),
+        *_hung(graph, source.sleeps, facts.watchdog_s or 0.0),
         *map(_warning, facts.warnings),
         *_unnumbered(graph, source.unnumbered),
     ]
@@ -157,6 +158,21 @@ def _sleeps(graph: Graph, sleeps: Iterable[Sleep], timeout_s: float) -> Iterator
             "self.timer['nap'] in run()"
         )
         yield _of_states(same, Finding(kind="long-sleep", level=WARNING, text=text, where=where))
+
+
+def _hung(graph: Graph, sleeps: Iterable[Sleep], module_s: float) -> Iterator[Finding]:
+    """Sleeps that no call survives: the watchdog takes it for hung, and kills its process."""
+    said = {s.name: module_s if s.watchdog_s is None else s.watchdog_s for s in graph.states.values()}
+    fatal = [sleep for sleep in sleeps if 0 < said.get(sleep.state, 0) <= sleep.seconds]
+    for (where, seconds, watchdog_s), same in _grouped(
+        fatal, lambda sleep: (sleep.where, sleep.seconds, said[sleep.state])
+    ).items():
+        text = (
+            f"{_who(same)} sleeps {seconds:g} s, and watchdog = {watchdog_s:g} has its process killed before that is "
+            f"over; set self.timer['nap'] = {seconds:g}, and return self.timer['nap'] in run(), or give the state a "
+            "longer watchdog"
+        )
+        yield _of_states(same, Finding(kind="watchdog", level=ERROR, text=text, where=where))
 
 
 def _at_import(reads: Iterable[ImportRead]) -> Iterator[Finding]:

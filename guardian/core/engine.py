@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from guardian.core import explain
 from guardian.core.events import (
     Action,
     Began,
@@ -46,6 +47,7 @@ from guardian.core.events import (
     SetMode,
     SetOp,
     SetSpm,
+    Slow,
     Stuck,
     Subnodes,
 )
@@ -53,8 +55,8 @@ from guardian.core.graph import LISTED
 from guardian.core.loading import Loading
 from guardian.core.settings import Going, Limits, Start
 from guardian.core.supervision import Supervision
-from guardian.core.view import View, some
-from guardian.enums import INIT_STATE, NONE_STATE, Call, ErrorKind, Mode, Op, Status, Worker
+from guardian.core.view import LongCall, View, some
+from guardian.enums import INIT_STATE, LEAVING, NONE_STATE, Call, ErrorKind, LoadStatus, Mode, Op, Status, Worker
 
 __all__ = ["Engine", "Going", "Limits", "Start"]
 
@@ -76,6 +78,26 @@ class Engine(Loading):
     def gen(self) -> int:
         """Generation of the present worker."""
         return self._life.gen
+
+    @property
+    def entry(self) -> int:
+        """Number of the present stay in a state; a call of another entry is none of its."""
+        return self._entry
+
+    @property
+    def watchdog_s(self) -> float:
+        """Seconds that a call of the present state may last, 0: any time. The state says, else its module or site."""
+        v = self._v
+        said = v.graph[v.state].watchdog_s if v.graph is not None and v.state in v.graph else None
+        return self._watchdog_s if said is None else said
+
+    @property
+    def calling(self) -> bool:
+        """Whether the worker has to make calls now, so that its loop must turn even where no call is in progress."""
+        v, stay = self._v, self._stay
+        running = v.worker is Worker.RUN and v.op is Op.EXEC and v.error is not ErrorKind.ERROR
+        going = stay.leaving or stay.due or stay.paced or v.status in LEAVING or v.load_status is LoadStatus.SET
+        return self.watched and running and not going
 
     @property
     def deadline(self) -> float | None:
@@ -251,10 +273,12 @@ class Engine(Loading):
 
     def _on_heard(self, event: Heard) -> None:
         life = self._life
-        if event.gen == life.gen and life.alive and not life.stopping and life.killed_for is None:
+        if event.gen == life.gen and life.alive and not (life.stopping or life.stuck) and life.killed_for is None:
             self._on_report(event.report)
 
     def _on_report(self, report: Report) -> None:
+        if isinstance(report, (Returned, Raised)) and report.entry == self._entry:
+            self._call_ended()
         handler = self._REPORTS.get(type(report))
         if handler is not None:
             handler(self, report)
@@ -347,6 +371,23 @@ class Engine(Loading):
         self._deadlines.pop("leave", None)
         self._enter_at_exec(going)
 
+    def _on_slow(self, event: Slow) -> None:
+        """A call that takes long is told, and harms nobody: who wants it ended has a REQUEST or STOP for that."""
+        v, life = self._v, self._life
+        if event.gen != life.gen or event.entry != self._entry or not self.watched:
+            return
+        if event.call is None:
+            ended = v.slow or (self._published.slow if self._published is not None else None)
+            self._call_ended()
+            if self._dirty() and ended is not None:
+                self._step("slow", f"{ended.method} has ended after {event.seconds:.1f} s")
+            return
+        method = f"{v.state}.{event.call.value}()"
+        began = v.slow.since if v.slow is not None and v.slow.method == method else self._now.epoch - event.seconds
+        self._set(slow=LongCall(method=method, seconds=event.seconds, since=began))
+        self._notes["slow"] = explain.slow(self._v)
+        self._step("slow", self._notes["slow"])
+
     def _on_notifications(self, report: Notifications) -> None:
         if report.texts != self._v.notifications:
             self._set(notifications=report.texts)
@@ -382,6 +423,7 @@ class Engine(Loading):
         Elapsed: Supervision._on_elapsed,
         Gone: Supervision._on_gone,
         Stuck: Supervision._on_stuck,
+        Slow: _on_slow,
         Heard: _on_heard,
     }
     _REPORTS: dict[type, Callable[[Engine, Any], None]] = {

@@ -129,6 +129,21 @@ class Stuck:
     why: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slow:
+    """A call of user code takes long, or one that did has ended. Told again each time it has lasted twice as long.
+
+    Parameters
+    ----------
+    call : the method; None: what was told of has ended. seconds : how long it has been running by now.
+    """
+
+    gen: int
+    entry: int
+    call: Call | None
+    seconds: float
+
+
 # --- reports: worker to host ------------------------------------------------------------------------------------
 
 
@@ -333,6 +348,7 @@ Input = (
     | Elapsed
     | Gone
     | Stuck
+    | Slow
     | Heard
     | CheckBegan
     | Checked
@@ -465,7 +481,7 @@ class Step:
     ----------
     view : the node after the step; ``view.event_id`` and ``view.stamp`` are the step's.
     via : shown on STATUS for a moment before the view's own STATUS: how the node left the last state.
-    kind : one word for the journal: request, op, mode, manager, enter, status, error, load, worker, notify, spm,
+    kind : one word for the journal: request, op, mode, manager, enter, status, error, slow, load, worker, notify, spm,
         refused.
     text : the sentence for the log and the operator.
     by : who caused it, "" for the node itself.

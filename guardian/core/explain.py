@@ -11,10 +11,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from guardian.core.view import View, some
-from guardian.enums import ALIVE, FOLLOWS_GRAPH, NONE_STATE, ErrorKind, LoadStatus, Mode, Op, Severity, Status, Worker
+from guardian.enums import (
+    ALIVE,
+    FOLLOWS_GRAPH,
+    INIT_STATE,
+    NONE_STATE,
+    ErrorKind,
+    LoadStatus,
+    Mode,
+    Op,
+    Severity,
+    Status,
+    Worker,
+)
 
 #: Subordinates whose reasons are told.
 OTHERS = 3
+#: Goto states that are named as a way out.
+WAYS = 2
 #: What stands between the reason of a node and those of its subordinates.
 BECAUSE = "; because "
 
@@ -52,6 +66,20 @@ def _elsewhere(v: View) -> str:
     if v.request == NONE_STATE:
         return f"no state is requested, it rests in {v.state}; write REQUEST={v.nominal}"
     return f"REQUEST is {v.request}{_by(v.request_by)}, nominal is {v.nominal}; write REQUEST={v.nominal}"
+
+
+def slow(v: View) -> str:
+    """What takes so long, and what would end it; "" if nothing does."""
+    return f"{v.slow}; it waits or is busy, and {_way_out(v)}" if v.slow else ""
+
+
+def _way_out(v: View) -> str:
+    """What interrupts the call in progress."""
+    free = v.graph is not None and v.state in v.graph and v.state != INIT_STATE and v.graph[v.state].redirect
+    gotos = tuple(name for name in v.graph.states if v.graph.is_goto(name) and name != v.state) if v.graph else ()
+    if free and v.mode not in FOLLOWS_GRAPH:
+        return "any other REQUEST interrupts it"
+    return f"REQUEST={' or '.join(gotos[:WAYS])} interrupts it" if free and gotos else "OP=STOP ends it"
 
 
 def _not_loaded(v: View) -> str:
@@ -112,6 +140,7 @@ TERMS = (
         "error",
         active=True,
     ),
+    Term(lambda v: v.slow is None, slow, "slow"),
     Term(
         lambda v: v.mode in FOLLOWS_GRAPH,
         lambda v: f"MANUAL{_by(v.mode_by)} in {v.state}; write MODE=AUTO",
@@ -182,7 +211,7 @@ def severity(view: View) -> Severity:
         return Severity.NO_ALARM
     if view.error is ErrorKind.ERROR or view.overdue or view.failed or view.worker is Worker.DEAD:
         return Severity.MAJOR
-    if view.load_status is LoadStatus.ERROR or view.stalled or view.notifications or _settled_away(view):
+    if view.load_status is LoadStatus.ERROR or view.stalled or view.notifications or view.slow or _settled_away(view):
         return Severity.MINOR
     return Severity.NO_ALARM
 

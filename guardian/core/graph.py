@@ -47,7 +47,7 @@ class StateInfo:
     request : whether it stands in the menu of requests.
     goto : weight of the edges implied from every other state; None: not a goto state.
     redirect : whether a redirect may leave it before it completes (R8).
-    watchdog_s : seconds after which a call of this state has hung; None: as the module says.
+    watchdog_s : seconds after which a call of this state has hung; 0: none ever has; None: as the module says.
     doc : first line of the class's docstring.
     source : "FILE.py:LINE" where the class is defined, "" for the built-in INIT.
     """
@@ -82,7 +82,7 @@ class SystemFacts:
     edges : the declared ones.
     request, nominal : names of states, or None where the module has none (or one that names no state).
     redirect_timeout_s : seconds the module gives a method to end on a redirect, None: as the site says.
-    watchdog_s : seconds after which a call has hung; None: as the site says.
+    watchdog_s : seconds after which a call has hung; 0: none ever has; None: as the site says.
     reactive : False: run() is called on the cycle only, never in between; True: also when a channel has changed that
         the last call has read; None: when a request or a node of its own asks for it (R18).
     module : path of the system module. usercode : the user files it pulled in.

@@ -542,6 +542,7 @@ ROWS: tuple[Row, ...] = (
         text="how long the call takes, or took",
         value=lambda w: round(w.exectime_s, 2),
         source=Source.VITALS,
+        alarm=_when(lambda v: v.slow is not None, Severity.MINOR),
     ),
     Row(
         name="PV_TOTAL",

@@ -60,9 +60,10 @@ _SINCE: dict[str, Callable[[View], object]] = {
     "notification": lambda v: bool(v.notifications),
     "worker": lambda v: v.worker,
     "load": lambda v: v.load_status,
+    "slow": lambda v: v.slow,
 }
 #: What GRDMSG says, the most urgent first.
-_NOTES = ("refused", "load", "worker", "error", "connect", "reload", "plan", "held", "pace", "loading")
+_NOTES = ("refused", "load", "worker", "error", "connect", "reload", "plan", "held", "pace", "slow", "loading")
 
 
 class Machine:
@@ -93,6 +94,7 @@ class Machine:
         self._life = Lifecycle(self.limits)
         self._pace = Pace(cycle_s=self.limits.cycle_s)
         self._redirect_timeout_s = self.limits.redirect_timeout_s
+        self._watchdog_s = self.limits.watchdog_s
         self._deadlines: dict[str, float] = {}
         self._notes: dict[str, str] = {}
         self._actions: list[Action] = []
@@ -207,6 +209,7 @@ class Machine:
         self._stay = Stay(manual=self._stay.manual if keep_manual else None)
         for name in ("leave", "pace"):
             self._deadlines.pop(name, None)
+        self._call_ended()
         if not self._v.lost:
             self._deadlines.pop("connect", None)
 
@@ -299,6 +302,11 @@ class Machine:
 
     # --- small tools ---
 
+    def _call_ended(self) -> None:
+        """Whatever took long, it does so no more."""
+        self._notes.pop("slow", None)
+        self._set(slow=None)
+
     def _not_done(self) -> None:
         """A call that raised leaves no outcome behind, so DONE does not stand (R4, R12)."""
         self._stay.complete = None
@@ -349,5 +357,7 @@ class Machine:
             name: v.since[name] if before is not None and name in v.since and fact(before) == fact(v) else now
             for name, fact in _SINCE.items()
         }
+        if v.slow is not None:
+            since["slow"] = v.slow.since  # it began long before it was told
         self._v = self._published = replace(v, since=since)
         self._actions.append(Step(view=self._v, kind=kind, text=text, by=by, via=via))

@@ -18,8 +18,8 @@ class Limits:
     restart_window_s: float = 60.0
     restart_delay_s: float = 0.5  #: before the first restart; twice as long before each further one in the window
     restart_delay_max_s: float = 30.0
-    slow_after_s: float = 300.0  #: a call that takes longer is told (EXECTIME, WHY)
-    watchdog_s: float | None = None  #: a call that takes longer has hung: its worker is killed
+    slow_after_s: float = 300.0  #: a call that takes longer is told (EXECTIME, WHY); 0: none is
+    watchdog_s: float = 0.0  #: a call that takes longer has hung: its worker is killed; 0: none has
     connect_alarm_s: float = 10.0
     load_timeout_s: float = 60.0
     start_timeout_s: float = 300.0  #: as many nodes start at once, and their imports share the processor

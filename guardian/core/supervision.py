@@ -85,6 +85,7 @@ class Supervision(Machine):
     def _adopt(self, facts: SystemFacts, graph: Graph) -> None:
         """The code that was read is in force."""
         self._redirect_timeout_s = facts.redirect_timeout_s or self.limits.redirect_timeout_s
+        self._watchdog_s = self.limits.watchdog_s if facts.watchdog_s is None else facts.watchdog_s
         self._set(
             graph=graph,
             nominal=facts.nominal,
@@ -175,10 +176,16 @@ class Supervision(Machine):
 
     def _on_stuck(self, event: Stuck) -> None:
         """A worker that has hung is no use to anybody: it is killed, and what follows is what follows a death (R12)."""
-        life = self._life
-        if event.gen == life.gen and life.alive and not (life.stopping or life.stuck or life.killed_for):
-            life.stuck = event.why
+        if event.gen == self._life.gen and self.watched:
             self._kill(event.why)
+            self._life.stuck = event.why
+
+    @property
+    def watched(self) -> bool:
+        """Whether there is a worker that nobody is ending already: by STOP, a redirect's deadline, or as hung."""
+        life = self._life
+        ending = life.stopping or life.stuck or life.killed_for is not None or self._waits("leave")
+        return life.alive and not ending
 
     def _died(self, reason: str, *, final: bool) -> None:
         """R12: the node says so at once, and the worker comes back, unless it dies too often."""
@@ -214,6 +221,8 @@ class Supervision(Machine):
         self._kill(why)
 
     def _kill(self, why: str) -> None:
+        if self._life.stuck:  # it is being killed, and counted, already
+            return
         self._actions.append(self._life.kill(why))
         self._set(kills=self._v.kills + 1)
         self._step("worker", f"worker {self._life.gen} killed: {why}")

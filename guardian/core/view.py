@@ -41,6 +41,25 @@ class Subnode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LongCall:
+    """A call of user code that takes long, see `Limits.slow_after_s`.
+
+    Parameters
+    ----------
+    method : "LOCKING.main()". seconds : for which it was running when it was told last. since : epoch seconds at which
+    it began.
+    """
+
+    method: str
+    seconds: float
+    since: float
+
+    def __str__(self) -> str:
+        """True for as long as it lasts, although nobody says it anew each second."""
+        return f"in {self.method} for more than {self.seconds:.{0 if self.seconds >= 10 else 1}f} s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """One consistent moment of a node. Times are epoch seconds of events, never elapsed seconds.
 
@@ -55,6 +74,7 @@ class View:
         worth a message, but no reason.
     connect : names of the channels that user code waits for. lost : of those that it has used and that are not
         connected now. ``overdue`` after there were any for 10 s.
+    slow : the call of user code that takes long; None: none does.
     load_error : why the code did not load the last time that it was tried.
     kills : workers that were killed because they did not end. restarts : workers started because one had died.
     failed : the worker died too often and is not restarted (R12).
@@ -89,6 +109,7 @@ class View:
     lost: tuple[str, ...] = ()
     overdue: bool = False
     notifications: tuple[str, ...] = ()
+    slow: LongCall | None = None
     worker: Worker = Worker.INIT
     failed: bool = False
     load_status: LoadStatus = LoadStatus.INPROGRESS

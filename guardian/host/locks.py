@@ -1,16 +1,7 @@
-"""One host a node on this machine: a lock file for each node, in a folder that all users share.
+"""One host a node on this machine: a lock file for each node, in the folder of :mod:`guardian.health.lockfiles`.
 
-The lock is the kernel's (flock): it goes with the process that has it, also by kill -9, so nothing stale is ever met.
-The file says who has it. It is removed with the lock, and may also stay: that means nothing.
-
-* **One folder for all.** Which one does not depend on the user or the environment, else two hosts would not meet: it is
-  in ``/run/lock`` where all may write there (Debian), else in ``/tmp``. ``GUARD_LOCK_DIR`` names another one, for hosts
-  that shall *not* meet: those of a test or a demo, whose networks have no contact.
-* **Anybody's file can be locked**, as reading is enough for that; files and folder may be written by all, as far as the
-  sticky bit allows. Links and devices that somebody has put there are not followed.
-* **Cleaners** (systemd-tmpfiles empties ``/tmp`` of what is 10 days old) pass over a folder in which somebody holds a
-  lock on the folder itself, see tmpfiles.d(5): so this is held too. A file that is gone all the same is made anew.
-* A folder that cannot be used is told, and is no reason not to start.
+The file says who has it. It is removed with the lock, and may also stay: that means nothing. A folder that cannot be
+used is told, and is no reason not to start.
 
 Cost: about 30 us and one descriptor a node.
 """
@@ -20,23 +11,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import stat
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-_MOST_BYTES = 8000
+from guardian.health.lockfiles import folder, is_at, open_folder, open_for_all, open_to_read, read
 
-
-def folder() -> Path:
-    """Where the locks of this machine are."""
-    if name := os.environ.get("GUARD_LOCK_DIR"):
-        return Path(name)
-    system = Path("/run/lock")
-    with contextlib.suppress(OSError):
-        if system.stat().st_mode & stat.S_IWOTH:
-            return system / "guardian"
-    return Path("/tmp/guardian-locks")
+__all__ = ["Locks", "folder", "written"]
 
 
 def written(directory: Path) -> dict[str, str]:
@@ -48,11 +28,9 @@ def written(directory: Path) -> dict[str, str]:
     with contextlib.suppress(OSError):
         for path in sorted(directory.glob("*.lock")):
             with contextlib.suppress(OSError):
-                fd = _plain(os.open(path, os.O_RDONLY | _FLAGS), path)
+                fd = open_to_read(path)
                 try:
-                    found[unquote(path.name.removesuffix(".lock"))] = os.pread(fd, _MOST_BYTES, 0).decode(
-                        errors="replace"
-                    )
+                    found[unquote(path.name.removesuffix(".lock"))] = read(fd)
                 finally:
                     os.close(fd)
     return found
@@ -88,20 +66,21 @@ class Locks:
         OSError
             The folder or the file cannot be used.
         """
-        self._open_folder()
+        if self._own is None:
+            self._own = open_folder(self.directory)
         while True:
-            fd = _open(self.path(name))
+            fd = open_for_all(self.path(name))
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 try:
-                    return os.pread(fd, _MOST_BYTES, 0).decode(errors="replace")
+                    return read(fd)
                 finally:
                     os.close(fd)
             except OSError:
                 os.close(fd)
                 raise
-            if _is(self.path(name), fd):
+            if is_at(self.path(name), fd):
                 break
             os.close(fd)  # somebody has removed it meanwhile: it keeps nobody out
         self._held[name] = fd
@@ -118,7 +97,7 @@ class Locks:
         """Give a lock back, if it is ours."""
         if (fd := self._held.pop(name, None)) is not None:
             with contextlib.suppress(OSError):  # the file of another user
-                if _is(self.path(name), fd):
+                if is_at(self.path(name), fd):
                     self.path(name).unlink()
             os.close(fd)
 
@@ -129,41 +108,3 @@ class Locks:
         if self._own is not None:
             os.close(self._own)
             self._own = None
-
-    def _open_folder(self) -> None:
-        if self._own is not None:
-            return
-        with contextlib.suppress(FileExistsError):
-            self.directory.mkdir(parents=True)
-            self.directory.chmod(0o1777)
-        self._own = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        with contextlib.suppress(OSError):
-            fcntl.flock(self._own, fcntl.LOCK_SH | fcntl.LOCK_NB)
-
-
-def _open(path: Path) -> int:
-    """Open a lock file, made if need be. O_CREAT alone does not open a file of another user, in a sticky folder."""
-    while True:
-        try:
-            return _plain(os.open(path, os.O_RDWR | _FLAGS), path)
-        except PermissionError:
-            return _plain(os.open(path, os.O_RDONLY | _FLAGS), path)
-        except FileNotFoundError:
-            with contextlib.suppress(FileExistsError):
-                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS)
-                os.fchmod(fd, 0o666)
-                return fd
-
-
-def _plain(fd: int, path: Path) -> int:
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(0, "something else has that name", os.fspath(path))
-    return fd
-
-
-def _is(path: Path, fd: int) -> bool:
-    try:
-        return os.path.samestat(path.lstat(), os.fstat(fd))
-    except FileNotFoundError:
-        return False

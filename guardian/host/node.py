@@ -39,6 +39,7 @@ from guardian.core.events import (
     Spawn,
     Step,
     Tell,
+    ThreadsWatched,
 )
 from guardian.core.graph import automatic_indices
 from guardian.core.interface import BY_NAME, Asg, Vitals, pv_name
@@ -57,6 +58,7 @@ from guardian.host.publish import Publisher, event_record
 from guardian.host.settings import Settings
 from guardian.host.spawner import Event, Exited, Failed, Spawner
 from guardian.host.store import Store
+from guardian.host.vigil import Vigil
 from guardian.host.worker import WorkerHandle, worker_environ
 from guardian.worker.link import Load
 
@@ -103,7 +105,6 @@ class Node:
     def __init__(self, name: str, around: Surroundings, settings: Settings, told: str, host: str) -> None:
         self.name = name
         self._around = around
-        self._host = host
         self._settings = replace(settings, event_id=settings.event_id + EVENT_BLOCK)
         self._loop = asyncio.get_running_loop()
         self._engine = Engine(
@@ -126,6 +127,7 @@ class Node:
         )
         self._publisher = Publisher()
         self._worker: WorkerHandle | None = None
+        self._vitals = Vitals(host=host)
         self._checks = Checks(name, around.turns, partial(self._process, check=True), self.feed)
         self._no_processes = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -133,6 +135,7 @@ class Node:
         self._pv_total = 0
         self._channels_met: dict[str, None] = {}  # by any worker, in the order in which they were met
         self._memory = Memory(settings.setpoints)
+        self._vigil = Vigil(self._engine, feed=self.feed, say=self._warn, show=self._show_threads)
         self._begun = self._over = False
         self._refusal: Step | None = None  # the last step that told of a write that was refused
         around.store.save(name, self._settings)
@@ -149,7 +152,7 @@ class Node:
 
     def show(self) -> None:
         """Show the node. :meth:`begin` follows, or the first write of a client, which waits for nobody."""
-        first = self._publisher.first(self.view, self._vitals(Vitals(host=self._host)))
+        first = self._publisher.first(self.view, self._memory.shown(self._vitals, on=self.view.spm_monitor))
         self._around.face.open(self.name, first, time.time(), self.put)
 
     def begin(self) -> None:
@@ -236,6 +239,7 @@ class Node:
         self.begin()
         for action in self._engine.feed(event, Now(self._loop.time(), time.time())):
             self._do(action)
+        self._vigil.settle()
         self._set_timer()
         self._wake_waiters()
 
@@ -249,6 +253,7 @@ class Node:
                 worker.close()  # what it said last counts
             finally:
                 self._worker = None
+                self._vigil.end()
                 self._keep(self._memory.save(self._settings))
                 self._look_for_the_end()
                 self.feed(Gone(gen=worker.gen, reason=event.reason, innocent=event.forkserver_died))
@@ -263,16 +268,26 @@ class Node:
             return
         exectime_s = 0.0
         if self._worker is not None:
-            beat = self._worker.beat()
-            exectime_s = beat.busy_s(time.monotonic()) or beat.last_duration_s
-        vitals = self._vitals(
-            Vitals(heartbeat=round(now_epoch, 1), exectime_s=exectime_s, pv_total=self._pv_total, host=self._host)
-        )
+            beat, now = self._worker.beat(), self._loop.time()
+            exectime_s = beat.busy_s(now) or beat.last_duration_s
+            self._vigil.tick(beat, now)
         self._keep(self._memory.save(self._settings))
-        self._around.face.post(self.name, self._publisher.vitals(vitals, self.view), now_epoch)
+        threads = self._vigil.threads
+        self._post_vitals(
+            heartbeat=round(now_epoch, 1), exectime_s=exectime_s, pv_total=self._pv_total, threads=threads
+        )
 
-    def _vitals(self, vitals: Vitals) -> Vitals:
-        return self._memory.shown(vitals, on=self.view.spm_monitor)
+    def _post_vitals(self, **changes: Any) -> None:
+        """Show what is otherwise now."""
+        self._vitals = replace(self._vitals, **changes)
+        shown = self._memory.shown(self._vitals, on=self.view.spm_monitor)
+        self._around.face.post(self.name, self._publisher.vitals(shown, self.view), time.time())
+
+    def _show_threads(self) -> None:
+        self._post_vitals(threads=self._vigil.threads)
+
+    def _warn(self, text: str) -> None:
+        self._around.sink.line(self.name, _one_line(text), level="WARNING")
 
     async def wait_for(self, condition: Callable[[View], bool], timeout_s: float | None = None) -> View:
         """The view at which `condition` became true.
@@ -307,6 +322,7 @@ class Node:
                 if not future.done():
                     future.set_exception(ExpectedError(f"{self.name} has left the host"))
             self._checks.end_all()
+            self._vigil.end()
             if self._worker is not None:
                 self._worker.end(self._around.limits.stop_timeout_s)
             self._keep(self._memory.save(self._settings))
@@ -345,6 +361,7 @@ class Node:
     def _spawn(self, gen: int) -> None:
         try:
             self._worker = self._process(f"{self.name}#{gen}", gen, self._heard)
+            self._vigil.begin(self._worker)
         except OSError as error:  # no descriptors left: as good as a worker that died at once
             reason = f"not started: {error.strerror}; look at `ulimit -n`"
             self._around.wanted(f"the worker of {self.name} could not be started")
@@ -393,6 +410,10 @@ class Node:
             if self._worker is not None and self._worker.gen == gen:
                 self._memory.hear(report)
             return
+        if isinstance(report, ThreadsWatched):
+            if self._worker is not None and self._worker.gen == gen:
+                self._vigil.hear(report)
+            return
         self.feed(Heard(gen=gen, report=report))
 
     def _publish(self, step: Step) -> None:
@@ -406,9 +427,8 @@ class Node:
         self._save(step)
 
     def _log(self, step: Step) -> None:
-        text = step.text.replace("\n", "\\n")  # a client's words must not look like lines of ours
         stamp_us = round(round(step.view.stamp, 6) * 1e6)
-        self._around.sink.line(self.name, text, level=_level(step), stamp_us=stamp_us)
+        self._around.sink.line(self.name, _one_line(step.text), level=_level(step), stamp_us=stamp_us)
 
     def _save(self, step: Step) -> None:
         start, before = self._engine.start, self._settings
@@ -469,9 +489,16 @@ class Node:
                 future.set_result(self.view)
 
 
+def _one_line(text: str) -> str:
+    """A client's words, and names that user code gives, must not look like lines of ours."""
+    return text.replace("\n", "\\n")
+
+
 def _level(step: Step) -> str:
     if (step.kind == "load" and step.view.load_status is LoadStatus.ERROR) or (
         step.kind == "worker" and step.view.worker is Worker.DEAD
     ):
         return "ERROR"
+    if step.kind == "slow":
+        return "INFO" if step.view.slow is None else "WARNING"
     return _LEVELS.get(step.kind, "INFO")

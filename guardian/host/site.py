@@ -19,6 +19,8 @@ A site file names the machine and its nodes; all of it is optional but ``nodes``
     stop_timeout = 1.0                  # seconds (R10)
     restarts = 3                        # of a worker that died, within restart_window seconds (R12)
     restart_window = 60
+    slow_after = 300                    # a call that takes longer is told; 0: none is
+    watchdog = 0                        # a call that takes longer has hung, and its worker is killed; 0: none has
 
     [access]                            # without it: programs on this machine write, all others read
     operators = ["10.1.2.0/24"]         # may write everything
@@ -242,6 +244,8 @@ _POLICY_KEYS: dict[str, type | tuple[type, ...]] = {
     "stop_timeout": (int, float),
     "restarts": int,
     "restart_window": (int, float),
+    "slow_after": (int, float),
+    "watchdog": (int, float),
 }
 _ACCESS_KEYS: dict[str, type | tuple[type, ...]] = {
     "operators": list,

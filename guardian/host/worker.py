@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from guardian.core.events import Report, Stop
@@ -103,6 +103,11 @@ class WorkerHandle:
 
     def beat(self) -> Beat:
         return self._beat.read()
+
+    @property
+    def counters(self) -> Sequence[int]:
+        """Of its watched threads, by slot."""
+        return self._beat.counters
 
     def close(self) -> None:
         """The process is gone: take what it said last, and give everything back."""

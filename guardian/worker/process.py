@@ -31,7 +31,12 @@ from guardian.access.watch import Watch
 from guardian.core import events
 from guardian.core.events import Command, GiveUp, Leave, Loaded, LoadFailed, Report, Stop
 from guardian.core.interface import node_pvs
+from guardian.core.threads import Watched
+from guardian.enums import ProcessState
 from guardian.errors import EzcaError, Interrupted, LinkError, SystemLoadError
+from guardian.health import process as health
+from guardian.health.adoption import adopt
+from guardian.health.supervisor import Supervisor
 from guardian.state import GuardState
 from guardian.worker import link, logs, namespace
 from guardian.worker.beat import BeatWriter
@@ -156,7 +161,9 @@ def main(spec: dict[str, Any], fds: Sequence[int]) -> int:
     faulthandler.register(DUMP_SIGNAL, file=2, all_threads=True)
     sock = socket.socket(fileno=link_fd)
     sock.setblocking(True)
-    return work(sock, int(spec["gen"]), beat, writer)
+    code = work(sock, int(spec["gen"]), beat, writer)
+    health.process.end()
+    return code
 
 
 def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter) -> int:
@@ -169,6 +176,7 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
     interrupter = Interrupter()
     uplink = Uplink(sock, gen, interrupter)
     load, rest = _first_word(sock)
+    process = adopt(_as_supervised(load, beat, uplink, interrupter))
     inbox = Inbox()
     notices = Notices(
         lambda texts: uplink.send(events.Notifications(entry=0, texts=texts)),
@@ -230,6 +238,7 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
         channels.foresee(load.channels)
     if channels.use.said and not load.check:
         writer.log(channels.use.said, level="WARNING")
+    process.reach(ProcessState.LOADCFG)
     try:
         loaded = interrupter.call(code.load)
     except SystemLoadError as error:
@@ -243,6 +252,7 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
         writer.flush()
     writer.context = ""
     uplink.send(Loaded(facts=loaded.facts))
+    process.reach(ProcessState.READY)
     if watch is None:
         return 0
     watch.listed(loaded.facts.ca_channels, anew=False)
@@ -294,6 +304,28 @@ class _AfterCall:
             met = tuple(self._channels.met[self._told[1] : found[1]])
             self._told, self._told_at = found, now
             self._uplink.send(events.Channels(total=found[0], met=met))
+
+
+def _as_supervised(load: link.Load, beat: BeatWriter, uplink: Uplink, interrupter: Interrupter) -> Supervisor:
+    """What `guardian.health` needs of a host. It is told nothing of code that is only checked."""
+
+    def report(threads: tuple[Watched, ...]) -> None:
+        if not load.check:
+            uplink.send(events.ThreadsWatched(threads=threads))
+
+    def reached(state: ProcessState) -> None:
+        if not load.check:
+            uplink.send(events.Reached(state=state))
+
+    return Supervisor(
+        name=f"{load.ifo}:{load.node}" if load.ifo else load.node,
+        sysname=load.site or load.ifo,
+        shown=not load.check,
+        counters=beat.counters,
+        report=report,
+        reached=reached,
+        shield=interrupter.shield,
+    )
 
 
 def _first_word(sock: socket.socket) -> tuple[link.Load, bytes]:

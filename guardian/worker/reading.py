@@ -32,6 +32,10 @@ MOST_LISTED = 3
 _LARGEST = 2**53
 
 
+#: What a module, or a state, has where it says nothing: None says something.
+_MISSING: Any = object()
+
+
 class _BuiltInInit(GuardState):
     """The INIT of a system that has none: completes at once."""
 
@@ -52,7 +56,8 @@ def read(
     SystemLoadError
         With every fault that was found, or the first fifty.
     """
-    states, infos, faults = _read_states(module)
+    warnings: list[str] = []
+    states, infos, faults = _read_states(module, warnings)
     edges = _read_edges(module, faults)
     numbered: tuple[StateInfo, ...] = ()
     try:
@@ -67,13 +72,13 @@ def read(
         more = [f"and {len(faults) - MOST_TOLD} more"] if len(faults) > MOST_TOLD else []
         raise SystemLoadError(f"{node}: " + "; ".join(told + more))
     names = {s.name for s in numbered}
-    warnings: list[str] = []
     facts = SystemFacts(
         states=numbered,
         edges=tuple(edges),
         request=_state_variable(module, "request", names, warnings),
         nominal=_state_variable(module, "nominal", names, warnings),
         redirect_timeout_s=_seconds(module, "redirect_timeout", warnings),
+        watchdog_s=_watchdog(getattr(module, "watchdog", _MISSING), "watchdog", warnings),
         reactive=_switch(module, "reactive", warnings),
         module=str(file),
         usercode=usercode,
@@ -86,7 +91,9 @@ def read(
     return states, facts
 
 
-def _read_states(module: ModuleType) -> tuple[dict[str, type[GuardState]], list[StateInfo], list[str]]:
+def _read_states(
+    module: ModuleType, warnings: list[str]
+) -> tuple[dict[str, type[GuardState]], list[StateInfo], list[str]]:
     """The classes, what is known of them, and what is wrong with that."""
     states: dict[str, type[GuardState]] = {}
     seen: set[int] = set()  # not the classes: their == and hash may be user code
@@ -99,12 +106,13 @@ def _read_states(module: ModuleType) -> tuple[dict[str, type[GuardState]], list[
     if INIT_STATE not in states and states:
         states = {INIT_STATE: _BuiltInInit, **states}
     faults: list[str] = []
-    return states, [_info(name, state, faults) for name, state in states.items()], faults
+    return states, [_info(name, state, faults, warnings) for name, state in states.items()], faults
 
 
-def _info(name: str, state: type[GuardState], faults: list[str]) -> StateInfo:
+def _info(name: str, state: type[GuardState], faults: list[str], warnings: list[str]) -> StateInfo:
     doc = vars(state).get("__doc__")
     source = "" if state is _BuiltInInit else _source(state)
+    place = f"{source} " if ":" in source else ""
     index = _plain(state.index)
     if index is not None and (not isinstance(index, int) or isinstance(index, bool)):
         faults.append(f"state {name} ({source}): index = {shown(index)}; use a whole number that fits in 32 bits")
@@ -115,6 +123,7 @@ def _info(name: str, state: type[GuardState], faults: list[str]) -> StateInfo:
         request=bool(state.request),
         goto=_goto(state.goto),
         redirect=bool(state.redirect),
+        watchdog_s=_watchdog(getattr(state, "watchdog", _MISSING), f"{place}watchdog of {name}", warnings),
         doc=doc.strip().split("\n", 1)[0][:120] if isinstance(doc, str) else "",
         source=source,
     )
@@ -203,6 +212,22 @@ def _seconds(module: ModuleType, name: str, warnings: list[str]) -> float | None
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 3600:
         return float(value)
     warnings.append(f"{name} = {shown(value)} is not a number of seconds between 0 and 3600, ignored")
+    return None
+
+
+def _watchdog(value: Any, name: str, warnings: list[str]) -> float | None:
+    """Seconds; 0: switched off, by None or False. None: nothing is said, or nothing useful.
+
+    A function or a class of that name is something else of the user's: field code has decorators called so.
+    """
+    if value is _MISSING or isinstance(value, ModuleType) or callable(value):
+        return None
+    seconds = _plain(value)
+    if seconds is None or seconds is False:
+        return 0.0
+    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 < seconds < float("inf"):
+        return float(seconds)
+    warnings.append(f"{name} = {shown(value)} is not a number of seconds above 0, nor None or False, ignored")
     return None
 
 

@@ -1,4 +1,4 @@
-"""Finds names in classes of user code that nearly mean something: ``pre_exc``, ``mian``, ``inex``.
+"""Finds names of user code that nearly mean something: ``pre_exc``, ``mian``, ``inex``, ``watchdgo``.
 
 Python takes any name, and a hook that is misspelt is never called. But a name that only looks like one may be meant, so
 it is told of only if nothing in the sources asks for it, if the class does not have the right one too, and if it is
@@ -11,7 +11,7 @@ doubled, or capitals be used; in long ones any one letter may be wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import FunctionType
+from types import FunctionType, ModuleType
 
 from guardian.core.advice import Misspelt
 from guardian.state import GuardState, GuardStateDecorator
@@ -35,10 +35,20 @@ def _is_number(value: object) -> bool:
     return type(value) is int
 
 
+def _is_time(value: object) -> bool:
+    return type(value) in (int, float)
+
+
 _STATE: dict[str, Callable[[object], bool]] = {
     **dict.fromkeys(METHODS, _is_method),
     **dict.fromkeys(("request", "goto", "redirect"), _is_flag),
     "index": _is_number,
+    "watchdog": _is_time,
+}
+#: Variables of a module that mean something to nobody but us.
+_VARIABLES: dict[str, Callable[[object], bool]] = {
+    **dict.fromkeys(("watchdog", "redirect_timeout"), _is_time),
+    "reactive": _is_flag,
 }
 _DECORATOR: dict[str, Callable[[object], bool]] = dict.fromkeys(HOOKS, _is_method)
 
@@ -67,9 +77,26 @@ def misspelt(states: Mapping[str, type], others: Iterable[type], sources: Source
                 yield Misspelt(owner=names.get(id(cls), owner), name=name, meant=meant, where=where)
 
 
+def misspelt_variables(module: ModuleType, sources: Sources) -> Iterator[Misspelt]:
+    """The variables of a system module that are in question."""
+    members = vars(module)
+    for name, value in list(members.items()):
+        meant = next((m for m, fits in _VARIABLES.items() if fits(value) and is_near(name, m)), None)
+        if meant is not None and meant not in members and not sources.reads(name):
+            where = sources.place_of_variable(name)
+            yield Misspelt(owner=module.__name__, name=name, meant=meant, where=where)
+
+
 def is_near(name: str, meant: str) -> bool:
     """Whether one who wrote `name` may have meant `meant`."""
-    if name == meant or name in _STATE or name in _DECORATOR or name.startswith("_") or name.endswith("_"):
+    if (
+        name == meant
+        or name in _STATE
+        or name in _DECORATOR
+        or name in _VARIABLES
+        or name.startswith("_")
+        or name.endswith("_")
+    ):
         return False
     a, b = name.lower().replace("_", ""), meant.replace("_", "")
     if a == b or (meant in HOOKS and a.startswith(b)):

@@ -29,7 +29,7 @@ from guardian.core.graph import SystemFacts
 from guardian.state import GuardStateDecorator
 from guardian.worker.faults import PYTHONS, is_ours
 from guardian.worker.pieces import UNKNOWN, Piece
-from guardian.worker.spelling import HOOKS, METHODS, misspelt
+from guardian.worker.spelling import HOOKS, METHODS, misspelt, misspelt_variables
 from guardian.worker.syntax import Sources, class_name, is_a, mro, own
 from guardian.worker.system import System
 
@@ -60,7 +60,10 @@ def survey(system: System, reads: Sequence[ImportRead]) -> tuple[SystemFacts, So
     return replace(system.facts, states=tuple(states), warnings=tuple(warnings)), SourceFacts(
         jumps=tuple(seen.jumps),
         sleeps=tuple(seen.sleeps),
-        misspelt=tuple(misspelt(system.states, [*seen.decorators, *_classes(modules)], sources)),
+        misspelt=(
+            *misspelt(system.states, [*seen.decorators, *_classes(modules)], sources),
+            *(it for m in modules if m.__file__ == system.facts.module for it in misspelt_variables(m, sources)),
+        ),
         reads=tuple(reads),
         unnumbered=tuple(n for n, cls in system.states.items() if inspect.getattr_static(cls, "index", 0) is None),
         mentioned=tuple(_mentioned([state.name for state in system.facts.states], sources)),

@@ -57,6 +57,7 @@ class Tree:
     classes: dict[str, list[int]] = field(default_factory=dict)
     stores: set[str] = field(default_factory=set)
     loads: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
 
     @classmethod
     def read(cls, file: str) -> Tree | None:
@@ -83,6 +84,8 @@ class Tree:
                 self.stores.update(names)
             case ast.Attribute(attr=name, ctx=ast.Load()):
                 self.loads.add(name)
+            case ast.Name(id=name, ctx=ast.Load()):
+                self.names.add(name)
             case ast.Attribute(attr=name):
                 self.stores.add(name)
             case ast.Call(func=ast.Name(id="setattr"), args=[_, name, *_]):
@@ -226,6 +229,10 @@ class Sources:
     def loads(self, name: str) -> bool:
         """Whether code asks for an attribute of that name."""
         return any(name in tree.loads for tree in self.trees)
+
+    def reads(self, name: str) -> bool:
+        """Whether code asks for a variable of that name, from wherever it is."""
+        return self.loads(name) or any(name in tree.names for tree in self.trees)
 
     def find(self, function: FunctionType) -> Function | None:
         """The definition of a function; None also for generators and coroutines, whose ``return`` is no return."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import msgspec
@@ -115,6 +116,26 @@ def test_the_redirect_timeout_of_the_module_goes_first() -> None:
     assert said(slow, sleeps=(sleep("A", 60),)) == ()
     quick = SystemFacts(states=facts.states, edges=facts.edges, redirect_timeout_s=0.5)
     assert "redirect_timeout, 0.5 s" in only(quick, sleeps=(sleep("A", 1),)).text
+
+
+def watched(facts: SystemFacts, watchdog_s: float | None, **states: float | None) -> SystemFacts:
+    """The facts with the watchdog of the module, and of single states."""
+    told = tuple(replace(s, watchdog_s=states.get(s.name)) for s in facts.states)
+    return replace(facts, states=told, watchdog_s=watchdog_s)
+
+
+def test_a_sleep_that_the_watchdog_does_not_let_end() -> None:
+    facts = watched(system("INIT A B", A={"redirect": False}, B={"redirect": False}), 10.0, B=60.0)
+    finding = only(facts, sleeps=(sleep("A", 30), sleep("B", 30), sleep("A", 9, "SUS.py:9")))
+    assert (finding.kind, finding.level, finding.where, finding.state) == ("watchdog", "error", "SUS.py:7", "A")
+    assert finding.text.startswith("main() of A sleeps 30 s, and watchdog = 10 has its process killed before that is")
+    assert "self.timer['nap'] = 30" in finding.text
+
+
+def test_a_state_that_switches_the_watchdog_off_may_sleep() -> None:
+    facts = watched(system("INIT A", A={"redirect": False}), 10.0, A=0.0)
+    assert said(facts, sleeps=(sleep("A", 30),)) == ()
+    assert said(watched(facts, None), sleeps=(sleep("A", 30),)) == ()
 
 
 # --- what is read at import, misspelt, or odd -----------------------------------------------------------------------

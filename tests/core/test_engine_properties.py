@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,8 +31,10 @@ from guardian.core.events import (
     SetMode,
     SetOp,
     SetSpm,
+    Slow,
     Spawn,
     Step,
+    Stuck,
     Tell,
 )
 from guardian.core.graph import Graph
@@ -200,6 +203,10 @@ WORDS: st.SearchStrategy[Input] = st.one_of(
     st.just(Reenter(by="x")),
     st.just(Elapsed()),
     st.builds(Gone, gen=ENTRIES, reason=st.just("x")),
+    st.builds(Stuck, gen=ENTRIES, why=st.just("x")),
+    st.builds(
+        Slow, gen=ENTRIES, entry=ENTRIES, call=st.none() | st.sampled_from(Call), seconds=st.sampled_from([0.0, 312.0])
+    ),
     *(st.builds(Heard, gen=st.sampled_from([0, 0, 0, -1, 1]), report=reports(e)) for e in (0, 0, 0, -1, 1)),
 )
 
@@ -215,6 +222,10 @@ def test_no_words_confuse_the_automaton(seed: int, words: list[Input]) -> None:
         if isinstance(word, Gone):
             event = Gone(gen=engine.gen + word.gen, reason="x")
             alive.discard(event.gen)
+        elif isinstance(word, Stuck):
+            event = replace(word, gen=engine.gen + word.gen)
+        elif isinstance(word, Slow):
+            event = replace(word, gen=engine.gen + word.gen, entry=entry + word.entry)
         elif isinstance(word, Heard):
             report = word.report
             if hasattr(report, "entry"):

@@ -9,7 +9,7 @@ import pytest
 
 from guardian.core.explain import TERMS, clock, is_active, is_ok, severity, why_not_ok
 from guardian.core.graph import Graph
-from guardian.core.view import Subnode, View
+from guardian.core.view import LongCall, Subnode, View
 from guardian.enums import ErrorKind, LoadStatus, Mode, Op, Severity, Status, Worker
 from tests.core.driver import system
 
@@ -27,6 +27,7 @@ OK = View(
     stamp=1e9,
     since={"op": 1e9 - 60},
 )
+SLOW = LongCall(method="ALIGNED.run()", seconds=312.4, since=1e9 - 312.4)
 SAFE: dict[str, Any] = {"state": "SAFE", "target": "SAFE", "request": "SAFE"}
 #: what differs from OK | ACTIVE | alarm | what WHY says
 TABLE: list[tuple[dict[str, Any], bool, Severity, str]] = [
@@ -82,6 +83,15 @@ TABLE: list[tuple[dict[str, Any], bool, Severity, str]] = [
     ({"lost": ("X:C",), "error": ErrorKind.CONNECT, "connect": ("X:D",)}, False, Severity.NO_ALARM, "waits for X:D"),
     ({"lost": ("X:C",), "error": ErrorKind.ERROR, "reason": "oops"}, False, Severity.MAJOR, "ERROR in ALIGNED: oops"),
     ({"notifications": ("careful",)}, True, Severity.MINOR, ""),
+    (
+        {"slow": SLOW},
+        True,
+        Severity.MINOR,
+        "in ALIGNED.run() for more than 312 s; it waits or is busy, and OP=STOP ends",
+    ),
+    ({"slow": SLOW, "status": Status.RUN}, True, Severity.MINOR, "in ALIGNED.run() for more than 312 s"),
+    ({"slow": SLOW, "mode": Mode.MANUAL}, False, Severity.MINOR, "any other REQUEST interrupts it"),
+    ({"slow": SLOW, "error": ErrorKind.ERROR, "reason": "oops"}, False, Severity.MAJOR, "ERROR in ALIGNED: oops"),
     ({"worker": Worker.DEAD, "known": False, "reason": "worker died"}, False, Severity.MAJOR, "being started again"),
     ({"worker": Worker.DEAD, "known": False, "failed": True, "reason": "gone"}, False, Severity.MAJOR, "gone"),
     ({"worker": Worker.INIT, "load_status": LoadStatus.INPROGRESS}, False, Severity.NO_ALARM, "being loaded"),

@@ -42,9 +42,11 @@ from guardian.core.events import (
     SetMode,
     SetOp,
     SetSpm,
+    Slow,
     Spawn,
     Step,
     Stop,
+    Stuck,
     Tell,
 )
 from guardian.core.graph import Edge, Graph, StateInfo, SystemFacts, assign_indices
@@ -289,6 +291,16 @@ class World:
         elif self.worker and n % 16 == 0:
             self.doomed = True
 
+    def looks(self, n: int) -> None:
+        """The host has looked at the worker: it has hung, or takes long, or does so no more."""
+        gen, entry = self.engine.gen, self.engine.entry
+        if n % 16 == 0:
+            self.feed(Stuck(gen=gen, why="it has hung"))
+        elif self.worker and self.worker.running and n % 3:
+            self.feed(Slow(gen=gen, entry=entry, call=self.worker.running[1], seconds=300.0 * (1 + n % 2)))
+        else:
+            self.feed(Slow(gen=gen, entry=entry, call=None, seconds=312.0))
+
     def time(self, n: int) -> None:
         self.mono += (0.01, 0.0625, 0.5, 1.0, 2.0, 30.0)[n % 6]
         if n % 5 and (due := self.engine.deadline) is not None and due <= self.mono:
@@ -309,6 +321,7 @@ class World:
             *(self.check_ends,) * 2,
             self.edits,
             self.says,
+            self.looks,
         )
         for choice, n in zip(script[::2], script[1::2], strict=False):
             what[choice % len(what)](n)

@@ -37,6 +37,8 @@ redirect_timeout = 3.5
 stop_timeout = 2
 restarts = 0
 restart_window = 10
+slow_after = 60
+watchdog = 30
 """
 
 
@@ -60,7 +62,9 @@ def test_all_that_a_site_file_says(tmp_path: Path) -> None:
     assert (site.state_dir, site.log) == (tmp_path / "state", tmp_path / "guardian.log")
     assert site.control_socket == tmp_path / "state" / "control.sock"
     assert (site.on_start, site.resume_within_s) == ("hold", 60.0)
-    assert site.limits == Limits(redirect_timeout_s=3.5, stop_timeout_s=2, restarts=0, restart_window_s=10)
+    assert site.limits == Limits(
+        redirect_timeout_s=3.5, stop_timeout_s=2, restarts=0, restart_window_s=10, slow_after_s=60, watchdog_s=30
+    )
     assert "LAB:IMC_LOCK:STATE" in pv_names(site, "IMC_LOCK")
 
 

@@ -12,8 +12,9 @@ from guardian.core import events
 from guardian.core.graph import Edge, StateInfo, SystemFacts
 from guardian.core.peer import BondFacts
 from guardian.core.setpoints import Difference, Listed, Setpoint
+from guardian.core.threads import Watched
 from guardian.core.view import Subnode
-from guardian.enums import Call, ErrorKind, OnComplete
+from guardian.enums import Call, ErrorKind, OnComplete, ProcessState, Recovery
 from guardian.errors import LinkError
 from guardian.worker import link
 
@@ -60,6 +61,15 @@ point = st.builds(
 points = st.lists(point, max_size=3).map(tuple)
 shown = number | st.floats(allow_nan=False, allow_infinity=False) | text
 difference = st.builds(Difference, channel=text, set=shown, now=shown, at=weight, since=weight)
+watched = st.builds(
+    Watched,
+    slot=number,
+    serial=number,
+    name=text,
+    period_s=weight,
+    recovery=st.sampled_from(Recovery),
+    restarts=number,
+)
 on_complete, call, kind = st.sampled_from(OnComplete), st.sampled_from(Call), st.sampled_from(ErrorKind)
 #: How to make each message: nothing is inferred, so that a new one is noticed here.
 MESSAGES: dict[type, st.SearchStrategy[Any]] = {
@@ -102,6 +112,8 @@ MESSAGES: dict[type, st.SearchStrategy[Any]] = {
     events.Lost: st.builds(events.Lost, channels=texts),
     events.Subnodes: st.builds(events.Subnodes, subnodes=st.lists(subnode, max_size=3).map(tuple)),
     events.Bonds: st.builds(events.Bonds, bonds=bonds),
+    events.Reached: st.builds(events.Reached, state=st.sampled_from(ProcessState)),
+    events.ThreadsWatched: st.builds(events.ThreadsWatched, threads=st.lists(watched, max_size=3).map(tuple)),
 }
 message = st.one_of(*MESSAGES.values())
 quick = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])

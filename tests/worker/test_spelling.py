@@ -9,7 +9,7 @@ from guardian.worker.spelling import HOOKS, METHODS, is_near
 from guardian.worker.survey import survey
 from tests.worker.conftest import Load
 
-ALL = (*METHODS, *HOOKS, "index", "request", "goto", "redirect")
+ALL = (*METHODS, *HOOKS, "index", "request", "goto", "redirect", "watchdog")
 HEAD = "from guardian import GuardState, GuardStateDecorator\n"
 
 
@@ -37,6 +37,9 @@ HEAD = "from guardian import GuardState, GuardStateDecorator\n"
         ("redirct", "redirect"),
         ("go_to", "goto"),
         ("gotoo", "goto"),
+        ("watchdogs", "watchdog"),
+        ("watchdgo", "watchdog"),
+        ("WATCH_DOG", "watchdog"),
     ],
 )
 def test_a_slip_of_the_hand_is_near(name: str, meant: str) -> None:
@@ -93,6 +96,8 @@ def test_hooks_of_decorators_are_found_in_libraries_factories_and_bases(system: 
         ("requst = False", ("A", "requst", "request", "SUS.py:3")),
         ("x, inex = 1, 2", ("A", "inex", "index", "SUS.py:3")),
         ("inex: int = 3", ("A", "inex", "index", "SUS.py:3")),
+        ("watchdgo = 2.5", ("A", "watchdgo", "watchdog", "SUS.py:3")),
+        ("watch_dog = 30", ("A", "watch_dog", "watchdog", "SUS.py:3")),
     ],
 )
 def test_a_misspelt_method_or_attribute_of_a_state_is_told(system: Load, line: str, found: tuple) -> None:
@@ -104,6 +109,22 @@ def test_a_state_is_called_by_its_name_in_the_system_and_one_without_a_place_by_
         "def make():\n    class inner(GuardState):\n        requst = False\n    return inner\nA = make()\nA.inex = 3\n"
     )
     assert sorted(told(system, text)) == [("A", "inex", "index", ""), ("A", "requst", "request", "SUS.py:4")]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("watchdgo = 30", [("SUS", "watchdgo", "watchdog", "SUS.py:3")]),
+        ("redirect_timout = 0.5", [("SUS", "redirect_timout", "redirect_timeout", "SUS.py:3")]),
+        ("reactiv = True", [("SUS", "reactiv", "reactive", "SUS.py:3")]),
+        ("watchdog = 30; watchdogs = 3", []),
+        ("watchdgo = 30; x = watchdgo", []),
+        ("watchdgo = 'text'", []),
+        ("requests = 30", []),
+    ],
+)
+def test_a_misspelt_variable_of_the_module_is_told(system: Load, line: str, found: list) -> None:
+    assert told(system, f"class A(GuardState): pass\n{line}\n") == found
 
 
 @pytest.mark.parametrize(

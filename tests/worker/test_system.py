@@ -242,6 +242,64 @@ def test_odd_variables_are_warned_of_and_taken_as_missing(system: Load) -> None:
     assert [w.split(" ")[0] for w in facts.warnings] == ["request", "redirect_timeout", "reactive", "prefix"]
 
 
+def test_the_watchdog_of_a_module_and_of_its_states(system: Load) -> None:
+    """A number counts, None and False switch it off, what field code calls so for itself is none of our business."""
+    facts = system(
+        """\
+        from guardian import GuardState, GuardStateDecorator
+        import numpy as np
+        watchdog = 30
+        class SAYS_NOTHING(GuardState): pass
+        class NUMBER(GuardState):
+            watchdog = 2.5
+        class INHERITS(NUMBER): pass
+        class NUMPY(GuardState):
+            watchdog = np.float32(0.5)
+        class NONE_AT_ALL(GuardState):
+            watchdog = None
+        class OFF(NUMBER):
+            watchdog = False
+        class METHOD(GuardState):
+            def watchdog(self): pass
+        """
+    ).facts
+    said = {s.name: s.watchdog_s for s in facts.states}
+    assert facts.watchdog_s == 30.0 and said == {
+        "INIT": None,
+        "SAYS_NOTHING": None,
+        "NUMBER": 2.5,
+        "INHERITS": 2.5,
+        "NUMPY": 0.5,
+        "NONE_AT_ALL": 0.0,
+        "OFF": 0.0,
+        "METHOD": None,
+    }
+    assert facts.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("None", 0.0), ("False", 0.0), ("GuardStateDecorator", None), ("lambda: 3", None), ("os", None)],
+)
+def test_a_module_may_switch_the_watchdog_of_the_site_off(system: Load, value: str, seconds: float | None) -> None:
+    facts = system(
+        "import os\nfrom guardian import GuardState, GuardStateDecorator\nclass A(GuardState): pass\n"
+        f"watchdog = {value}\n"
+    ).facts
+    assert (facts.watchdog_s, facts.warnings) == (seconds, ())
+
+
+@pytest.mark.parametrize("value", ["'soon'", "0", "-1", "True", "float('nan')", "float('inf')", "[5]", "10 ** 400"])
+def test_an_odd_watchdog_is_warned_of_with_its_place_and_taken_as_missing(system: Load, value: str) -> None:
+    facts = system(
+        "from guardian import GuardState\nclass A(GuardState):\n    def run(self): pass\n"
+        f"    watchdog = {value}\nwatchdog = {value}\n"
+    ).facts
+    assert (facts.watchdog_s, [s.watchdog_s for s in facts.states]) == (None, [None, None])
+    assert [w.split(" = ")[0] for w in facts.warnings] == ["SUS.py:3 watchdog of A", "watchdog"]
+    assert all("is not a number of seconds above 0" in w for w in facts.warnings)
+
+
 def test_the_variables_of_the_set_point_monitor(system: Load) -> None:
     facts = system(
         """\
