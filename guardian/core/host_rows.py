@@ -18,6 +18,7 @@ from guardian.core.ailments import Ailment
 from guardian.core.documents import THREADS_BYTES, clip, threads
 from guardian.core.interface import STRING_BYTES, TEXT_BYTES, Archive, Kind, Row, Source
 from guardian.core.process import Process
+from guardian.core.threads import Seen
 from guardian.core.when import utc
 from guardian.enums import ProcessState, Severity
 
@@ -33,7 +34,7 @@ class HostFacts:
     ----------
     beats : of its event loop, one a second. up_s : seconds since its start. now, started : epoch seconds.
     ailments : what is wrong with it, worst first; their sentences say since when.
-    process : it. threads : see `guardian.core.documents`. parent : process id.
+    process : it. threads : those that are watched. parent : process id.
     machine, kernel : names. nodes, nodes_not_ok : how many it runs, and of these are not OK.
     fd_used, fd_most : descriptors. mem_used : bytes that the host has. mem_free, mem_most : bytes of the machine.
     cpu, cpu_all : percent of all processors that the host takes, and that are taken. cpus : how many there are.
@@ -46,7 +47,7 @@ class HostFacts:
     started: float = 0.0
     ailments: tuple[Ailment, ...] = ()
     process: Process = field(default_factory=Process)
-    threads: str = threads(())
+    threads: tuple[Seen, ...] = ()
     parent: int = 0
     machine: str = ""
     kernel: str = ""
@@ -68,6 +69,11 @@ class HostFacts:
         """The worst alarm of these ailments, or of all."""
         found = (one.severity for one in self.ailments if not what or one.what in what)
         return max(found, default=Severity.NO_ALARM)
+
+    @property
+    def late(self) -> tuple[str, ...]:
+        """The watched threads that are late."""
+        return tuple(one.thread.name for one in self.threads if one.late)
 
     @property
     def why(self) -> str:
@@ -156,7 +162,7 @@ HOST_PVS: tuple[Row, ...] = (
         kind=Kind.LONG,
         size=THREADS_BYTES,
         text="JSON: the threads that are watched",
-        value=lambda f: f.threads,
+        value=lambda f: threads(f.threads),
         archive=Archive.NO,
     ),
     _row(name="NODES_CNT", kind=Kind.INT, text="number of nodes it runs", value=lambda f: f.nodes),

@@ -11,7 +11,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guardian.core import explain
 from guardian.core.ailments import Ailment
@@ -23,7 +23,7 @@ from guardian.core.view import View
 from guardian.core.who import Who
 from guardian.enums import Severity
 from guardian.errors import ExpectedError, RefusedError
-from guardian.host import claims, hostname, locks
+from guardian.host import claims, heartbeats, hostname, locks
 from guardian.host.audit import Audit
 from guardian.host.checks import Turns
 from guardian.host.claims import Claims
@@ -32,13 +32,16 @@ from guardian.host.journal import JOURNAL, Journal
 from guardian.host.locks import Locks
 from guardian.host.logsink import LogSink
 from guardian.host.node import Node, Surroundings
-from guardian.host.pulse import Pulse
+from guardian.host.own_pvs import OwnPvs
 from guardian.host.settings import resume
 from guardian.host.site import Site, pv_names
 from guardian.host.spawner import Event, Failed, Spawner
 from guardian.host.store import Store
 from guardian.host.troubles import Troubles
 from guardian.worker.system import check_name
+
+if TYPE_CHECKING:
+    from guardian.health.monitor import HealthMonitor
 
 TICK_S = 1.0
 #: Name under which the host itself writes to the log.
@@ -85,7 +88,8 @@ class Host:
         self._tasks: list[asyncio.Task[None]] = []
         self.troubles = Troubles(lambda text, level: sink.line(NAME, text, level=level))
         self.troubles.ask(self._ailments)
-        self._pulse: Pulse | None = None
+        self._own_pvs: OwnPvs | None = None
+        self._heartbeats: HealthMonitor | None = None
         self._listed: list[str] | None = None  # what HOST_NODES says; None: it is not shown
 
     def __getitem__(self, name: str) -> Node:
@@ -116,7 +120,7 @@ class Host:
         Raises
         ------
         ExpectedError
-            The state directory cannot be used, or another host uses it.
+            The state directory cannot be used, or another host uses it; or the token for the hub cannot be read.
         """
         directory = self.site.state_dir
         try:
@@ -126,6 +130,8 @@ class Host:
                 f"state directory {directory}: {error.strerror}; give another with --state-dir"
             ) from None
         self._take_name()
+        own_pvs = OwnPvs(self.name, self.site.ifo, self._face, self.troubles, self._no_put)
+        self._heartbeats = heartbeats.monitor(self.site.outside, lambda: own_pvs.facts)
         self._store = Store(directory)
         self._journal = Journal(directory / JOURNAL)
         self._audit = Audit(self._journal, self._sink)
@@ -133,8 +139,10 @@ class Host:
             self._warn(warning)
         self._spawner = self._make_spawner(self._on_spawner)
         await self._spawner.start()
-        self._pulse = Pulse(self.name, self.site.ifo, self._face, self.troubles, self._no_put)
-        self._pulse.open()
+        self._own_pvs = own_pvs
+        own_pvs.open()
+        if self._heartbeats is not None:
+            self._heartbeats.start()
         self._tasks = [asyncio.create_task(self._tick(), name="ticker"), asyncio.create_task(self._look(), name="look")]
 
     async def add(self, name: str, *, by: str = "") -> Node:
@@ -232,8 +240,8 @@ class Host:
             for node in shown:
                 node.begin()
             self._list_nodes()
-        if self._pulse is not None:
-            self._pulse.ready()
+        if self._own_pvs is not None:
+            self._own_pvs.ready()
 
     def _take_name(self) -> None:
         if self.name:
@@ -353,9 +361,11 @@ class Host:
         if self._listed is not None:
             self._face.close(HOST_NODE)
             self._listed = None
-        if self._pulse is not None:
-            self._pulse.close()
-            self._pulse = None
+        if self._heartbeats is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._heartbeats.stop)
+        if self._own_pvs is not None:
+            self._own_pvs.close()
+            self._own_pvs = None
         ends = await asyncio.gather(*(node.end() for node in self._nodes.values()), return_exceptions=True)
         faults = [str(fault) for fault in ends if fault]  # the others and the files must not suffer from it
         self._nodes.clear()
@@ -432,10 +442,12 @@ class Host:
 
     def _beat(self) -> None:
         """A second has passed, for the host itself."""
-        assert self._pulse is not None and self._store is not None and self._journal is not None
+        assert self._own_pvs is not None and self._store is not None and self._journal is not None
         not_ok = sum(not explain.is_ok(node.view) for node in self._nodes.values())
         threads = (*self._store.threads(), *self._journal.threads())
-        if self._pulse.beat(nodes=len(self._nodes), not_ok=not_ok, threads=threads):
+        if self._heartbeats is not None:
+            self._heartbeats.beat()
+        if self._own_pvs.beat(nodes=len(self._nodes), not_ok=not_ok, threads=threads):
             self._store.note_time()
 
     def _ailments(self) -> Iterable[Ailment]:

@@ -22,6 +22,11 @@ A site file names the machine and its nodes; all of it is optional but ``nodes``
     slow_after = 300                    # a call that takes longer is told; 0: none is
     watchdog = 0                        # a call that takes longer has hung, and its worker is killed; 0: none has
 
+    [health]                            # whom the host sends heartbeats; without it: nobody
+    webhook = "http://hub.lab.example:8090/"
+    webhook_every = 10                  # seconds
+    token_file = "hub.token"            # what the hub wants to see, on one line
+
     [access]                            # without it: programs on this machine write, all others read
     operators = ["10.1.2.0/24"]         # may write everything
     hosts = ["ctrl7.lab.example"]       # machines whose nodes manage ours
@@ -44,7 +49,9 @@ from typing import Any
 from guardian.core.interface import BY_NAME, PV_TEMPLATE, STRING_BYTES, pv_name
 from guardian.core.settings import Limits
 from guardian.errors import ExpectedError
+from guardian.host import heartbeats
 from guardian.host.access import Access, why_not_entry
+from guardian.host.heartbeats import Outside
 from guardian.host.settings import OnStart
 from guardian.worker.system import check_name
 
@@ -66,6 +73,7 @@ class Site:
     port : Channel Access port; None: 5064, or a free one where that is taken; 0: a free one.
     paths : folders with system modules, absolute, in order.
     log : file for the log; None: standard output.
+    outside : who hears of the host.
     access : who may write.
     """
 
@@ -82,6 +90,7 @@ class Site:
     resume_within_s: float = 600.0
     fresh: bool = False
     limits: Limits = field(default_factory=Limits)
+    outside: Outside = field(default_factory=Outside)
     access: Access = field(default_factory=Access)
 
     @property
@@ -112,6 +121,7 @@ def read_site(path: Path) -> Site:
     faults: list[str] = []
     values = _typed(data, _SITE_KEYS, "", faults)
     policy = _typed(values.get("policy", {}), _POLICY_KEYS, "policy.", faults)
+    health = _typed(values.get("health", {}), heartbeats.KEYS, "health.", faults)
     access = _typed(values.get("access", {}), _ACCESS_KEYS, "access.", faults)
     if why := why_not_ifo(values.get("ifo", "")):
         faults.append(f"ifo: {why}")
@@ -123,11 +133,16 @@ def read_site(path: Path) -> Site:
         faults.append(f"port = {values['port']} is no port, use 0 to {MAX_PORT}")
     if policy.get("on_start", "resume") not in ON_START:
         faults.append(f"policy.on_start = {policy['on_start']!r}; use one of {', '.join(ON_START)}")
+    faults += heartbeats.faults(health, "health.")
     faults += _access_faults(access)
     faults += _node_faults(values.get("nodes", [])) if "nodes" in values or "nodes" not in data else ()
     if faults:
         raise ExpectedError(f"site file {path}: " + "; ".join(faults))
-    site = replace(_site(values, policy, path.resolve().parent), access=_access(access, path.resolve()))
+    site = replace(
+        _site(values, policy, path.resolve().parent),
+        outside=heartbeats.outside(health, path.resolve().parent),
+        access=_access(access, path.resolve()),
+    )
     if clashes := _clashes(site):
         raise ExpectedError(f"site file {path}: " + "; ".join(clashes))
     return site
@@ -235,6 +250,7 @@ _SITE_KEYS: dict[str, type | tuple[type, ...]] = {
     "state_dir": str,
     "log": str,
     "policy": dict,
+    "health": dict,
     "access": dict,
 }
 _POLICY_KEYS: dict[str, type | tuple[type, ...]] = {

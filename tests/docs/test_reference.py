@@ -26,7 +26,7 @@ from guardian.core import peer
 from guardian.core.host_rows import HOST_PVS
 from guardian.core.interface import BY_NAME, HOST_ROWS, PV_TEMPLATE, Asg, pv_name
 from guardian.core.request_cmd import BY_BYTES, COMMAND_ID_BYTES
-from guardian.host import site
+from guardian.host import heartbeats, site
 from guardian.worker import namespace, reading
 from tests.support import REPO, Child
 from tests.support.page import Page
@@ -198,9 +198,14 @@ def test_the_names_that_are_always_there():
 
 
 def test_the_keys_of_a_site_file():
-    tables = re.split(r"^In ``\[(?:policy|access)\]``", REFERENCE["site_file"].text, flags=re.MULTILINE)
+    tables = re.split(r"^In ``\[(?:policy|health|access)\]``", REFERENCE["site_file"].text, flags=re.MULTILINE)
     keys = [set(re.findall(r"^([a-z_]+)  ", text, re.MULTILINE)) - {"key"} for text in tables]
-    assert keys == [set(site._SITE_KEYS) - {"policy", "access"}, set(site._POLICY_KEYS), set(site._ACCESS_KEYS)]
+    assert keys == [
+        set(site._SITE_KEYS) - {"policy", "health", "access"},
+        set(site._POLICY_KEYS),
+        set(heartbeats.KEYS),
+        set(site._ACCESS_KEYS),
+    ]
 
 
 def test_the_site_file(tmp_path: Path):
@@ -208,8 +213,14 @@ def test_the_site_file(tmp_path: Path):
     (tmp_path / "site.toml").write_text(text)
     read = site.read_site(tmp_path / "site.toml")
     assert read.limits == site.Limits() and read.on_start == "resume" and read.access.operators
-    keys = {*site._SITE_KEYS, *site._POLICY_KEYS, *site._ACCESS_KEYS}
-    without = {"policy", "access", "acf", "check_addresses"}  # the first two are sections, the others exclude operators
+    keys = {*site._SITE_KEYS, *site._POLICY_KEYS, *heartbeats.KEYS, *site._ACCESS_KEYS}
+    without = {
+        "policy",
+        "health",
+        "access",
+        "acf",
+        "check_addresses",
+    }  # the first two are sections, the others exclude operators
     assert set(re.findall(r"^(\w+) =", text, re.MULTILINE)) == keys - without
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from guardian.core import ailments, documents
+from guardian.core import ailments
 from guardian.core.ailments import Ailment, WallClock
 from guardian.core.host_rows import HOST_PVS, PREFIX, HostFacts
 from guardian.core.process import Process
@@ -28,7 +28,7 @@ from guardian.host.troubles import Troubles
 _STEADY = time.CLOCK_BOOTTIME
 
 
-class Pulse:
+class OwnPvs:
     """One host.
 
     Parameters
@@ -87,7 +87,7 @@ class Pulse:
             beats=self.facts.beats + 1,
             nodes=nodes,
             nodes_not_ok=not_ok,
-            threads=documents.threads(threads),
+            threads=tuple(threads),
         )
         self._measure(now)
         self._post()
