@@ -55,6 +55,7 @@ class _Member:
     came: int = 0
     silence: Standstill = field(default_factory=lambda: Standstill(0.0))
     stand: Standstill = field(default_factory=lambda: Standstill(0.0))
+    repeated: bool = False  #: the last heartbeat told nothing new: they come, and the counter stands
     is_new: bool = False  #: a restarted process that has not been seen to beat
     first_beat: object = None
     before_s: float = 0.0  #: how long the silence or the stall had lasted before it ended
@@ -81,10 +82,10 @@ class _Member:
         says = _SAYS_SO.get(heartbeat.state)
         if self.silent:
             return Pulse.STOPPED if says is Pulse.STOPPED else Pulse.SILENT
+        if self.stand.stood_s >= heartbeat.stall_s and self.repeated:
+            return Pulse.STALLED
         if says is not None:
             return says
-        if self.stand.stood_s >= heartbeat.stall_s:
-            return Pulse.STALLED
         return Pulse.RESTARTED if self.is_new else Pulse.BEATING
 
 
@@ -153,6 +154,7 @@ class Roll:
             return ()
         elif member.is_new and heartbeat.beat != member.first_beat:
             member.is_new = False
+        member.repeated = before is not None and (before.beat, before.state) == (heartbeat.beat, heartbeat.state)
         member.heartbeat = heartbeat
         member.silent_s = heartbeat.period_s * SILENT_PERIODS
         member.came += 1

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from guardian.access.bells import Bell
 from guardian.core.heartbeat import Heartbeat, read
-from guardian.core.hub import Change, Roll
+from guardian.core.hub import SILENT_PERIODS, Change, Roll
 from guardian.enums import Pulse
 from guardian.health.receiver import PORT, Receiver
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Changes that wait to be told; if callbacks hang, the oldest are dropped.
 MOST_WAITING = 10_000
+#: How long PVs may take to be found before it is said that they are not there.
+CONNECT_S = 5.0
 
 _log = logging.getLogger("guardian.health")
 
@@ -45,12 +47,12 @@ class Hub:
 
     Parameters
     ----------
-    callbacks : called with each :class:`Change`, one after the other, in a thread of their own. Each change is in the
-        log, too.
+    callbacks : called with each :class:`Change`, one after the other, in a thread of their own. None: changes go to the
+        log.
     """
 
     def __init__(self, *callbacks: Callback) -> None:
-        self._callbacks = callbacks
+        self._callbacks = callbacks or (_log_it,)
         self._roll = Roll()
         self._lock = threading.Lock()
         self._waiting: deque[Change] = deque(maxlen=MOST_WAITING)
@@ -108,7 +110,7 @@ class Hub:
         if self._pvs is None:
             self._pvs = PvWatch(self.receive)
         watched = self._pvs.add(prefix, name, period_s=period_s, stall_s=stall_s)
-        self.expect(watched, 3 * period_s)
+        self.expect(watched, max(SILENT_PERIODS * period_s, CONNECT_S))
 
     def serve(self, host: str = "127.0.0.1", port: int = PORT, *, token: str = "") -> Receiver:
         """Take heartbeats over HTTP; the receiver says its `url`. It is closed with the hub.
@@ -199,9 +201,12 @@ class Hub:
             self._news.wait(None)
             while self._waiting and not self._ended:
                 change = self._waiting.popleft()
-                _log.log(logging.INFO if change.pulse is Pulse.BEATING else logging.WARNING, "%s", change.sentence)
                 for callback in self._callbacks:
                     try:
                         callback(change)
                     except Exception:
                         _log.exception("a callback of a Hub failed over %s", change.name)
+
+
+def _log_it(change: Change) -> None:
+    _log.log(logging.INFO if change.pulse is Pulse.BEATING else logging.WARNING, "%s", change.sentence)

@@ -14,12 +14,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from guardian.core.heartbeat import STALL_PERIODS, Fact, Heartbeat, check_facts, check_name, check_period
 from guardian.enums import ProcessState
 from guardian.errors import ExosError
 from guardian.health import measure, process, watcher
-from guardian.health.webhook import Webhook
+
+if TYPE_CHECKING:
+    from guardian.health.webhook import Webhook
 
 #: How often heartbeats are sent unless said otherwise.
 PERIOD_S = 10.0
@@ -72,7 +75,7 @@ class HealthMonitor:
         self.period_s = check_period("period_s", period_s)
         self.stall_s = check_period("stall_s", STALL_PERIODS * self.period_s if stall_s is None else stall_s)
         self._receivers = tuple(receivers)
-        self._webhook = Webhook(webhook, token) if webhook else None
+        self._webhook = _webhook(webhook, token) if webhook else None
         self._facts, self._state, self._late = facts, state, late
         self._host = platform.node()
         self._pid = os.getpid()
@@ -180,3 +183,9 @@ class HealthMonitor:
                 _log.warning("heartbeats: %r failed (this is told once): %r", what, error)
         else:
             self._told.discard(what)
+
+
+def _webhook(url: str, token: str) -> Webhook:
+    from guardian.health.webhook import Webhook  # it brings TLS along
+
+    return Webhook(url, token)

@@ -46,9 +46,7 @@ class PvWatch:
 
     def add(self, prefix: str, name: str | None, *, period_s: float, stall_s: float) -> str:
         """Watch these, see `Hub.watch`; returns the name under which it is told."""
-        prefix = prefix.removesuffix("HEARTBEAT")
-        if not prefix or prefix[-1].isalnum():
-            raise ExosError(f"a prefix ends with : or _ or the like, as X1:GRD-SUS_MC1_ does; {prefix!r:.100} does not")
+        prefix = check_prefix(prefix)
         told = check_name(prefix.rstrip(":_-.") if name is None else name)
         watched = _Watched(
             self._library,
@@ -85,6 +83,20 @@ class PvWatch:
                 if heartbeat is not None and not self._ended:
                     self._receive(heartbeat)
             self._bell.wait(min((one.due_at for one in tuple(self._watched.values())), default=now + 60) - now)
+
+
+def check_prefix(prefix: str) -> str:
+    """`prefix`, if there can be PVs whose names begin so; that of HEARTBEAT itself is taken, too.
+
+    Raises
+    ------
+    ExosError
+        There can be none.
+    """
+    prefix = prefix.removesuffix("HEARTBEAT")
+    if not prefix or prefix[-1].isalnum():
+        raise ExosError(f"a prefix ends with : or _ or the like, as X1:GRD-SUS_MC1_ does; {prefix!r:.100} does not")
+    return prefix
 
 
 class _Watched:

@@ -179,6 +179,27 @@ def test_one_that_says_that_it_has_failed_is_believed(world):
     assert "reader" in world.changes[-1].sentence
 
 
+def test_one_that_says_that_it_is_stopped_and_stands_has_stalled(world):
+    """A node that was stopped, of a host that hangs."""
+    world.beat_for(3)
+    world.send(state=ProcessState.STOPPED)
+    world.look_for(1)
+    world.beat_for(3)
+    assert world.told == ["BEATING", "STOPPED"]
+    world.beat_for(5, moves=False)
+    assert world.told == ["BEATING", "STOPPED", "STALLED"]
+    world.beat_for(3)
+    assert world.told == ["BEATING", "STOPPED", "STALLED", "STOPPED"]
+
+
+def test_a_last_word_is_no_stall_though_nothing_moves_any_more(world):
+    world.last = replace(FIRST, stall_s=0.5)
+    world.send(beat=7)
+    world.send(state=ProcessState.STOPPED)
+    world.look_for(100)
+    assert world.told == ["BEATING", "STOPPED"]
+
+
 def test_a_hub_that_was_stopped_for_an_hour_finds_nobody_late(world):
     world.beat_for(10)
     world.now += 3600

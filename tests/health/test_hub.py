@@ -150,6 +150,12 @@ def test_a_callback_that_hangs_or_fails_keeps_nobody_from_being_judged(caplog):
     assert "no mail today" in caplog.text
 
 
+def test_without_a_callback_changes_are_in_the_log(caplog):
+    with Hub() as hub:
+        hub.receive({"name": "a", "beat": 1, "period_s": 0.05})
+        eventually(lambda: "a: SILENT: no heartbeat" in caplog.text)
+
+
 def test_it_can_be_stopped_and_started_again():
     changes: list[Change] = []
     hub = Hub(changes.append)
