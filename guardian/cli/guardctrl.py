@@ -42,6 +42,7 @@ def _main(argv: Sequence[str] | None) -> int:
         add_shared_options,
         doctor,
         failed,
+        hosts,
         listing,
         local,
         orders,
@@ -54,7 +55,7 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--version", action="version", version=__version__)
     add_shared_options(parser)
     known = parser.add_subparsers(dest="do", required=True, metavar="ORDER")
-    for part in (listing, status, tree, request, orders, failed, local, acl, doctor):
+    for part in (listing, hosts, status, tree, request, orders, failed, local, acl, doctor):
         part.add(known)
     options = parser.parse_args(argv)
     try:

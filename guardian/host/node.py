@@ -92,6 +92,7 @@ class Surroundings:
     pv: str
     limits: Limits
     turns: Turns
+    wanted: Callable[[str], None]  #: told what could not be done for want of descriptors
 
 
 class Node:
@@ -383,6 +384,7 @@ class Node:
             self._vigil.begin(self._worker)
         except OSError as error:  # no descriptors left: no fault of this node, it is tried again
             reason = self._life.ended(f"not started: {error.strerror}; look at `ulimit -n`")
+            self._around.wanted(f"the worker of {self.name} could not be started")
             self._loop.call_soon(self.feed, Gone(gen=gen, reason=reason, innocent=True))
 
     def _process(

@@ -4,6 +4,7 @@ A site file names the machine and its nodes; all of it is optional but ``nodes``
 
     ifo = "X1"                          # first part of every PV name, may be empty
     site = "LAB"                        # what user code sees as SITE
+    host = "ctrl7"                      # this host, in the names of its own PVs; default: the machine's name
     nodes = ["SUS_MC1", "IMC_LOCK"]
     path = ["nodes"]                    # folders with modules, relative to this file
     port = 5064                         # Channel Access; 0: any free one
@@ -31,6 +32,11 @@ A site file names the machine and its nodes; all of it is optional but ``nodes``
     restart = "on-failure"              # default: "never"; the other keys as above, and
     hang_after = 15                     # seconds that its loop may stand still; 0: for ever
 
+    [health]                            # whom the host sends heartbeats; without it: nobody
+    webhook = "http://hub.lab.example:8090/"
+    webhook_every = 10                  # seconds
+    token_file = "hub.token"            # what the hub wants to see, on one line
+
     [access]                            # without it: programs on this machine write, all others read
     operators = ["10.1.2.0/24"]         # may write everything
     hosts = ["ctrl7.lab.example"]       # machines whose nodes manage ours
@@ -42,6 +48,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -52,14 +59,18 @@ from typing import Any
 from guardian.core.interface import BY_NAME, PV_TEMPLATE, STRING_BYTES, pv_name
 from guardian.core.settings import Limits
 from guardian.errors import ExpectedError
-from guardian.host import policies
+from guardian.host import heartbeats, policies
 from guardian.host.access import Access, why_not_entry
+from guardian.host.heartbeats import Outside
 from guardian.host.policies import Keeping, NodePolicy
 from guardian.host.settings import OnStart
 from guardian.worker.system import check_name
 
 CONTROL_SOCKET = "control.sock"
 MAX_PORT = 65535
+#: Letters of the name of a host.
+HOST_LENGTH = 30
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,16 +79,19 @@ class Site:
 
     Parameters
     ----------
+    host : its name among the hosts of this IFO; "": that of the machine.
     port : Channel Access port; None: 5064, or a free one where that is taken; 0: a free one.
     paths : folders with system modules, absolute, in order.
     log : file for the log; None: standard output.
     on_start, resume_within_s, limits : for all nodes but those in `own`, which have a policy of their own.
     keeping : what is done when the host itself dies or hangs.
+    outside : who hears of the host.
     access : who may write.
     """
 
     ifo: str = ""
     site: str = ""
+    host: str = ""
     nodes: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     port: int | None = None
@@ -90,6 +104,7 @@ class Site:
     limits: Limits = field(default_factory=Limits)
     own: Mapping[str, NodePolicy] = field(default_factory=dict)
     keeping: Keeping = field(default_factory=Keeping)
+    outside: Outside = field(default_factory=Outside)
     access: Access = field(default_factory=Access)
 
     @property
@@ -127,14 +142,18 @@ def read_site(path: Path) -> Site:
     policy = _typed(values.get("policy", {}), _POLICY_KEYS, "policy.", faults)
     keeper = _typed(values.get("keeper", {}), _KEEPER_KEYS, "keeper.", faults)
     nodes = _node_tables(values.get("node", {}), values.get("nodes", ()), faults)
+    health = _typed(values.get("health", {}), heartbeats.KEYS, "health.", faults)
     access = _typed(values.get("access", {}), _ACCESS_KEYS, "access.", faults)
     if why := why_not_ifo(values.get("ifo", "")):
         faults.append(f"ifo: {why}")
+    if "host" in values and (why := why_not_host(values["host"])):
+        faults.append(f"host: {why}")
     if "pv" in values and (why := why_not_template(values["pv"])):
         faults.append(f"pv: {why}")
     if values.get("port", 0) > MAX_PORT:
         faults.append(f"port = {values['port']} is no port, use 0 to {MAX_PORT}")
     faults += policies.faults(policy, "policy.") + policies.faults(keeper, "keeper.")
+    faults += heartbeats.faults(health, "health.")
     faults += _access_faults(access)
     faults += _node_faults(values.get("nodes", [])) if "nodes" in values or "nodes" not in data else ()
     if faults:
@@ -144,6 +163,7 @@ def read_site(path: Path) -> Site:
         _site(values, everybody, path.resolve().parent),
         own={node: policies.node_policy(table, everybody) for node, table in nodes.items()},
         keeping=policies.keeping(keeper),
+        outside=heartbeats.outside(health, path.resolve().parent),
         access=_access(access, path.resolve()),
     )
     if clashes := _clashes(site):
@@ -171,6 +191,13 @@ def why_not_ifo(ifo: str) -> str | None:
     if len(ifo.encode()) > STRING_BYTES:
         return f"{ifo!r} is too long, {STRING_BYTES} characters fit"
     return None if _is_name(ifo) else f"{ifo!r} cannot be a part of PV names; use plain characters without spaces"
+
+
+def why_not_host(name: str) -> str | None:
+    """Why a host cannot be called so; None if it can."""
+    if _HOST.fullmatch(name) and len(name) <= HOST_LENGTH:
+        return None
+    return f"{name!r} cannot be a part of PV names; use letters, digits, _ and -, at most {HOST_LENGTH} of them"
 
 
 def why_not_template(template: str) -> str | None:
@@ -252,6 +279,7 @@ def _clashes(site: Site) -> list[str]:
 _SITE_KEYS: dict[str, type | tuple[type, ...]] = {
     "ifo": str,
     "site": str,
+    "host": str,
     "nodes": list,
     "path": list,
     "port": int,
@@ -261,6 +289,7 @@ _SITE_KEYS: dict[str, type | tuple[type, ...]] = {
     "policy": dict,
     "node": dict,
     "keeper": dict,
+    "health": dict,
     "access": dict,
 }
 _RESTART_KEYS: dict[str, type | tuple[type, ...]] = {
@@ -313,6 +342,7 @@ def _site(values: dict[str, Any], policy: NodePolicy, here: Path) -> Site:
     return Site(
         ifo=ifo,
         site=values.get("site", ""),
+        host=values.get("host", ""),
         nodes=tuple(dict.fromkeys(values["nodes"])),
         paths=tuple(str((here / p).resolve()) for p in values.get("path", ())),
         port=values.get("port"),

@@ -16,16 +16,17 @@ from pathlib import Path
 import pytest
 
 from docs._ext import guardian_docs
-from guardian import enums
+from guardian import enums, health
 from guardian.access import subordinate, subordinates
 from guardian.access.channels import Channels
 from guardian.access.manager import Node, NodeManager
 from guardian.access.prefix import channel_prefix, full_name
 from guardian.cli import output
 from guardian.core import peer
+from guardian.core.host_rows import HOST_PVS
 from guardian.core.interface import BY_NAME, HOST_ROWS, PV_TEMPLATE, Asg, pv_name
 from guardian.core.request_cmd import BY_BYTES, COMMAND_ID_BYTES
-from guardian.host import site
+from guardian.host import heartbeats, site
 from guardian.worker import namespace, reading
 from tests.support import REPO, Child
 from tests.support.page import Page
@@ -63,7 +64,9 @@ def test_every_pv_is_documented(built: Callable[[str], str]):
         if f"{row.name} {guardian_docs.type_of(row)} {guardian_docs.access(row)}" not in words or row.text not in words
     ]
     missing += [
-        row.name for row in HOST_ROWS if f"{row.name} {guardian_docs.type_of(row)} read {row.text}" not in words
+        row.name
+        for row in (*HOST_ROWS, *HOST_PVS)
+        if f"{row.name} {guardian_docs.type_of(row)} read {row.text}" not in words
     ]
     assert missing == []
 
@@ -87,7 +90,8 @@ def test_every_enum_with_numbers_is_documented():
 
 
 def test_every_alarm_is_explained():
-    assert [row.name for row in BY_NAME.values() if row.alarm is not None and not guardian_docs.alarms(row)] == []
+    rows = (*BY_NAME.values(), *HOST_PVS)
+    assert [row.name for row in rows if row.alarm is not None and not guardian_docs.alarms(row)] == []
 
 
 def test_every_name_of_a_node_and_of_a_manager_is_documented():
@@ -101,6 +105,12 @@ def test_every_name_of_a_node_and_of_a_manager_is_documented():
 def test_every_property_of_a_node_in_upper_case_is_there_in_lower_case():
     spellings = list(guardian_docs.node_properties())
     assert [names for names in spellings if names[0].isupper() and names[0].lower() not in names] == []
+
+
+def test_every_name_of_health_is_documented():
+    pages = "".join(REFERENCE[page].text for page in ("health", "pools", "hub"))
+    named = re.findall(r"^\.\. auto(?:function|class|exception):: (\w+)$", pages, re.MULTILINE)
+    assert sorted(named) == sorted(health.__all__)
 
 
 def test_every_fault_of_a_node_is_documented():
@@ -197,12 +207,13 @@ SECTIONS = {key for key, kind in site._SITE_KEYS.items() if kind is dict}
 
 
 def test_the_keys_of_a_site_file():
-    tables = re.split(r"^In ``\[(?:policy|keeper|access)\]``", REFERENCE["site_file"].text, flags=re.MULTILINE)
+    tables = re.split(r"^In ``\[(?:policy|keeper|health|access)\]``", REFERENCE["site_file"].text, flags=re.MULTILINE)
     keys = [set(re.findall(r"^([a-z_]+)  ", text, re.MULTILINE)) - {"key"} for text in tables]
     assert keys == [
         set(site._SITE_KEYS) - SECTIONS,
         set(site._POLICY_KEYS),
         set(site._KEEPER_KEYS),
+        set(heartbeats.KEYS),
         set(site._ACCESS_KEYS),
     ]
 
@@ -213,7 +224,7 @@ def test_the_site_file(tmp_path: Path):
     read = site.read_site(tmp_path / "site.toml")
     assert read.limits == site.Limits() and read.on_start == "resume" and read.access.operators
     assert read.own and read.keeping == site.Keeping(restarting=site.Limits().restarting)
-    keys = {*site._SITE_KEYS, *site._POLICY_KEYS, *site._KEEPER_KEYS, *site._ACCESS_KEYS}
+    keys = {*site._SITE_KEYS, *site._POLICY_KEYS, *site._KEEPER_KEYS, *heartbeats.KEYS, *site._ACCESS_KEYS}
     without = {*SECTIONS, "acf", "check_addresses"}  # the last two exclude operators
     assert set(re.findall(r"^(\w+) =", text, re.MULTILINE)) == keys - without
 
