@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 
 from guardian.cli.wrappers import command, write_ca_tools, write_wrapper
@@ -19,5 +20,5 @@ def shell_environ(port: int, tools: Path) -> dict[str, str]:
     for name in COMMANDS:
         write_wrapper(tools / "bin", name, command(name))
     write_ca_tools(tools / "ca")
-    path = f"{tools / 'bin'}:{os.environ['PATH']}:{tools / 'ca'}"
+    path = f"{tools / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}:{tools / 'ca'}"
     return ca_env(port, PATH=path, XDG_STATE_HOME=str(tools / "state"), EPICS_CLI_TIMEOUT="20")
