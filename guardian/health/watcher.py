@@ -128,6 +128,13 @@ class Watcher(threading.Thread):
 _watcher: Watcher | None = None
 
 
+def late() -> tuple[str, ...]:
+    """The names of those that are late now, as far as this process looks itself."""
+    looks = _watcher
+    serials = frozenset() if looks is None else frozenset(looks._late)
+    return tuple(one.watched.name for one in room.table.all() if one.watched.serial in serials)
+
+
 def wake() -> None:
     """The table has changed. Hold its lock.
 
