@@ -92,7 +92,7 @@ def _has(*packages: str) -> Callable[[], bool]:
 _CAPABILITIES: dict[str, Callable[[], bool]] = {
     "processes": _yes,
     "threads": _yes,
-    "pools": _has("guardian.health.pools"),
+    "pools": _has("guardian.health.pool"),
     "supervised": _supervised,
     "watchdog": _supervised,
     "ca-client": _has("epics"),

@@ -32,6 +32,8 @@ from guardian.health import checks
 
 #: The period of those that name none, in seconds, as in the field.
 PERIOD_S = 15.0
+#: Between two reports to a host, at least, in seconds: code may register and deregister in a loop.
+REPORT_S = 0.05
 
 
 #: A word for each slot.
@@ -123,6 +125,8 @@ class Table:
         self._by_slot: dict[int, Registration] = {}
         self._by_thread: dict[threading.Thread, Registration] = {}
         self._serials = itertools.count(1)
+        self._reported_at = float("-inf")
+        self._unreported = False
 
     def enroll(
         self,
@@ -219,8 +223,20 @@ class Table:
         return True
 
     def _changed(self) -> None:
-        if self.report is not None:
+        self._unreported = self.report is not None
+        self.tell()
+
+    def tell(self) -> float | None:
+        """Report what has changed, unless the last report was just now; seconds to wait for that, None: all is told."""
+        with self.lock:
+            if self.report is None or not self._unreported:
+                return None
+            now = time.monotonic()
+            if (wait_s := self._reported_at + REPORT_S - now) > 0:
+                return wait_s
+            self._unreported, self._reported_at = False, now
             self.report(tuple(one.watched for one in self.all()))
+            return None
 
 
 #: That of this process. A forked child has another one: use it as ``threads.table``.
