@@ -347,7 +347,7 @@ def _listen() -> None:
 
     def hear(args: Any) -> None:
         registration = table.of(args.thread) if args.thread is not None else None
-        if registration is not None and args.exc_value is not None and args.exc_type is not SystemExit:
+        if registration is not None and args.exc_value is not None and not issubclass(args.exc_type, SystemExit):
             registration.failed(args.exc_value)
         before(args)
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 
@@ -90,6 +91,8 @@ class Watcher(threading.Thread):
         thread, watched = registration.thread, registration.watched
         if thread is None or thread.ident is None or thread.is_alive():
             return False
+        if thread is threading.main_thread() and (error := _end_of_main()) is not None:
+            registration.failed(error)
         if registration.failure:
             self._treat(registration, "FAILED", f"thread {watched.name} has ended: {registration.failure}")
             registration.deregister()
@@ -124,6 +127,18 @@ class Watcher(threading.Thread):
             why = f"; it could not be made anew: {error}"
             failing.fail(Told(thread=thread, what=what, sentence=sentence + why), owner)
         tell(Told(thread=thread, what="RENEWED", sentence=f"{registration.kind} {thread.name} was made anew"))
+
+
+def _end_of_main() -> BaseException | None:
+    """The exception that ended the main thread, while other threads keep the program from ending.
+
+    Once none does, the program is about to end by itself, and must not be kept from what it does then.
+    """
+    main = threading.main_thread()
+    if not any(one.is_alive() for one in threading.enumerate() if one is not main and not one.daemon):
+        return None
+    error = getattr(sys, "last_value", None)
+    return error if isinstance(error, BaseException) and not isinstance(error, KeyboardInterrupt) else None
 
 
 _watcher: Watcher | None = None

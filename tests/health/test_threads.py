@@ -269,6 +269,34 @@ def test_an_exception_that_ends_a_thread_is_a_failure(program: Program, kind: st
     assert "has ended: ValueError: the camera is gone" in one.output
 
 
+def test_an_exception_that_ends_the_main_thread_is_one_too(program: Program) -> None:
+    one = program(
+        """
+        register("main", 600)
+        threading.Thread(target=time.sleep, args=(600,)).start()
+        raise ValueError("nobody is left who decides")
+        """
+    )
+    assert one.wait() == 70
+    assert "thread main has ended: ValueError: nobody is left who decides" in one.output
+
+
+@pytest.mark.parametrize(("last", "code"), [("pass", 0), ("raise ValueError('x')", 1)])
+def test_what_a_program_does_at_its_end_it_does_in_peace(program: Program, last: str, code: int) -> None:
+    one = program(
+        f"""
+        import atexit
+        @atexit.register
+        def save():
+            time.sleep(2)
+            say("saved")
+        register("main", 0.3)
+        {last}
+        """
+    )
+    assert one.wait() == code and "saved" in one.output
+
+
 @pytest.mark.parametrize("end", ["return", "sys.exit()", "sys.exit(3)"])
 def test_a_monitored_thread_that_ends_in_order_is_no_failure(program: Program, end: str) -> None:
     one = program(
