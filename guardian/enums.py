@@ -75,6 +75,17 @@ class Restart(Enum):
     ALWAYS = "always"  #: however often
 
 
+class Pulse(Enum):
+    """What a hub thinks of a process that it watches from outside."""
+
+    BEATING = "beating"  #: heartbeats come, and its counter moves
+    STALLED = "stalled"  #: heartbeats come, but its counter stands: its loop hangs
+    SILENT = "silent"  #: no heartbeat comes
+    RESTARTED = "restarted"  #: another process sends under its name; it has not been seen to beat yet
+    STOPPED = "stopped"  #: it has said that it stops
+    FAILED = "failed"  #: it says so itself
+
+
 class LoadStatus(IntEnum):
     """What became of the last reading of the user's code."""
 

@@ -40,6 +40,15 @@ def test_guardian_is_light() -> None:
     assert not found & _HEAVY and not any(n.startswith("guardian.core") for n in found)
 
 
+def test_what_watches_is_light_until_it_speaks():
+    found = modules_after(
+        "from guardian.health import HealthMonitor, MonitoredThreadPool; HealthMonitor('x').send_heartbeat()"
+    )
+    assert not found & {*_HEAVY, "ssl", "http.client", "psutil"}
+    found = modules_after("from guardian.health import Hub; Hub()")
+    assert not found & {*_HEAVY - {"asyncio"}, "psutil"}
+
+
 def test_names_that_only_a_node_gives() -> None:
     code = "import guardian\ntry: from guardian import ezca\nexcept ImportError as e: assert 'guardian NODE' in str(e)"
     modules_after(f"exec({code!r})")

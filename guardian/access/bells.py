@@ -39,16 +39,17 @@ class Bell:
 
 
 class Bells:
-    """Any number of threads wait for what libca brings, any number ring. Ringing never blocks.
+    """Any number of threads wait, any number ring. Ringing never blocks.
 
     Parameters
     ----------
-    what : is waited for, the name of a channel: for the sentence that says why that cannot be.
+    what : libca brings: the name of a channel, for the sentence that says why that cannot be waited for. "": it is
+        something else that is waited for.
     """
 
     __slots__ = ("_hung", "_what")
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str = "") -> None:
         self._hung: list[Any] = []
         self._what = what
 
@@ -68,7 +69,8 @@ class Bells:
         """
         if ready():
             return True
-        refuse_to_wait(self._what)
+        if self._what:
+            refuse_to_wait(self._what)
         while not ready():
             bell = threading.Lock()
             bell.acquire()

@@ -10,20 +10,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from guardian.enums import ProcessState, Recovery
+    from guardian.core.heartbeat import Heartbeat
+    from guardian.core.hub import Change
+    from guardian.enums import ProcessState, Pulse, Recovery
     from guardian.errors import DeadlockDetectedError, ExosError
+    from guardian.health.hub import Hub
     from guardian.health.machine import get_sysname, get_system_mac, is_capability_supported, is_stackable
     from guardian.health.methods import install
+    from guardian.health.monitor import HealthMonitor
     from guardian.health.monitored import MonitoredThread
+    from guardian.health.pool import MonitoredThreadPool
     from guardian.health.process import get_process_name, get_process_state, loading, ready, set_process_name
     from guardian.health.threads import deregister, keepalive, register
     from guardian.health.told import Told, on_change
 
 __all__ = [
+    "Change",
     "DeadlockDetectedError",
     "ExosError",
+    "HealthMonitor",
+    "Heartbeat",
+    "Hub",
     "MonitoredThread",
+    "MonitoredThreadPool",
     "ProcessState",
+    "Pulse",
     "Recovery",
     "Told",
     "deregister",
@@ -44,11 +55,16 @@ __all__ = [
 
 #: Where each name is at home, below `guardian`.
 _HOMES = {
-    "enums": ("ProcessState", "Recovery"),
+    "core.heartbeat": ("Heartbeat",),
+    "core.hub": ("Change",),
+    "enums": ("ProcessState", "Pulse", "Recovery"),
     "errors": ("DeadlockDetectedError", "ExosError"),
-    "health.methods": ("install",),
+    "health.hub": ("Hub",),
     "health.machine": ("get_sysname", "get_system_mac", "is_capability_supported", "is_stackable"),
+    "health.methods": ("install",),
     "health.monitored": ("MonitoredThread",),
+    "health.monitor": ("HealthMonitor",),
+    "health.pool": ("MonitoredThreadPool",),
     "health.process": ("get_process_name", "get_process_state", "loading", "ready", "set_process_name"),
     "health.threads": ("deregister", "keepalive", "register"),
     "health.told": ("Told", "on_change"),

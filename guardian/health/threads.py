@@ -82,6 +82,10 @@ class Registration:
         """Another one does its work: its next :meth:`keepalive` raises Interrupted, so that it ends."""
         table.end(self, lambda: Interrupted(f"{self.watched.name} was late, and another one was made in its place"))
 
+    def follow(self, other: Registration) -> None:
+        """From now on a beat of this one is one of the other."""
+        self.watched, self._slot, self._counters = other.watched, other._slot, other._counters
+
     def failed(self, error: BaseException) -> None:
         """This exception has ended the thread."""
         self.failure = f"{type(error).__name__}: {_text(error)}" if _text(error) else type(error).__name__
@@ -168,6 +172,7 @@ class Table:
                     period_s=period,
                     recovery=policy,
                     restarts=restarts,
+                    kind=kind,
                 )
                 made = self._by_slot[watched.slot] = Registration(watched, self.counters, thread, renew, kind)
                 if thread is not None:

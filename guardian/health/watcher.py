@@ -144,6 +144,13 @@ def _end_of_main() -> BaseException | None:
 _watcher: Watcher | None = None
 
 
+def late() -> tuple[str, ...]:
+    """The names of those that are late now, as far as this process looks itself."""
+    looks = _watcher
+    serials = frozenset() if looks is None else frozenset(looks._late)
+    return tuple(one.watched.name for one in room.table.all() if one.watched.serial in serials)
+
+
 def wake() -> None:
     """The table has changed. Hold its lock.
 

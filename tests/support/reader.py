@@ -6,7 +6,7 @@ ends says what is shown and nothing else. What goes on says more; the lines show
 (a node and its code speak through two pipes), later than what was shown before the last thing that the reader did.
 Lines that only read (``caget``) are repeated until they show it: readers type slower than tests. In a session, what
 stands behind a prompt is typed when the program asks, and what the terminal shows in the end must be what the page
-shows.
+shows. The port 8090, which pages give to a hub, is a free one.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ import re
 import shutil
 import signal
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tests.support.child import Child
+from tests.support.net import free_port
 from tests.support.page import Page, Step
 from tests.support.terminal import on_terminal
 from tests.support.waiting import eventually
@@ -35,6 +37,7 @@ _VARIES = {
     r"\.\.\.": r".*?",
     r"\s+": r"\s+",
 }
+_HUB = "8090"
 #: What a program prints before it waits for the reader: Python's debugger, and its shell.
 _PROMPT = re.compile(r"\(Pdb\) |>>> ")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[ _]\S+")
@@ -81,6 +84,7 @@ class Reader:
         self._environ = environ
         self._child = child
         self._patience_s = patience_s
+        self._hub = str(free_port())
         self._said: dict[str, tuple[Callable[[], str], float]] = {}
         self._going: dict[str, Child] = {}
         self._shown: dict[str, str] = {}  # who goes on -> the latest line that was shown
@@ -89,7 +93,8 @@ class Reader:
     def follow(self) -> None:
         """Do all of it."""
         left_out = False
-        for step in self._page.steps:
+        for written in self._page.steps:
+            step = replace(written, text=written.text.replace(_HUB, self._hub))
             if step.kind != "shows":
                 self._before = dict(self._shown)
             try:
