@@ -65,7 +65,7 @@ class Hand(Waiter):
         super().__init__(name=name, daemon=True)
         self.crew = crew
         self.bell = Bell()
-        self.place = Registration(crew.registration.watched, room.table.counters, None, None, "pool")
+        self.place = Registration(crew.registration.watched, room.table.counters, None, None)
         self.job: Job | None = None
         self.began = 0.0  #: monotonic seconds at which the job began
         self.settled = False  #: the outcome of the job counts

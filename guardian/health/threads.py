@@ -48,10 +48,10 @@ class Registration:
     watched : what the promise is. thread : whose it is; None: nobody's alone, as that of a pool.
     renew : makes the thread, or the pool, anew; it is given the sentence that says why, and ends this registration.
     failure : the exception that ended the thread, as a phrase; "" as long as none has.
-    since : monotonic seconds at which it began. kind : "thread" or "pool".
+    since : monotonic seconds at which it began.
     """
 
-    __slots__ = ("_counters", "_slot", "failure", "kind", "renew", "since", "thread", "watched")
+    __slots__ = ("_counters", "_slot", "failure", "renew", "since", "thread", "watched")
 
     def __init__(
         self,
@@ -59,10 +59,8 @@ class Registration:
         counters: Counters,
         thread: threading.Thread | None,
         renew: Callable[[str], None] | None,
-        kind: str = "thread",
     ) -> None:
         self.watched = watched
-        self.kind = kind
         self.thread = thread
         self.renew = renew
         self.failure = ""
@@ -174,7 +172,7 @@ class Table:
                     restarts=restarts,
                     kind=kind,
                 )
-                made = self._by_slot[watched.slot] = Registration(watched, self.counters, thread, renew, kind)
+                made = self._by_slot[watched.slot] = Registration(watched, self.counters, thread, renew)
                 if thread is not None:
                     self._by_thread[thread] = made
                 self._changed()

@@ -75,7 +75,7 @@ class Watcher(threading.Thread):
         return pause_s if untold_s is None else min(pause_s, untold_s)
 
     def _turned(self, registration: Registration, seen: Seen) -> None:
-        thread, who = seen.thread, f"{registration.kind} {seen.thread.name}"
+        thread, who = seen.thread, f"{seen.thread.kind} {seen.thread.name}"
         if not seen.late:
             self._late.discard(thread.serial)
             tell(Told(thread=thread, what="ALIVE", sentence=f"{who} beats again"), logging.INFO)
@@ -126,7 +126,7 @@ class Watcher(threading.Thread):
         except Exception as error:
             why = f"; it could not be made anew: {error}"
             failing.fail(Told(thread=thread, what=what, sentence=sentence + why), owner)
-        tell(Told(thread=thread, what="RENEWED", sentence=f"{registration.kind} {thread.name} was made anew"))
+        tell(Told(thread=thread, what="RENEWED", sentence=f"{thread.kind} {thread.name} was made anew"))
 
 
 def _end_of_main() -> BaseException | None:
