@@ -32,6 +32,8 @@ from guardian.health import checks
 
 #: The period of those that name none, in seconds, as in the field.
 PERIOD_S = 15.0
+#: Between two reports to a host, at least, in seconds: code may register and deregister in a loop.
+REPORT_S = 0.05
 
 
 #: A word for each slot.
@@ -74,7 +76,7 @@ class Registration:
 
     def deregister(self) -> None:
         """It is not watched any more. Harmless twice."""
-        table.end(self, lambda: ExosError(_NOT_ANY_MORE.format(self.watched.name)))
+        table.end(self, _not_any_more(self.watched.name))
 
     def abandon(self) -> None:
         """Another one does its work: its next :meth:`keepalive` raises Interrupted, so that it ends."""
@@ -127,6 +129,8 @@ class Table:
         self._by_slot: dict[int, Registration] = {}
         self._by_thread: dict[threading.Thread, Registration] = {}
         self._serials = itertools.count(1)
+        self._reported_at = float("-inf")
+        self._unreported = False
 
     def enroll(
         self,
@@ -160,7 +164,7 @@ class Table:
             with self.shield(), self.lock:
                 old = self._by_thread.get(thread) if thread is not None else None
                 if old is not None:
-                    self._forget(old, lambda: ExosError(_NOT_ANY_MORE.format(old.watched.name)))
+                    self._forget(old, _not_any_more(old.watched.name))
                 watched = Watched(
                     slot=self._free_slot(name),
                     serial=next(self._serials),
@@ -174,9 +178,14 @@ class Table:
                     self._by_thread[thread] = made
                 self._changed()
                 watcher.wake()
-        except Interrupted:  # by the shield: nobody would ever beat what nobody got
-            if made is not None:
-                made.deregister()
+        except BaseException as error:  # of the shield, or no thread is left to look: nobody beats what nobody got
+            with self.lock:
+                if made is not None and self._forget(made, _not_any_more(name)):
+                    self._changed()
+            if isinstance(error, RuntimeError):
+                raise ExosError(
+                    f"{name}: nobody can look at it ({error}); look at `ulimit -u` and free memory"
+                ) from None
             raise
         return made
 
@@ -218,14 +227,25 @@ class Table:
         return True
 
     def _changed(self) -> None:
-        if self.report is not None:
+        self._unreported = self.report is not None
+        self.tell()
+
+    def tell(self) -> float | None:
+        """Report what has changed, unless the last report was just now; seconds to wait for that, None: all is told."""
+        with self.lock:
+            if self.report is None or not self._unreported:
+                return None
+            now = time.monotonic()
+            if (wait_s := self._reported_at + REPORT_S - now) > 0:
+                return wait_s
+            self._unreported, self._reported_at = False, now
             self.report(tuple(one.watched for one in self.all()))
+            return None
 
 
 #: That of this process. A forked child has another one: use it as ``threads.table``.
 table = Table()
 
-_NOT_ANY_MORE = "{} is not registered any more; call register() again, or end the thread"
 _OF_PARENT = "what is registered in a process is not so in a child that it forks; call register() in the child"
 
 
@@ -298,6 +318,10 @@ def deregister() -> None:
         )
     registration.deregister()
     del table.here.registration
+
+
+def _not_any_more(name: str) -> Callable[[], BaseException]:
+    return lambda: ExosError(f"{name} is not registered any more; call register() again, or end the thread")
 
 
 def _nobody(call: str) -> ExosError:

@@ -56,8 +56,8 @@ class Watcher(threading.Thread):
         """One look at all of them; seconds until the next one, None: there is nobody to look at."""
         global _watcher
         with room.table.lock:
-            registered = room.table.all()
-            if not registered:
+            registered, untold_s = room.table.all(), room.table.tell()
+            if not registered and untold_s is None:
                 if _watcher is self:
                     _watcher = None
                 return None
@@ -70,7 +70,8 @@ class Watcher(threading.Thread):
             registration = alive[seen.thread.serial]
             if not registration.ended and seen.late is not (seen.thread.serial in self._late):
                 self._turned(registration, seen)
-        return self._watch.look_s or LONGEST_LOOK_S
+        pause_s = self._watch.look_s or LONGEST_LOOK_S
+        return pause_s if untold_s is None else min(pause_s, untold_s)
 
     def _turned(self, registration: Registration, seen: Seen) -> None:
         thread, who = seen.thread, f"{registration.kind} {seen.thread.name}"
@@ -136,13 +137,20 @@ def late() -> tuple[str, ...]:
 
 
 def wake() -> None:
-    """The table has changed. Hold its lock."""
+    """The table has changed. Hold its lock.
+
+    Raises
+    ------
+    RuntimeError
+        No thread can be made any more.
+    """
     global _watcher
     if _watcher is not None:
         _watcher.bell.ring()
     elif room.table.all():
-        _watcher = Watcher()
-        _watcher.start()
+        made = Watcher()
+        made.start()
+        _watcher = made
 
 
 def _be_a_child() -> None:
