@@ -65,8 +65,8 @@ def is_capability_supported(name: str) -> bool:
     Parameters
     ----------
     name : one of "processes", "threads", "pools", "heartbeats", "supervised" (a host looks after this process),
-        "watchdog" (so calls that last too long can be made to fail), "ca-client", "ca-server", "ligo", "standby", "campaigns", "snapshots".
-        What is not known is not supported.
+        "watchdog" (so calls that last too long can be made to fail), "ca-client", "ca-server", "ligo", "standby",
+        "campaigns", "snapshots". What is not known is not supported.
     """
     if not isinstance(name, str):
         raise ExosError(f"is_capability_supported(): the name of a capability is a text, found {name!r:.80}")

@@ -256,12 +256,12 @@ def test_a_stuck_pool_is_told_as_late_and_once_when_it_is_well_again(news):
 
 def test_a_long_job_that_says_that_it_goes_on_is_progress(news):
     def long() -> str:
-        for _ in range(30):
+        for _ in range(40):
             keepalive()
             time.sleep(0.05)
         return "done"
 
-    with MonitoredThreadPool(1, "long", 0.4, Recovery.REPORT) as pool:
+    with MonitoredThreadPool(1, "long", 1.0, Recovery.REPORT) as pool:
         assert pool.submit(long).result() == "done"
     assert news == []
 
