@@ -24,7 +24,7 @@ from guardian.core.security import Everybody, Security
 from guardian.core.who import Who
 from guardian.errors import ExpectedError, InternalError, RefusedError
 from guardian.host.access import is_own
-from guardian.host.face import Elsewhere, Put, Update
+from guardian.host.face import Elsewhere, Load, Put, Update
 from ioc.cas import Context, ask, bind
 from ioc.cas.line import STEPS
 from ioc.cas.sockets import NoPort
@@ -146,6 +146,13 @@ class Server:
             self._context.take_away({self._names[known] for name in names for known in self._names.known(name)})
         for name in names:
             self._names.forget(name)
+
+    def load(self) -> Load:
+        """How much it has to do."""
+        pvs, context = sum(map(len, self._nodes.values())), self._context
+        if context is None:
+            return Load(pvs=pvs)
+        return Load(clients=len(context.circuits), channels=context.connected, pvs=pvs, turned_away=context.turned_away)
 
     def rights_changed(self) -> None:
         """Other rules are in force: clients are told what they may do now, where it differs."""

@@ -4,8 +4,9 @@ And what all pages look like: a block of code shows whether it is a file, typed,
 above it, by which the tests know it too (``tests/support/page.py``): one truth, two readers.
 
 ============================  ===========================================================================
-``guardian-pvs``              every row of ``guardian/core/interface.py``; ``guardian-pvs:: HOST``: those of the host
-``guardian-alarms``           which trouble puts an alarm on which PV, found by asking each row
+``guardian-pvs``              every row of ``guardian/core/interface.py``; ``guardian-pvs:: HOST``: those of any host,
+                              ``guardian-pvs:: HOST_``: those of one host, ``guardian/core/host_rows.py``
+``guardian-alarms``           which trouble puts an alarm on which PV, found by asking each row; ``HOST_``: of a host
 ``guardian-enum:: E PV``      a class of ``guardian/enums.py``: numbers, what they mean, the labels that PV serves
 ``guardian-json:: PV``        what a PV that holds JSON has in it, by an example
 ``guardian-new-module:: N``   the module that ``guardutil new N`` writes
@@ -40,10 +41,12 @@ from sphinx.util.docutils import SphinxDirective
 from guardian import enums
 from guardian.access.node import Node
 from guardian.cli.util.new import TEMPLATE
-from guardian.core import documents
+from guardian.core import ailments, documents
+from guardian.core.ailments import Ailment
 from guardian.core.documents import graph_facts, summary
 from guardian.core.events import Step
 from guardian.core.graph import Edge, Graph, StateInfo
+from guardian.core.host_rows import HOST_PVS, PREFIX, HostFacts
 from guardian.core.interface import BY_NAME, HOST_NODE, HOST_ROWS, Archive, Kind, Row
 from guardian.core.peer import ECHO_S, Bond, Peer
 from guardian.core.setpoints import Difference, Setpoint
@@ -84,11 +87,36 @@ TROUBLES = {
 }
 
 
+def _ailing(what: str, severity: Severity) -> HostFacts:
+    return HostFacts(ailments=(Ailment(what=what, severity=severity, text="x"),))
+
+
+def _judged(found: Ailment | None) -> HostFacts:
+    assert found is not None
+    return HostFacts(ailments=(found,))
+
+
+#: The same for a host.
+HOST_TROUBLES = {
+    "settings or journal are not written": _ailing("settings", Severity.MAJOR),
+    "a disk does not answer for 10 s": _ailing("settings", Severity.MAJOR),
+    "something failed for want of a descriptor": _judged(ailments.descriptors(100, 100, "x")),
+    "less than 2 % of the memory is left": _judged(ailments.memory(1, 100)),
+    "settings or journal are not safe from a power cut": _ailing("settings", Severity.MINOR),
+    "the log is not written": _ailing("log", Severity.MINOR),
+    "less than 10 %, or 50, descriptors are free": _judged(ailments.descriptors(99, 100)),
+    "less than 5 % of the memory is left": _judged(ailments.memory(4, 100)),
+    "the clock was set": _ailing("clock", Severity.MINOR),
+    "locks cannot be used": _ailing("locks", Severity.MINOR),
+}
+
+
 def alarms(row: Row) -> dict[str, Severity]:
     """The troubles that put an alarm on a PV, and which."""
     if row.alarm is None:
         return {}
-    found = {trouble: row.alarm(view) for trouble, view in TROUBLES.items()}
+    troubles: dict[str, Any] = HOST_TROUBLES if row in HOST_PVS else TROUBLES
+    found = {trouble: row.alarm(one) for trouble, one in troubles.items()}
     return {trouble: severity for trouble, severity in found.items() if severity is not Severity.NO_ALARM}
 
 
@@ -137,7 +165,7 @@ class Pvs(Generated):
 
     def lines(self) -> Iterator[str]:
         head = ("name", "type", "access", "what it is", "alarm", "archive")
-        rows = HOST_ROWS if self.arguments == [HOST_NODE] else BY_NAME.values()
+        rows = {HOST_NODE: HOST_ROWS, PREFIX: HOST_PVS}.get("".join(self.arguments), tuple(BY_NAME.values()))
         yield from _list_table(head, map(self._row, rows), "16 20 12 32 10 10")
 
     def _row(self, row: Row) -> tuple[str, ...]:
@@ -147,11 +175,15 @@ class Pvs(Generated):
 
 
 class Alarms(Generated):
+    optional_arguments = 1
+
     def lines(self) -> Iterator[str]:
-        yield from _list_table(("trouble", *(s.name for s in Severity if s)), map(self._row, TROUBLES), "30 20 25 25")
+        troubles = HOST_TROUBLES if self.arguments else TROUBLES
+        yield from _list_table(("trouble", *(s.name for s in Severity if s)), map(self._row, troubles), "30 20 25 25")
 
     def _row(self, trouble: str) -> tuple[str, ...]:
-        found = {row.name: severity for row in BY_NAME.values() if (severity := alarms(row).get(trouble))}
+        rows = HOST_PVS if self.arguments else tuple(BY_NAME.values())
+        found = {row.name: severity for row in rows if (severity := alarms(row).get(trouble))}
         return trouble, *(", ".join(name for name, s in found.items() if s is wanted) for wanted in Severity if wanted)
 
 
@@ -202,6 +234,7 @@ _CLAIM = Claim(
     dir="/var/lib/guardian/x1",
     since=1764071990.5,
     id="7b4f0c1e92aa",
+    host="h1guard1",
     runs=True,
 )
 _SUBNODES = (

@@ -41,6 +41,7 @@ def _main(argv: Sequence[str] | None) -> int:
         acl,
         add_shared_options,
         doctor,
+        hosts,
         listing,
         local,
         orders,
@@ -53,7 +54,7 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--version", action="version", version=__version__)
     add_shared_options(parser)
     known = parser.add_subparsers(dest="do", required=True, metavar="ORDER")
-    for part in (listing, status, tree, request, orders, local, acl, doctor):
+    for part in (listing, hosts, status, tree, request, orders, local, acl, doctor):
         part.add(known)
     options = parser.parse_args(argv)
     try:

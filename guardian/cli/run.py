@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import resource
@@ -15,7 +16,9 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from guardian.cli.options import add_module_options
 from guardian.cli.output import FAILED, OK, WRONG_CALL, complain, tell
@@ -36,6 +39,7 @@ DESCRIPTORS = 65536
 #: What a library says again within this time is counted, not written.
 SAME_AGAIN_S = 1.0
 MOST_REMEMBERED = 100
+_USED_UP = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 def add_host_options(parser: argparse.ArgumentParser, *, ifo: str = "$IFO") -> None:
@@ -135,6 +139,15 @@ class _ToSink(logging.Handler):
         self._sink.line(NAME, text, level=record.levelname)
 
 
+def _on_fault(host: Host, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What went wrong where nobody waits for it. That nobody can be accepted any more is the host's trouble."""
+    error = context.get("exception")
+    if isinstance(error, OSError) and error.errno in _USED_UP:
+        host.troubles.wanted("a connection could not be taken")
+    else:
+        loop.default_exception_handler(context)
+
+
 async def _run(command: str, site: Site, first_load_must_work: bool) -> int:
     from ioc.server import Server  # caproto is heavy: not for --help
 
@@ -162,6 +175,7 @@ async def _run(command: str, site: Site, first_load_must_work: bool) -> int:
         stop.set()
 
     host = Host(site, server, sink, security=doorkeeper, on_ousted=on_ousted)
+    loop.set_exception_handler(partial(_on_fault, host))
     control = Control(host, doorkeeper)
     code = OK
     try:

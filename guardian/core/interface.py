@@ -150,7 +150,7 @@ class Row:
     low: float | None = None
     high: float | None = None
     size: int = 1
-    alarm: Callable[[View], Severity] | None = None
+    alarm: Callable[[Any], Severity] | None = None
     archive: Archive = Archive.EVENT
 
     @property

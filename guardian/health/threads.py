@@ -172,6 +172,7 @@ class Table:
                     period_s=period,
                     recovery=policy,
                     restarts=restarts,
+                    kind=kind,
                 )
                 made = self._by_slot[watched.slot] = Registration(watched, self.counters, thread, renew, kind)
                 if thread is not None:

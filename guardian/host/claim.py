@@ -12,7 +12,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from guardian.core.documents import clip
-from guardian.host.files import utc
+from guardian.core.when import utc
 
 #: Bytes of a text in a claim, so that all of it fits its PV.
 TEXT_BYTES = 300
@@ -26,6 +26,7 @@ class Claim:
     ----------
     port : where it serves; 0: not yet. dir : its state directory, for guardctrl.
     since : epoch seconds of the claim. id : of the run of the host.
+    host : its name in the names of its own PVs; "": it has none.
     runs : False while it may still step back.
     """
 
@@ -36,6 +37,7 @@ class Claim:
     dir: str
     since: float
     id: str
+    host: str = ""
     runs: bool = False
 
     @property
@@ -57,7 +59,7 @@ class Claim:
 def parse(text: str | None) -> Claim | None:
     """The claim that `text` is; None if it is none."""
     try:
-        values = json.loads(text or "")
+        values = {"host": "", **json.loads(text or "")}
         claim = Claim(**{name: values[name] for name in Claim.__dataclass_fields__})
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
@@ -65,7 +67,17 @@ def parse(text: str | None) -> Claim | None:
     return claim if kinds == _KINDS else None
 
 
-_KINDS = {"machine": str, "pid": int, "user": str, "port": int, "dir": str, "since": float, "id": str, "runs": bool}
+_KINDS = {
+    "machine": str,
+    "pid": int,
+    "user": str,
+    "port": int,
+    "dir": str,
+    "since": float,
+    "id": str,
+    "host": str,
+    "runs": bool,
+}
 
 
 def refusal(node: str, holder: Claim | None, *, lock: str) -> str:

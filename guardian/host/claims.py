@@ -27,14 +27,17 @@ Cost: 0.3 s at the start, for one node or for three hundred; then some datagrams
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from guardian.core.ailments import Ailment
 from guardian.core.interface import BY_NAME, pv_name
 from guardian.enums import Severity
+from guardian.host import hostname
 from guardian.host.claim import Claim, clash, parse, refusal, stranger
 from guardian.host.face import Elsewhere, Face, Update
 from guardian.host.locks import Locks
@@ -63,16 +66,15 @@ class Claims:
         self._locks = locks
         self._id = id
         self._warn = warn
+        self.host = ""  #: its name, told with every claim
         self._mine: dict[str, Claim] = {}
         self._staked: set[str] = set()
         self._told: set[str] = set()
+        self._lockless: dict[str, str] = {}  # what could not be locked, and why
 
-    def lock(self, node: str) -> str | None:
-        """Keep the other hosts of this machine out. Says why that cannot be, if one of them has it.
-
-        :meth:`stake` follows, when the face serves, or :meth:`withdraw`.
-        """
-        claim = Claim(
+    def us(self) -> Claim:
+        """Who we are, before we serve."""
+        return Claim(
             machine=socket.gethostname(),
             pid=os.getpid(),
             user=user_name(),
@@ -80,20 +82,55 @@ class Claims:
             dir=str(self._site.state_dir.absolute()),
             since=round(time.time(), 6),
             id=self._id,
+            host=self.host,
         )
-        pv = self._pv(node)
+
+    def lock(self, node: str) -> str | None:
+        """Keep the other hosts of this machine out. Says why that cannot be, if one of them has it.
+
+        :meth:`stake` follows, when the face serves, or :meth:`withdraw`.
+        """
+        claim, pv = self.us(), self._pv(node)
         try:
             holder = self._locks.take(pv, claim.text)
         except OSError as error:
-            self._warn_once(
-                f"locks in {self._locks.directory} cannot be used: {error.strerror}. Another host on this machine that "
-                "runs the same node is found only if the network shows it; name a folder with GUARD_LOCK_DIR"
-            )
+            self._without_lock(pv, error)
         else:
             if holder is not None:
                 return refusal(node, parse(holder), lock=str(self._locks.path(pv)))
         self._mine[node] = claim
         return None
+
+    def name_host(self) -> None:
+        """Find the name of this host, which every claim tells; once, before the first one."""
+        if self.host:
+            return
+        try:
+            self.host = hostname.take(self._site, self._locks, self.us().text)
+        except OSError as error:
+            self.host = hostname.first(self._site)
+            self._without_lock(hostname.lock_of(self._site, self.host), error)
+
+    def _without_lock(self, name: str, error: OSError) -> None:
+        self._lockless[name] = (
+            f"locks in {self._locks.directory} cannot be used: {error.strerror}. Another host on this machine that "
+            "runs the same node is found only if the network shows it, one of the same name not at all; mend the "
+            "folder, or name another one with GUARD_LOCK_DIR"
+        )
+
+    def ailment(self) -> Ailment | None:
+        """What is wrong with the locks."""
+        why = next(iter(self._lockless.values()), None)
+        return None if why is None else Ailment(what="locks", severity=Severity.MINOR, text=why)
+
+    def mend_locks(self) -> None:
+        """Take what could not be taken before, if the folder can be used again."""
+        with contextlib.suppress(OSError):
+            for name in list(self._lockless):
+                self._locks.take(name, self.us().text)  # who has it meanwhile is found by `lost`
+                del self._lockless[name]
+            for node, claim in self._mine.items():
+                self._locks.write(self._pv(node), claim.text)
 
     async def stake(self, nodes: Sequence[str]) -> dict[str, str]:
         """Claim nodes that are locked, and make sure that no other host has them.
@@ -136,6 +173,7 @@ class Claims:
     def release(self, node: str) -> None:
         """It has ended here."""
         self._staked.discard(node)
+        self._lockless.pop(self._pv(node), None)
         if self._mine.pop(node, None) is not None:
             self._locks.give(self._pv(node))
 

@@ -48,6 +48,22 @@ class Elsewhere:
     host: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What a face has to do.
+
+    Parameters
+    ----------
+    clients : that are connected. channels : that they have, all together. pvs : that are served.
+    turned_away : clients, since the start, for want of descriptors.
+    """
+
+    clients: int = 0
+    channels: int = 0
+    pvs: int = 0
+    turned_away: int = 0
+
+
 class Face(Protocol):
     """What a host needs of a face. All calls come from the event loop's thread and, but for `elsewhere`, never wait."""
 
@@ -67,7 +83,8 @@ class Face(Protocol):
     def open(self, node: str, updates: Sequence[Update], stamp: float, put: Put) -> None:
         """Show a new node, with a first value for every row. Nodes that are there already notice nothing.
 
-        The node HOST is the host itself, which claims nothing, and has the rows HOST_ROWS.
+        The node HOST is any host, which claims nothing, and has the rows HOST_ROWS; HOST_... is this one, with the rows
+        of :mod:`guardian.core.host_rows`.
         """
 
     def post(self, node: str, updates: Sequence[Update], stamp: float) -> None:
@@ -75,3 +92,6 @@ class Face(Protocol):
 
     def close(self, node: str) -> None:
         """The node is gone, or its claim: its PVs disconnect. Others notice nothing."""
+
+    def load(self) -> Load:
+        """How much it has to do at present."""

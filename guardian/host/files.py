@@ -27,18 +27,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from guardian.core.ailments import Ailment
+from guardian.core.threads import LATE, Seen, Watched
+from guardian.core.when import utc
+from guardian.enums import Recovery, Severity
+
 Clock = Callable[[], float]
 
 #: First and longest wait before a failed job is tried again, in seconds.
 RETRY_S = (0.2, 10.0)
-
-
-def utc(stamp: float) -> str:
-    """`stamp` (epoch seconds) for people: ``2016-08-23 08:13:17Z``."""
-    try:
-        return datetime.fromtimestamp(stamp, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    except (OverflowError, ValueError, OSError):
-        return f"epoch {stamp:g}"
+#: A disk that takes longer for one job hangs, in seconds.
+HANGS_S = 10.0
 
 
 def sync_dir(directory: Path) -> None:
@@ -155,7 +154,8 @@ class Lane:
         retry_s: tuple[float, float] = RETRY_S,
     ) -> None:
         self._job = job
-        self._trouble = trouble
+        self.name = name
+        self.trouble = trouble
         self._gap_s = gap_s
         self._tick_s = tick_s
         self._retry_s = retry_s
@@ -164,6 +164,7 @@ class Lane:
         self._done = 0  # of those, how many a job that succeeded has seen
         self._hurry = False
         self._closing = False
+        self._busy_since: float | None = None  # monotonic
         self._callbacks: list[tuple[int, Callable[[], None]]] = []  # with the number that was asked for before each
         # A daemon: a thread that hangs in an fsync must not keep the process from ending.
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
@@ -198,6 +199,17 @@ class Lane:
         self._thread.join(timeout_s)
         return not self._thread.is_alive() and self._done >= self._asked
 
+    def hangs_s(self) -> float:
+        """Seconds for which the job has been running, if that is longer than a disk may take; else 0.0."""
+        since = self._busy_since
+        busy_s = 0.0 if since is None else time.monotonic() - since
+        return busy_s if busy_s > HANGS_S else 0.0
+
+    def seen(self) -> Seen:
+        """As one of the watched threads of its process: late if it hangs."""
+        thread = Watched(slot=0, serial=0, name=self.name, period_s=HANGS_S / LATE, recovery=Recovery.REPORT)
+        return Seen(thread=thread, age_s=self.hangs_s())
+
     def running(self) -> bool:
         """False once the thread has ended."""
         return self._thread.is_alive()
@@ -209,16 +221,18 @@ class Lane:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing or self._asked > self._done, self._tick_s)
                 asked, last = self._asked, self._closing
+            self._busy_since = time.monotonic()
             try:
                 self._job()
             except Exception as error:  # also a fault of ours: it is told, and the lane goes on
-                self._trouble.tell(error)
+                self.trouble.tell(error)
                 first_s, longest_s = self._retry_s
                 pause_s = min(max(first_s, 2 * pause_s), longest_s)
                 done = self._done
             else:
-                self._trouble.over()
+                self.trouble.over()
                 pause_s, done = self._gap_s, asked
+            self._busy_since = None
             with self._changed:
                 ready = [call for number, call in self._callbacks if number <= asked]
                 self._callbacks = [(number, call) for number, call in self._callbacks if number > asked]
@@ -229,3 +243,25 @@ class Lane:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing or self._hurry, pause_s)
                 self._hurry = False
+
+
+def ailment(what: str, writer: Lane, syncer: Lane) -> Ailment | None:
+    """What is wrong with one kind of files, by the two lanes that write them: the worse of it.
+
+    Parameters
+    ----------
+    what : which files, "settings".
+    """
+    hangs_s = max(writer.hangs_s(), syncer.hangs_s())
+    if text := writer.trouble.text():
+        return Ailment(what=what, severity=Severity.MAJOR, text=text, dated=True)
+    if hangs_s:
+        return Ailment(
+            what=what,
+            severity=Severity.MAJOR,
+            text=f"the {what} wait for a disk that does not answer. The latest values are kept in memory: see to the "
+            "disk, or to the server that it is on",
+        )
+    if text := syncer.trouble.text():
+        return Ailment(what=what, severity=Severity.MINOR, text=text, dated=True)
+    return None

@@ -11,16 +11,19 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from guardian.core import explain
+from guardian.core.ailments import Ailment
 from guardian.core.audit import write_record
+from guardian.core.host_rows import HOST_PV, PREFIX
 from guardian.core.interface import HOST_NODE, HOST_ROWS, NODES, pv_name
 from guardian.core.security import Everybody, Security
 from guardian.core.view import View
 from guardian.core.who import Who
 from guardian.enums import Severity
 from guardian.errors import ExpectedError, RefusedError
-from guardian.host import claims, locks
+from guardian.host import claims, heartbeats, hostname, locks
 from guardian.host.audit import Audit
 from guardian.host.checks import Turns
 from guardian.host.claims import Claims
@@ -29,11 +32,16 @@ from guardian.host.journal import JOURNAL, Journal
 from guardian.host.locks import Locks
 from guardian.host.logsink import LogSink
 from guardian.host.node import Node, Surroundings
+from guardian.host.own_pvs import OwnPvs
 from guardian.host.settings import resume
 from guardian.host.site import Site, pv_names
-from guardian.host.spawner import Event, Spawner
+from guardian.host.spawner import Event, Failed, Spawner
 from guardian.host.store import Store
+from guardian.host.troubles import Troubles
 from guardian.worker.system import check_name
+
+if TYPE_CHECKING:
+    from guardian.health.monitor import HealthMonitor
 
 TICK_S = 1.0
 #: Name under which the host itself writes to the log.
@@ -78,7 +86,10 @@ class Host:
         self._locks = Locks(locks.folder())
         self._claims = Claims(site, face, self._locks, id=uuid.uuid4().hex[:12], warn=self._warn)
         self._tasks: list[asyncio.Task[None]] = []
-        self._troubles: dict[str, str | None] = {}
+        self.troubles = Troubles(lambda text, level: sink.line(NAME, text, level=level))
+        self.troubles.ask(self._ailments)
+        self._own_pvs: OwnPvs | None = None
+        self._heartbeats: HealthMonitor | None = None
         self._listed: list[str] | None = None  # what HOST_NODES says; None: it is not shown
 
     def __getitem__(self, name: str) -> Node:
@@ -94,6 +105,11 @@ class Host:
         return len(self._nodes)
 
     @property
+    def name(self) -> str:
+        """Its name among the hosts of its IFO, once it is known: see :mod:`guardian.host.hostname`."""
+        return self._claims.host
+
+    @property
     def port(self) -> int:
         """Where its nodes are shown."""
         return self._face.port
@@ -104,7 +120,7 @@ class Host:
         Raises
         ------
         ExpectedError
-            The state directory cannot be used, or another host uses it.
+            The state directory cannot be used, or another host uses it; or the token for the hub cannot be read.
         """
         directory = self.site.state_dir
         try:
@@ -113,6 +129,9 @@ class Host:
             raise ExpectedError(
                 f"state directory {directory}: {error.strerror}; give another with --state-dir"
             ) from None
+        self._take_name()
+        own_pvs = OwnPvs(self.name, self.site.ifo, self._face, self.troubles, self._no_put)
+        self._heartbeats = heartbeats.monitor(self.site.outside, lambda: own_pvs.facts)
         self._store = Store(directory)
         self._journal = Journal(directory / JOURNAL)
         self._audit = Audit(self._journal, self._sink)
@@ -120,6 +139,10 @@ class Host:
             self._warn(warning)
         self._spawner = self._make_spawner(self._on_spawner)
         await self._spawner.start()
+        self._own_pvs = own_pvs
+        own_pvs.open()
+        if self._heartbeats is not None:
+            self._heartbeats.start()
         self._tasks = [asyncio.create_task(self._tick(), name="ticker"), asyncio.create_task(self._look(), name="look")]
 
     async def add(self, name: str, *, by: str = "") -> Node:
@@ -171,6 +194,7 @@ class Host:
         """
         refused: dict[str, str] = {}
         mine: list[str] = []
+        self._take_name()
         try:
             for name in names:
                 self._make_sure_it_is_new(name)
@@ -216,6 +240,16 @@ class Host:
             for node in shown:
                 node.begin()
             self._list_nodes()
+        if self._own_pvs is not None:
+            self._own_pvs.ready()
+
+    def _take_name(self) -> None:
+        if self.name:
+            return
+        self._claims.name_host()
+        if self.name != (first := hostname.first(self.site)):
+            example = hostname.pv_of(self.site, self.name, "OK")
+            self._sink.line(NAME, f"another host on this machine is called {first}; this one is {self.name}: {example}")
 
     def _list_nodes(self, *, but: str = "") -> None:
         """HOST_NODES says which nodes run here, so that clients find them. `but` is about to leave."""
@@ -277,6 +311,7 @@ class Host:
             pv=self.site.pv,
             limits=self.site.limits,
             turns=self._turns,
+            wanted=self.troubles.wanted,
         )
         node = Node(name, around, settings, told, self._claims.shown(name))
         node.show()
@@ -326,6 +361,11 @@ class Host:
         if self._listed is not None:
             self._face.close(HOST_NODE)
             self._listed = None
+        if self._heartbeats is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._heartbeats.stop)
+        if self._own_pvs is not None:
+            self._own_pvs.close()
+            self._own_pvs = None
         ends = await asyncio.gather(*(node.end() for node in self._nodes.values()), return_exceptions=True)
         faults = [str(fault) for fault in ends if fault]  # the others and the files must not suffer from it
         self._nodes.clear()
@@ -346,7 +386,10 @@ class Host:
     # --- inside ------------------------------------------------------------------------------------------------
 
     def _on_spawner(self, event: Event) -> None:
-        node = self._nodes.get(event.key.rpartition("#")[0])
+        name = event.key.rpartition("#")[0]
+        if isinstance(event, Failed) and event.starved:
+            self.troubles.wanted(f"a process for {name} could not be started")
+        node = self._nodes.get(name)
         if node is not None:
             node.on_spawner(event)
 
@@ -358,7 +401,7 @@ class Host:
                 node.tick(now)
             if self._audit is not None:
                 self._audit.tick(now)
-            self._tell_troubles()
+            self._beat()
 
     async def _look(self) -> None:
         """Does an older host run one of our nodes, which we could not see when we started?"""
@@ -366,6 +409,7 @@ class Host:
         while True:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, claims.LOOK_S)
+            self._claims.mend_locks()
             lost = await self._claims.lost(tuple(self._nodes)) if self._nodes else {}
             for name, why in lost.items():
                 self._sink.line(name, why, level="ERROR")
@@ -382,8 +426,10 @@ class Host:
     def _no_put(self, name: str, value: Any, who: Who) -> None:
         """The host's own rows are read only."""
         why = f"{name} is of the host, and cannot be written"
-        row = next(row for row in HOST_ROWS if row.name == name)
-        pv = pv_name(self.site.pv, ifo=self.site.ifo, node=HOST_NODE, name=name)
+        row = next((row for row in HOST_ROWS if row.name == name), None)
+        node = HOST_NODE if row is not None else f"{PREFIX}{self.name}"
+        row = row or HOST_PV[name]
+        pv = pv_name(self.site.pv, ifo=self.site.ifo, node=node, name=name)
         value = None if isinstance(value, Unreadable) else value
         assert self._audit is not None
         self._audit.refused(
@@ -394,10 +440,17 @@ class Host:
         )
         raise RefusedError(why)
 
-    def _tell_troubles(self) -> None:
+    def _beat(self) -> None:
+        """A second has passed, for the host itself."""
+        assert self._own_pvs is not None and self._store is not None and self._journal is not None
+        not_ok = sum(not explain.is_ok(node.view) for node in self._nodes.values())
+        threads = (*self._store.threads(), *self._journal.threads())
+        if self._heartbeats is not None:
+            self._heartbeats.beat()
+        if self._own_pvs.beat(nodes=len(self._nodes), not_ok=not_ok, threads=threads):
+            self._store.note_time()
+
+    def _ailments(self) -> Iterable[Ailment]:
         """A full or failing disk stops nobody, but is told."""
-        assert self._store is not None and self._journal is not None
-        for what, trouble in (("settings", self._store.trouble()), ("journal", self._journal.trouble())):
-            if trouble != self._troubles.get(what):
-                self._troubles[what] = trouble
-                self._sink.line(NAME, trouble or f"{what}: written again", level="ERROR" if trouble else "INFO")
+        keepers = (self._store, self._journal, self._sink, self._claims)
+        return [one for keeper in keepers if keeper is not None and (one := keeper.ailment()) is not None]

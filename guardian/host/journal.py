@@ -33,8 +33,10 @@ from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
+from guardian.core.ailments import Ailment
+from guardian.core.threads import Seen
 from guardian.errors import ExpectedError
-from guardian.host.files import RETRY_S, Clock, Lane, Trouble, aside_name, write_all
+from guardian.host.files import RETRY_S, Clock, Lane, Trouble, ailment, aside_name, write_all
 
 #: Name of the file in the state directory of a host.
 JOURNAL = "journal.jsonl"
@@ -121,6 +123,14 @@ class Journal:
     def trouble(self) -> str | None:
         """What is wrong with the file and since when; None while all is well."""
         return next((text for trouble in self._troubles if (text := trouble.text())), None)
+
+    def ailment(self) -> Ailment | None:
+        """The same for whoever watches the host; and a disk that hangs."""
+        return ailment("journal", self._writer, self._syncer)
+
+    def threads(self) -> tuple[Seen, ...]:
+        """The threads that write, and whether they hang."""
+        return self._writer.seen(), self._syncer.seen()
 
     def flush(self, timeout_s: float, *, durable: bool = True) -> bool:
         """Wait until every record so far is safe from kill -9 and, with `durable`, from a power cut."""

@@ -20,6 +20,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from guardian.core.ailments import Ailment
+from guardian.enums import Severity
+
 _MOST_CHARS = 8000  # of a line; those of workers are shorter
 #: Control characters but the tab, and how they are shown.
 _SHOWN = {code: f"\\x{code:02x}" for code in (*range(9), *range(10, 32), *range(127, 160))}
@@ -105,6 +108,14 @@ class LogSink:
         if not fault and not dropped:
             return None
         return f"log to {self._name}: {fault or 'too slow'}; {len(self._queue)} lines wait, {dropped} dropped"
+
+    def ailment(self) -> Ailment | None:
+        """The same for whoever watches the host."""
+        text = self.trouble()
+        if text is None:
+            return None
+        advice = "The nodes go on, and the journal has what they do: make room, or see who reads it"
+        return Ailment(what="log", severity=Severity.MINOR, text=f"{text}. {advice}")
 
     def close(self, timeout_s: float = 2.0) -> int:
         """Write what waits, for at most `timeout_s`; returns how many lines were lost in the end (0: none)."""

@@ -90,6 +90,7 @@ class Surroundings:
     pv: str
     limits: Limits
     turns: Turns
+    wanted: Callable[[str], None]  #: told what could not be done for want of descriptors
 
 
 class Node:
@@ -363,7 +364,8 @@ class Node:
             self._vigil.begin(self._worker)
         except OSError as error:  # no descriptors left: as good as a worker that died at once
             reason = f"not started: {error.strerror}; look at `ulimit -n`"
-            self._loop.call_soon(self.feed, Gone(gen=gen, reason=reason))
+            self._around.wanted(f"the worker of {self.name} could not be started")
+            self._loop.call_soon(self.feed, Gone(gen=gen, reason=reason, innocent=True))
 
     def _process(
         self, key: str, gen: int, report: Callable[[int, Report], None], *, check: bool = False

@@ -21,8 +21,8 @@ import msgspec
 
 from guardian.core.peer import BondFacts
 from guardian.core.setpoints import Setpoint, unpacked
+from guardian.core.when import span, utc
 from guardian.enums import NONE_STATE, Mode, Op
-from guardian.host.files import utc
 
 FORMAT = 1
 OnStart = Literal["resume", "request", "hold"]
@@ -275,9 +275,9 @@ def resume(
     alive = settings.alive_at if alive_at is None else alive_at
     away_s = max(0.0, now - alive)
     if away_s > resume_within_s:
-        why = f"last run {utc(alive)}, {_span(away_s)} ago, more than {_span(resume_within_s)} (resume_within)"
+        why = f"last run {utc(alive)}, {span(away_s)} ago, more than {span(resume_within_s)} (resume_within)"
         return plain, f"{starts}: {why}; stored was {was}"
-    return settings, f"restored after {_span(away_s)}: {was}"
+    return settings, f"restored after {span(away_s)}: {was}"
 
 
 def _describe(settings: Settings) -> str:
@@ -295,10 +295,3 @@ def _origin(by: str, at: float) -> str:
     if at > 0:
         told.append(f"at {utc(at)}" if by else f"set at {utc(at)}")
     return f" ({' '.join(told)})" if told else ""
-
-
-def _span(seconds: float) -> str:
-    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.3g} s"

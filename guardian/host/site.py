@@ -4,6 +4,7 @@ A site file names the machine and its nodes; all of it is optional but ``nodes``
 
     ifo = "X1"                          # first part of every PV name, may be empty
     site = "LAB"                        # what user code sees as SITE
+    host = "ctrl7"                      # this host, in the names of its own PVs; default: the machine's name
     nodes = ["SUS_MC1", "IMC_LOCK"]
     path = ["nodes"]                    # folders with modules, relative to this file
     port = 5064                         # Channel Access; 0: any free one
@@ -21,6 +22,11 @@ A site file names the machine and its nodes; all of it is optional but ``nodes``
     slow_after = 300                    # a call that takes longer is told; 0: none is
     watchdog = 0                        # a call that takes longer has hung, and its worker is killed; 0: none has
 
+    [health]                            # whom the host sends heartbeats; without it: nobody
+    webhook = "http://hub.lab.example:8090/"
+    webhook_every = 10                  # seconds
+    token_file = "hub.token"            # what the hub wants to see, on one line
+
     [access]                            # without it: programs on this machine write, all others read
     operators = ["10.1.2.0/24"]         # may write everything
     hosts = ["ctrl7.lab.example"]       # machines whose nodes manage ours
@@ -32,6 +38,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -42,12 +49,17 @@ from typing import Any
 from guardian.core.interface import BY_NAME, PV_TEMPLATE, STRING_BYTES, pv_name
 from guardian.core.settings import Limits
 from guardian.errors import ExpectedError
+from guardian.host import heartbeats
 from guardian.host.access import Access, why_not_entry
+from guardian.host.heartbeats import Outside
 from guardian.host.settings import OnStart
 from guardian.worker.system import check_name
 
 CONTROL_SOCKET = "control.sock"
 MAX_PORT = 65535
+#: Letters of the name of a host.
+HOST_LENGTH = 30
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 ON_START: tuple[OnStart, ...] = ("resume", "request", "hold")
 
 
@@ -57,14 +69,17 @@ class Site:
 
     Parameters
     ----------
+    host : its name among the hosts of this IFO; "": that of the machine.
     port : Channel Access port; None: 5064, or a free one where that is taken; 0: a free one.
     paths : folders with system modules, absolute, in order.
     log : file for the log; None: standard output.
+    outside : who hears of the host.
     access : who may write.
     """
 
     ifo: str = ""
     site: str = ""
+    host: str = ""
     nodes: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     port: int | None = None
@@ -75,6 +90,7 @@ class Site:
     resume_within_s: float = 600.0
     fresh: bool = False
     limits: Limits = field(default_factory=Limits)
+    outside: Outside = field(default_factory=Outside)
     access: Access = field(default_factory=Access)
 
     @property
@@ -105,20 +121,28 @@ def read_site(path: Path) -> Site:
     faults: list[str] = []
     values = _typed(data, _SITE_KEYS, "", faults)
     policy = _typed(values.get("policy", {}), _POLICY_KEYS, "policy.", faults)
+    health = _typed(values.get("health", {}), heartbeats.KEYS, "health.", faults)
     access = _typed(values.get("access", {}), _ACCESS_KEYS, "access.", faults)
     if why := why_not_ifo(values.get("ifo", "")):
         faults.append(f"ifo: {why}")
+    if "host" in values and (why := why_not_host(values["host"])):
+        faults.append(f"host: {why}")
     if "pv" in values and (why := why_not_template(values["pv"])):
         faults.append(f"pv: {why}")
     if values.get("port", 0) > MAX_PORT:
         faults.append(f"port = {values['port']} is no port, use 0 to {MAX_PORT}")
     if policy.get("on_start", "resume") not in ON_START:
         faults.append(f"policy.on_start = {policy['on_start']!r}; use one of {', '.join(ON_START)}")
+    faults += heartbeats.faults(health, "health.")
     faults += _access_faults(access)
     faults += _node_faults(values.get("nodes", [])) if "nodes" in values or "nodes" not in data else ()
     if faults:
         raise ExpectedError(f"site file {path}: " + "; ".join(faults))
-    site = replace(_site(values, policy, path.resolve().parent), access=_access(access, path.resolve()))
+    site = replace(
+        _site(values, policy, path.resolve().parent),
+        outside=heartbeats.outside(health, path.resolve().parent),
+        access=_access(access, path.resolve()),
+    )
     if clashes := _clashes(site):
         raise ExpectedError(f"site file {path}: " + "; ".join(clashes))
     return site
@@ -144,6 +168,13 @@ def why_not_ifo(ifo: str) -> str | None:
     if len(ifo.encode()) > STRING_BYTES:
         return f"{ifo!r} is too long, {STRING_BYTES} characters fit"
     return None if _is_name(ifo) else f"{ifo!r} cannot be a part of PV names; use plain characters without spaces"
+
+
+def why_not_host(name: str) -> str | None:
+    """Why a host cannot be called so; None if it can."""
+    if _HOST.fullmatch(name) and len(name) <= HOST_LENGTH:
+        return None
+    return f"{name!r} cannot be a part of PV names; use letters, digits, _ and -, at most {HOST_LENGTH} of them"
 
 
 def why_not_template(template: str) -> str | None:
@@ -211,6 +242,7 @@ def _clashes(site: Site) -> list[str]:
 _SITE_KEYS: dict[str, type | tuple[type, ...]] = {
     "ifo": str,
     "site": str,
+    "host": str,
     "nodes": list,
     "path": list,
     "port": int,
@@ -218,6 +250,7 @@ _SITE_KEYS: dict[str, type | tuple[type, ...]] = {
     "state_dir": str,
     "log": str,
     "policy": dict,
+    "health": dict,
     "access": dict,
 }
 _POLICY_KEYS: dict[str, type | tuple[type, ...]] = {
@@ -265,6 +298,7 @@ def _site(values: dict[str, Any], policy: dict[str, Any], here: Path) -> Site:
     return Site(
         ifo=ifo,
         site=values.get("site", ""),
+        host=values.get("host", ""),
         nodes=tuple(dict.fromkeys(values["nodes"])),
         paths=tuple(str((here / p).resolve()) for p in values.get("path", ())),
         port=values.get("port"),

@@ -77,6 +77,7 @@ class Failed:
     key: str
     reason: str
     forkserver_died: bool = False
+    starved: bool = False  #: the machine had no descriptor or process for it
 
 
 Event = Started | Exited | Failed
@@ -175,6 +176,7 @@ class Spawner:
         """
         reason = self._why_not_spawn(key, fds)
         mine: list[int] = []
+        starved = False
         if reason is None:
             message = {"op": "spawn", "key": key, "entry": entry, "spec": dict(spec), "nfds": len(fds)}
             try:
@@ -184,6 +186,7 @@ class Spawner:
                 reason = f"its spec is not JSON data: {error}"
             except OSError as error:
                 reason = f"its descriptors could not be duplicated: {error.strerror}; look at `ulimit -n`"
+                starved = True
             else:
                 if len(text) > MAX_MESSAGE:
                     reason = (
@@ -192,7 +195,8 @@ class Spawner:
         if reason is not None:
             for fd in mine:
                 os.close(fd)
-            asyncio.get_running_loop().call_soon(self._tell, Failed(key=key, reason=reason))
+            failed = Failed(key=key, reason=reason, starved=starved)
+            asyncio.get_running_loop().call_soon(self._tell, failed)
             return
         self._asked[key] = False
         self._order(_Order(key=key, is_spawn=True, text=text, fds=tuple(mine)))
@@ -327,7 +331,7 @@ class Spawner:
                 self._tell(Exited(key=key, pid=pid, code=code, signal=sig, reason=reason))
             case {"op": "failed", "key": key, "reason": reason}:
                 self._asked.pop(key, None)
-                self._tell(Failed(key=key, reason=reason))
+                self._tell(Failed(key=key, reason=reason, starved=message["starved"]))
 
     def _tell(self, event: Event) -> None:
         try:

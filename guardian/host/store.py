@@ -33,8 +33,11 @@ import uuid
 from dataclasses import replace
 from pathlib import Path
 
+from guardian.core.ailments import Ailment
+from guardian.core.threads import Seen
+from guardian.core.when import utc
 from guardian.errors import ExpectedError
-from guardian.host.files import RETRY_S, Clock, Lane, Trouble, aside_name, sync_dir, utc, write_atomic
+from guardian.host.files import RETRY_S, Clock, Lane, Trouble, ailment, aside_name, sync_dir, write_atomic
 from guardian.host.settings import FORMAT, DamagedError, OnStart, Saved, Settings, decode, encode, resume
 
 __all__ = ["FORMAT", "OnStart", "Settings", "Store", "resume"]
@@ -152,6 +155,18 @@ class Store:
     def trouble(self) -> str | None:
         """What is wrong with the directory and since when; None while all is well."""
         return next((text for trouble in self._troubles if (text := trouble.text())), None)
+
+    def ailment(self) -> Ailment | None:
+        """The same for whoever watches the host; and a disk that hangs."""
+        return ailment("settings", self._writer, self._syncer)
+
+    def note_time(self) -> None:
+        """The clock was set: have the stamp that says when we were last alive follow it at once."""
+        self._writer.wake()
+
+    def threads(self) -> tuple[Seen, ...]:
+        """The threads that write, and whether they hang."""
+        return self._writer.seen(), self._syncer.seen()
 
     def flush(self, timeout_s: float, *, durable: bool = True) -> bool:
         """Wait until every save so far is safe from kill -9 and, with `durable`, from a power cut."""

@@ -26,7 +26,7 @@ JSON objects, one a datagram, over an inherited SOCK_SEQPACKET pair; descriptors
                    {"op": "broken", "reason": R}               and exit: it makes no sense to go on
                    {"op": "started", "key": K, "pid": P, "start_ticks": T}
                    {"op": "exited", "key": K, "pid": P, "code": N | "signal": N, "left": [P, ...]}
-                   {"op": "failed", "key": K, "reason": R}     no process was made
+                   {"op": "failed", "key": K, "reason": R, "starved": S}   no process was made
 
 Cost, with numpy and epics: 0.25 s to start, 5 to 8 ms a fork, 5 MB (PSS) for a worker that does nothing yet.
 """
@@ -183,9 +183,12 @@ class Forkserver:
     def _obey(self, message: dict[str, Any], fds: list[int], cut: bool) -> None:
         match message["op"]:
             case "spawn":
-                reason = self._why_not_spawn(message, fds, cut) or self._spawn(message, fds)
+                starved = cut or len(fds) != message.get("nfds")
+                reason = self._why_not_spawn(message, fds, cut)
+                if not reason:
+                    reason, starved = self._spawn(message, fds), True
                 if reason:
-                    self.say(op="failed", key=str(message.get("key")), reason=reason)
+                    self.say(op="failed", key=str(message.get("key")), reason=reason, starved=starved)
             case "kill":
                 worker = self._by_key.get(message["key"])
                 if worker is not None and worker.pid in self._by_pid:

@@ -7,6 +7,8 @@ an answer the updates that the write caused. Here a block of bytes is worked off
   the next turn of the loop. What takes long for one client (:meth:`Connection.in_slices`) is spread over turns too.
 * **Bounded.** A client is not read from while an earlier message of it is worked on, nor while it asks for more than it
   reads; the rest stays in its own socket.
+* **Not the last descriptors.** A client that gets one of the last :data:`RESERVED` of the process is turned away at
+  once; one that waited for an answer would not know. It comes again, and is let in when there is room.
 * **Bad bytes close this connection**, with one line in the log. So does a line that stays full (:mod:`ioc.cas.line`).
 * Nagle's algorithm is off, as it holds each second small message for 40 ms.
 """
@@ -15,7 +17,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
@@ -33,8 +37,16 @@ SHARE_S = 0.005
 SMALLEST_SHARE_S = 0.00005
 #: Things that are done for one client in one turn of the loop, of those that take a microsecond or two.
 SLICE = 1000
+#: Descriptors that are kept for the process itself, its files and the processes it starts; of few, this part.
+RESERVED, RESERVED_PART = 32, 8
 #: Bytes of a name that a client claims, of UTF-8; the name of a machine has 64 on Linux. A longer one is cut.
 NAME_BYTES = 64
+
+
+def _most_descriptors() -> int:
+    """The first one that no client gets. The kernel gives the lowest that is free, so all below it are in use."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return most - min(RESERVED, most // RESERVED_PART) if most != resource.RLIM_INFINITY else sys.maxsize
 
 
 @lru_cache(256)  # each channel of a client asks for its names
@@ -109,6 +121,11 @@ class Connection(asyncio.Protocol):
             return
         self.address = address
         connection = transport.get_extra_info("socket")
+        if connection.fileno() >= _most_descriptors():
+            self.context.turned_away += 1
+            self.context.complaints.about(address[0], f"{address[0]} is turned away: descriptors are used up")
+            transport.abort()
+            return
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # as rsrv: a machine that was switched off
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)

@@ -65,12 +65,18 @@ class Context(CaprotoContext):
         self.longest_message = longest_message
         self.complaints = Complaints()
         self.stopping = False  # connections that were accepted become circuits in a later turn: they are closed
+        self.turned_away = 0  # clients, for want of descriptors
         self.waiting = 0  # circuits that have more to do than one turn allows
         self._bell = Bell()
         self._audiences: dict[ca.ChannelData, Audience] = {}
         self._servers: list[asyncio.Server] = []
         self._searches: list[Searches] = []
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def connected(self) -> int:
+        """How many channels all clients together have."""
+        return sum(len(circuit.channels) for circuit in self.circuits if isinstance(circuit, Circuit))
 
     async def start(self) -> None:
         """Answer from now on."""

@@ -23,9 +23,10 @@ from guardian.access.manager import Node, NodeManager
 from guardian.access.prefix import channel_prefix, full_name
 from guardian.cli import output
 from guardian.core import peer
+from guardian.core.host_rows import HOST_PVS
 from guardian.core.interface import BY_NAME, HOST_ROWS, PV_TEMPLATE, Asg, pv_name
 from guardian.core.request_cmd import BY_BYTES, COMMAND_ID_BYTES
-from guardian.host import site
+from guardian.host import heartbeats, site
 from guardian.worker import namespace, reading
 from tests.support import REPO, Child
 from tests.support.page import Page
@@ -63,7 +64,9 @@ def test_every_pv_is_documented(built: Callable[[str], str]):
         if f"{row.name} {guardian_docs.type_of(row)} {guardian_docs.access(row)}" not in words or row.text not in words
     ]
     missing += [
-        row.name for row in HOST_ROWS if f"{row.name} {guardian_docs.type_of(row)} read {row.text}" not in words
+        row.name
+        for row in (*HOST_ROWS, *HOST_PVS)
+        if f"{row.name} {guardian_docs.type_of(row)} read {row.text}" not in words
     ]
     assert missing == []
 
@@ -87,7 +90,8 @@ def test_every_enum_with_numbers_is_documented():
 
 
 def test_every_alarm_is_explained():
-    assert [row.name for row in BY_NAME.values() if row.alarm is not None and not guardian_docs.alarms(row)] == []
+    rows = (*BY_NAME.values(), *HOST_PVS)
+    assert [row.name for row in rows if row.alarm is not None and not guardian_docs.alarms(row)] == []
 
 
 def test_every_name_of_a_node_and_of_a_manager_is_documented():
@@ -104,9 +108,9 @@ def test_every_property_of_a_node_in_upper_case_is_there_in_lower_case():
 
 
 def test_every_name_of_health_is_documented():
-    pattern = re.compile(r"^\.\. auto(?:function|class|exception):: (\w+)$", re.MULTILINE)
-    named = [name for page in REFERENCE.values() for name in pattern.findall(page.text)]
-    assert [name for name in health.__all__ if name not in named] == []
+    pages = "".join(REFERENCE[page].text for page in ("health", "pools", "hub"))
+    named = re.findall(r"^\.\. auto(?:function|class|exception):: (\w+)$", pages, re.MULTILINE)
+    assert sorted(named) == sorted(health.__all__)
 
 
 def test_every_fault_of_a_node_is_documented():
@@ -200,9 +204,14 @@ def test_the_names_that_are_always_there():
 
 
 def test_the_keys_of_a_site_file():
-    tables = re.split(r"^In ``\[(?:policy|access)\]``", REFERENCE["site_file"].text, flags=re.MULTILINE)
+    tables = re.split(r"^In ``\[(?:policy|health|access)\]``", REFERENCE["site_file"].text, flags=re.MULTILINE)
     keys = [set(re.findall(r"^([a-z_]+)  ", text, re.MULTILINE)) - {"key"} for text in tables]
-    assert keys == [set(site._SITE_KEYS) - {"policy", "access"}, set(site._POLICY_KEYS), set(site._ACCESS_KEYS)]
+    assert keys == [
+        set(site._SITE_KEYS) - {"policy", "health", "access"},
+        set(site._POLICY_KEYS),
+        set(heartbeats.KEYS),
+        set(site._ACCESS_KEYS),
+    ]
 
 
 def test_the_site_file(tmp_path: Path):
@@ -210,8 +219,14 @@ def test_the_site_file(tmp_path: Path):
     (tmp_path / "site.toml").write_text(text)
     read = site.read_site(tmp_path / "site.toml")
     assert read.limits == site.Limits() and read.on_start == "resume" and read.access.operators
-    keys = {*site._SITE_KEYS, *site._POLICY_KEYS, *site._ACCESS_KEYS}
-    without = {"policy", "access", "acf", "check_addresses"}  # the first two are sections, the others exclude operators
+    keys = {*site._SITE_KEYS, *site._POLICY_KEYS, *heartbeats.KEYS, *site._ACCESS_KEYS}
+    without = {
+        "policy",
+        "health",
+        "access",
+        "acf",
+        "check_addresses",
+    }  # the first two are sections, the others exclude operators
     assert set(re.findall(r"^(\w+) =", text, re.MULTILINE)) == keys - without
 
 

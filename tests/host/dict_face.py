@@ -11,10 +11,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from guardian.core.host_rows import HOST_PV, PREFIX
 from guardian.core.interface import BY_NAME, HOST_NODE
 from guardian.core.who import Who
 from guardian.enums import Connect, ErrorKind, Mode, Op, Status, Worker
-from guardian.host.face import Elsewhere, Put, Update
+from guardian.host.face import Elsewhere, Load, Put, Update
 
 #: What a step shows first, in this order (design, section 3).
 HEAD = ("STATUS", "STALLED", "TARGET", "REQUEST", "STATE")
@@ -51,6 +52,10 @@ class DictFace:
         self.severities: dict[str, dict[str, int]] = {}
         self.posts: list[Post] = []
         self.faults: list[str] = []
+        self.host: dict[str, Any] = {}  # row to value of the host's own PVs; of the last one when it is gone
+        self.host_severities: dict[str, int] = {}
+        self.host_posts: list[tuple[str, Any]] = []
+        self.host_name = ""  # "" while it is not shown
         self.nodes: list[Any] = []  # all that the host's own row NODES said; None: it is gone
         self._puts: dict[str, Put] = {}
         self._ids: dict[str, int] = {}
@@ -70,6 +75,12 @@ class DictFace:
     def open(self, node: str, updates: Sequence[Update], stamp: float, put: Put) -> None:
         if node == HOST_NODE:
             return self.post(node, updates, stamp)
+        if node.startswith(PREFIX):
+            if self.host_name or set(HOST_PV) != {update.row.name for update in updates}:
+                self.faults.append(f"{node}: opened twice, or not with all its rows")
+            self.host_name = node.removeprefix(PREFIX)
+            self._puts[node] = put
+            return self.post(node, updates, stamp)
         if node in self.values:
             raise KeyError(f"{node}: opened twice")
         if node not in self.claims:
@@ -87,6 +98,11 @@ class DictFace:
         if node == HOST_NODE:
             self.nodes += [json.loads(update.value) for update in updates]
             return
+        if node.startswith(PREFIX):
+            for update in updates:
+                self.host[update.row.name], self.host_severities[update.row.name] = update.value, update.severity
+                self.host_posts.append((update.row.name, update.value))
+            return
         self._take(node, updates, stamp)
         if "SUMMARY" in names or "EVENT" in names:
             self._check_step(node, names)
@@ -98,8 +114,13 @@ class DictFace:
             return
         if node == HOST_NODE:
             self.nodes.append(None)
+        elif node.startswith(PREFIX):
+            self.host_name = ""
         else:
             del self.values[node], self.severities[node], self._puts[node]
+
+    def load(self) -> Load:
+        return Load(pvs=sum(map(len, self.values.values())))
 
     # --- what tests ask
 

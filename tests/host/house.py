@@ -132,4 +132,4 @@ async def house(directory: Path, *, start: bool = True, **changes: Any) -> Async
     assert made.face.faults == []
     assert faults == []  # nothing went wrong where nobody looks
     assert made.face.values == made.face.claims == {}
-    assert made.face.nodes[-1:] in ([], [None])
+    assert made.face.nodes[-1:] in ([], [None]) and made.face.host_name == ""

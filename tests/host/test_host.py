@@ -225,7 +225,7 @@ async def test_files_that_cannot_be_written_stop_nobody(tmp_path: Path, monkeypa
         await home.logged("HOST ERROR", "journal", "is not written since")
         await home.logged("HOST ERROR", "settings", "are not written since")
         (tmp_path / "state" / "journal.jsonl").rmdir()
-        await home.logged("HOST journal: written again")
+        await home.logged("HOST journal: well again")
         assert await home.journal(kind="enter", least=4)
         (tmp_path / "state" / "SUS.json.tmp").rmdir()
         await home.stored("SUS", op="EXEC")

@@ -43,6 +43,7 @@ class Guardhost:
         self.env = {**ca_env(self.port), "GUARD_LOCK_DIR": str(folder / "locks"), **(env or {})}
         self.nodes = list(modules) if nodes is None else nodes
         self.options = options
+        self.command: list[str] = []  #: instead of what follows from all these
         for name, source in modules.items():
             self.write(name, source)
         self.child: Child | None = None
@@ -58,7 +59,10 @@ class Guardhost:
     @property
     def argv(self) -> list[str]:
         """The command of the host."""
-        argv = [sys.executable, "-m", "guardian.cli.guardhost", *self.nodes, "--ifo", self.ifo]
+        argv = [sys.executable, "-m", "guardian.cli.guardhost"]
+        if self.command:
+            return [*argv, *self.command, *self.options]
+        argv += [*self.nodes, "--ifo", self.ifo]
         argv += ["--path", str(self.folder), "--port", str(self.port), "--state-dir", str(self.state_dir)]
         return [*argv, *self.options]
 

@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass, field
 from guardian.cli.ctrl import Orders, add_order, answer_s
 from guardian.cli.ctrl.environment import address_list, export_line, in_force, oddities, server_port
 from guardian.cli.ctrl.find import search_s
+from guardian.cli.ctrl.hosts import look
 from guardian.cli.ctrl.machine import candidates, claims, listeners, local_addresses
 from guardian.cli.ctrl.names import Names, names_of
 from guardian.cli.output import FAILED, OK
-from guardian.host.claim import parse
 from guardian.worker.system import NAME
 
 _ABOUT = """\
@@ -34,12 +34,15 @@ class Server:
 
     Parameters
     ----------
-    nodes : None if it is no host. host : who runs the node of the PV, or one of them. hangs : it says nothing at all.
+    nodes : None if it is no host. host : who runs the node of the PV, or one of them. called : the name of that host.
+    why : what is wrong with it. hangs : it says nothing at all.
     """
 
     where: str
     nodes: list[str] | None = None
     host: str = ""
+    called: str = ""
+    why: str = ""
     hangs: bool = False
 
 
@@ -121,6 +124,9 @@ async def examine(pv: str, names: Names) -> Findings:
                 f"{len(who)} processes share UDP port {port} on this machine, {'; '.join(who)}: a search that is sent "
                 "to this machine alone reaches only one of them. Give each a port of its own (--port)"
             )
+    found.warnings += [
+        f"host {server.called} at {server.where} is not OK: {server.why}" for server in found.servers if server.why
+    ]
     if len(found.servers) > 1 and pv != names.hosts:
         found.warnings.append(
             f"{' and '.join(s.where for s in found.servers)} all answer for {pv}: which one a client gets is left to "
@@ -174,13 +180,17 @@ async def _look(address: tuple[str, int], pv: str, names: Names) -> Server:
         await ask.read(address, [pv, names.hosts], values)
         nodes = _list(values.get(names.hosts))
         node = max((n for n in nodes or () if pv.startswith(names.pv(n, ""))), key=len, default=(nodes or [""])[0])
-        if node:
-            await ask.read(address, [names.pv(node, "HOST")], values)
+        claim, why = await look(address, node, names) if node else (None, None)
     except (OSError, ProtocolError) as error:
         hangs = not values and isinstance(error, TimeoutError)
         return Server(where=where if pv in values else "", host=f"does not say who it is: {error!r}", hangs=hangs)
-    claim = parse(values.get(names.pv(node, "HOST"))) if node else None
-    return Server(where=where if pv in values else "", nodes=nodes, host=str(claim) if claim else "")
+    return Server(
+        where=where if pv in values else "",
+        nodes=nodes,
+        host=str(claim) if claim else "",
+        called=claim.host if claim else "",
+        why=why or "",
+    )
 
 
 def _list(text: str | None) -> list[str] | None:
@@ -227,6 +237,8 @@ def _servers(servers: Sequence[Server]) -> Iterator[str]:
         yield f"  {server.where}  {server.host}".rstrip()
         if nodes:
             yield f"    {nodes}{more}"
+        if server.called:
+            yield f"    host {server.called}: {server.why or 'OK'}"
 
 
 def _advice(others: Sequence[str], names: Names) -> Iterator[str]:

@@ -75,6 +75,7 @@ def test_of_two_hosts_one_is_found_and_the_other_hidden(hosts: tuple[Guardhost, 
     assert told.code == OK, told  # what is asked for is found; that there is more may be meant
     assert [server["nodes"] for server in told.facts["servers"]] == [["SUS"]]
     assert [server["nodes"] for server in told.facts["hidden"]] == [["IMC"]]
+    assert told.facts["servers"][0]["called"] + "-2" == told.facts["hidden"][0]["called"]
     assert told.facts["line"] == f"export EPICS_CA_ADDR_LIST='127.0.0.1 127.0.0.1:{two.port}'"
 
 

@@ -1,0 +1,21 @@
+"""Times in sentences for people."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def utc(stamp: float) -> str:
+    """`stamp` (epoch seconds): ``2016-08-23 08:13:17Z``."""
+    try:
+        return datetime.fromtimestamp(stamp, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return f"epoch {stamp:g}"
+
+
+def span(seconds: float) -> str:
+    """So many seconds, as exact as it matters: ``3.5 h``."""
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
