@@ -109,6 +109,21 @@ def test_a_node_whose_host_hangs(child, tmp_path: Path):
         hub.wait_for(f"CHANGE (?!SILENT)[A-Z]+ {name}", 60, start=at)
 
 
+def test_a_host_that_is_killed_and_started_again(child, tmp_path: Path):
+    site = tmp_path / "site.toml"
+    site.write_text('host = "ctrl7"\nnodes = ["SUS_MC1"]\n')
+    with Guardhost(tmp_path, {"SUS_MC1": MODULE}, nodes=[], options=("--site", str(site))) as host:
+        name = f"{host.ifo}:GRD-HOST_ctrl7"
+        hub = watching(child, host.port, f"{name}_")
+        assert host.child is not None
+        at = hub.wait_for(f"CHANGE BEATING {name}: BEATING.* pid {host.child.pid} on ", 60).end()
+        host.kill9()
+        host.child.wait()
+        at = hub.wait_for(f"CHANGE SILENT {name}", 60, start=at).end()
+        host.start()
+        hub.wait_for(f"CHANGE RESTARTED {name}: .*pid {host.child.pid} on ", 60, start=at)
+
+
 @pytest.mark.parametrize("prefix", ["", "X1:GRD-SUS_MC1", "HEARTBEAT"])
 def test_a_prefix_that_cannot_be_is_refused(prefix):
     from guardian.health.pvs import check_prefix
