@@ -47,7 +47,7 @@ class Receiver:
     url : what senders are to be told.
     """
 
-    def __init__(self, take: Callable[[bytes], None], host: str, port: int, *, token: str = ""):
+    def __init__(self, take: Callable[[bytes], None], host: str = "127.0.0.1", port: int = 0, *, token: str = ""):
         if not token and not _is_loopback(host):
             raise ExosError(
                 f"a hub on {host} takes heartbeats from other machines: give it a token, and the senders the same one"
