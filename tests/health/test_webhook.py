@@ -188,8 +188,8 @@ def test_https_is_spoken_and_the_certificate_checked(webhook, certificate, caplo
                 plain, _ = server.accept()
                 with context.wrap_socket(plain, server_side=True) as connection:
                     request = b""
-                    while not request.endswith(b"}"):
-                        request += connection.recv(65536)
+                    while not request.endswith(b"}") and (more := connection.recv(65536)):
+                        request += more
                     requests.append(request)
                     connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
             except OSError:  # also the client's that does not trust it
