@@ -117,8 +117,7 @@ def _allow_descriptors() -> None:
 class _ToSink(logging.Handler):
     """What libraries and the Channel Access face have to say goes into the log of the host.
 
-    The same again within a second is counted, not written: asyncio says a hundred times at once, every second and with
-    a traceback, that it can accept nobody for want of descriptors.
+    The same again within a second is counted, not written.
     """
 
     def __init__(self, sink: LogSink) -> None:
