@@ -361,8 +361,8 @@ class Host:
         if self._listed is not None:
             self._face.close(HOST_NODE)
             self._listed = None
-        if self._heartbeats is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self._heartbeats.stop)
+        loop = asyncio.get_running_loop()
+        last_words = None if self._heartbeats is None else loop.run_in_executor(None, self._heartbeats.stop)
         if self._own_pvs is not None:
             self._own_pvs.close()
             self._own_pvs = None
@@ -375,7 +375,8 @@ class Host:
         self._locks.close()
         if self._audit is not None:
             self._audit.close()
-        loop = asyncio.get_running_loop()
+        if last_words is not None:
+            await last_words  # the hub may be slow, and the nodes have not waited for it
         for closing in (self._store, self._journal):
             if closing is not None and not await loop.run_in_executor(None, closing.close):
                 faults.append(f"something is lost: {closing.trouble() or 'a disk did not answer in time'}")
