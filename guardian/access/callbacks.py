@@ -10,7 +10,6 @@ a thread that Python has not made, so nobody else pays for it.
 
 from __future__ import annotations
 
-import ctypes
 import sys
 import threading
 
@@ -27,6 +26,8 @@ def is_callback() -> bool:
     epics = sys.modules.get("epics")
     if epics is None or epics.ca.libca is None or epics.ca.current_context() is None:
         return False
+    import ctypes
+
     return bool(epics.ca.libca.ca_pend_event(ctypes.c_double(1e-9)) == _NOT_IN_A_CALLBACK)
 
 

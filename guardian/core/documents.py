@@ -74,7 +74,10 @@ def summary(view: View) -> dict[str, Any]:
 
 
 def graph_facts(graph: Graph | None) -> dict[str, Any]:
-    """GRAPH: states with their flags, and the declared edges (implied ones follow from ``goto``, R19)."""
+    """GRAPH: states with their flags, and the declared edges (implied ones follow from ``goto``, R19).
+
+    ``watchdog`` stands where a state says its own.
+    """
     if graph is None:
         return {"states": [], "edges": []}
     return {
@@ -86,6 +89,7 @@ def graph_facts(graph: Graph | None) -> dict[str, Any]:
                 "goto": s.goto,
                 "redirect": s.redirect,
                 "doc": s.doc,
+                **({} if s.watchdog_s is None else {"watchdog": s.watchdog_s}),
             }
             for s in graph.states.values()
         ],
@@ -109,6 +113,7 @@ def read_graph(facts: Any) -> Graph:
                 request=s["request"],
                 goto=s["goto"],
                 redirect=s["redirect"],
+                watchdog_s=s.get("watchdog"),
                 doc=s["doc"],
             )
             for s in facts["states"]
@@ -162,6 +167,7 @@ def threads(seen: Iterable[Seen]) -> str:
     rows = [
         {
             "name": one.thread.name,
+            "kind": one.thread.kind,
             "period": one.thread.period_s,
             "age": round(one.age_s, 2),
             "state": one.state,

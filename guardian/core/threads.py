@@ -31,7 +31,7 @@ class Watched:
     Parameters
     ----------
     slot : which counter is its own. serial : rises with each registration of its process, and tells one from another in
-    the same slot. restarts : how often it was made anew.
+    the same slot. restarts : how often it was made anew. kind : "thread" or "pool".
     """
 
     slot: int
@@ -40,6 +40,7 @@ class Watched:
     period_s: float
     recovery: Recovery = Recovery.PROCESS
     restarts: int = 0
+    kind: str = "thread"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

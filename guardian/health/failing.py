@@ -17,6 +17,8 @@ from guardian.health.told import Told, call_all
 EXIT_FAILED = 70
 #: What there is to say is said within so many seconds, or not at all: nobody may read what is said.
 LAST_WORDS_S = 2.0
+#: Lines of these files say nothing of what a thread does.
+_OURS = (threading.__file__, os.path.dirname(__file__) + os.sep)
 
 
 def fail(news: Told, thread: threading.Thread | None) -> NoReturn:
@@ -34,9 +36,9 @@ def _say(news: Told, thread: threading.Thread | None) -> None:
     _write(f"guardian.health: {process.get_process_name()} (pid {os.getpid()}) has failed: {news.sentence}\n")
     frame = sys._current_frames().get(thread.ident or 0) if thread is not None else None
     if frame is not None:
-        _write(
-            f"thread {news.thread.name} stands at (most recent call last):\n{''.join(traceback.format_stack(frame))}"
-        )
+        stack = [line for line in traceback.extract_stack(frame) if not line.filename.startswith(_OURS)]
+        lines = "".join(traceback.format_list(stack))
+        _write(f"thread {news.thread.name} stands at (most recent call last):\n{lines}")
     _write("all threads:\n")
     with contextlib.suppress(OSError):
         faulthandler.dump_traceback(2)

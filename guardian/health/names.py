@@ -53,31 +53,31 @@ class Entry:
 
 
 class Held:
-    """The file of one name, held by this process."""
+    """The file of one name, held by this process. `files`: the descriptors that are open for it."""
 
     def __init__(self, path: Path, fds: tuple[int, ...]) -> None:
         self._path = path
-        self._fds = fds  # the file and its folder
+        self.files = fds  # the file and its folder
 
     def write(self, entry: Entry) -> None:
         """Say how far the process has come."""
-        os.pwrite(self._fds[0], entry.text.encode(), 0)
-        os.ftruncate(self._fds[0], _LENGTH)
+        os.pwrite(self.files[0], entry.text.encode(), 0)
+        os.ftruncate(self.files[0], _LENGTH)
 
     def close(self, *, remove: bool) -> None:
         """Give it back; `remove`: there shall be nothing known of this name."""
         if remove:
             with contextlib.suppress(OSError):  # the file of another user
-                if is_at(self._path, self._fds[0]):
+                if is_at(self._path, self.files[0]):
                     self._path.unlink()
         self.drop()
 
     def drop(self) -> None:
         """It is another process's: close it here."""
-        for fd in self._fds:
+        for fd in self.files:
             with contextlib.suppress(OSError):
                 os.close(fd)
-        self._fds = ()
+        self.files = ()
 
 
 def take(directory: Path, name: str) -> Held | Entry | None:

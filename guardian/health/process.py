@@ -63,6 +63,12 @@ class Process:
             self._name = f"{safe.decode(errors='ignore')}-{self._pid}"
         return self._name
 
+    @property
+    def files(self) -> tuple[int, ...]:
+        """Descriptors of files that are open for this, and are nobody else's business."""
+        held = self._held
+        return held.files if held is not None else ()
+
     def rename(self, name: str) -> None:
         """Have that name.
 
@@ -77,7 +83,11 @@ class Process:
 
         def job() -> None:
             with self._disk:
-                held = names.take(folder(), name)
+                try:
+                    held = names.take(folder(), name)
+                except OSError:
+                    self._give_up()
+                    raise
                 if not isinstance(held, names.Held):
                     found.append(held)
                     return
@@ -122,7 +132,8 @@ class Process:
             if self._held is not None:
                 self._held.write(self._entry)
                 return
-            names.sweep(folder())
+            if not self._chosen:
+                names.sweep(folder())
             held = names.take(folder(), self.name)
             if isinstance(held, names.Held):
                 self._have(held)
@@ -145,10 +156,15 @@ class Process:
                     held.close(remove=True)
 
     def _have(self, held: names.Held) -> None:
-        before, self._held = self._held, held
-        if before is not None:
-            before.close(remove=True)
+        self._give_up()
+        self._held = held
         held.write(self._entry)
+
+    def _give_up(self) -> None:
+        """Nothing is known any more of the name that it had."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.close(remove=True)
 
     def _try(self, job: Callable[[], None], patience_s: float | None = None) -> None:
         """Do what needs the disk, and wait for it, but not for long; `patience_s`: for so long."""

@@ -74,7 +74,7 @@ class Registration:
 
     def deregister(self) -> None:
         """It is not watched any more. Harmless twice."""
-        table.end(self, lambda: ExosError(_NOT_ANY_MORE.format(self.watched.name)))
+        table.end(self, _not_any_more(self.watched.name))
 
     def abandon(self) -> None:
         """Another one does its work: its next :meth:`keepalive` raises Interrupted, so that it ends."""
@@ -160,7 +160,7 @@ class Table:
             with self.shield(), self.lock:
                 old = self._by_thread.get(thread) if thread is not None else None
                 if old is not None:
-                    self._forget(old, lambda: ExosError(_NOT_ANY_MORE.format(old.watched.name)))
+                    self._forget(old, _not_any_more(old.watched.name))
                 watched = Watched(
                     slot=self._free_slot(name),
                     serial=next(self._serials),
@@ -168,15 +168,21 @@ class Table:
                     period_s=period,
                     recovery=policy,
                     restarts=restarts,
+                    kind=kind,
                 )
                 made = self._by_slot[watched.slot] = Registration(watched, self.counters, thread, renew, kind)
                 if thread is not None:
                     self._by_thread[thread] = made
                 self._changed()
                 watcher.wake()
-        except Interrupted:  # by the shield: nobody would ever beat what nobody got
-            if made is not None:
-                made.deregister()
+        except BaseException as error:  # of the shield, or no thread is left to look: nobody beats what nobody got
+            with self.lock:
+                if made is not None and self._forget(made, _not_any_more(name)):
+                    self._changed()
+            if isinstance(error, RuntimeError):
+                raise ExosError(
+                    f"{name}: nobody can look at it ({error}); look at `ulimit -u` and free memory"
+                ) from None
             raise
         return made
 
@@ -225,7 +231,6 @@ class Table:
 #: That of this process. A forked child has another one: use it as ``threads.table``.
 table = Table()
 
-_NOT_ANY_MORE = "{} is not registered any more; call register() again, or end the thread"
 _OF_PARENT = "what is registered in a process is not so in a child that it forks; call register() in the child"
 
 
@@ -298,6 +303,10 @@ def deregister() -> None:
         )
     registration.deregister()
     del table.here.registration
+
+
+def _not_any_more(name: str) -> Callable[[], BaseException]:
+    return lambda: ExosError(f"{name} is not registered any more; call register() again, or end the thread")
 
 
 def _nobody(call: str) -> ExosError:

@@ -136,13 +136,20 @@ def late() -> tuple[str, ...]:
 
 
 def wake() -> None:
-    """The table has changed. Hold its lock."""
+    """The table has changed. Hold its lock.
+
+    Raises
+    ------
+    RuntimeError
+        No thread can be made any more.
+    """
     global _watcher
     if _watcher is not None:
         _watcher.bell.ring()
     elif room.table.all():
-        _watcher = Watcher()
-        _watcher.start()
+        made = Watcher()
+        made.start()
+        _watcher = made
 
 
 def _be_a_child() -> None:

@@ -39,6 +39,8 @@ BEYOND_HELP = 3
 #: Between two looks at a call under a watchdog, in seconds.
 SHORTEST_LOOK_S = 0.05
 LONGEST_LOOK_S = 1.0
+#: A loop may pause for so long between two calls, however short those have to be: on a busy machine it is late.
+IDLE_S = 1.0
 #: A list of threads that changes all the time is shown this often.
 SHOW_S = 1.0
 
@@ -185,7 +187,7 @@ class Vigil:
         self._call.most_s = 2 * pause_s
         counter = (engine.entry, beat.cycle, beat.call, beat.method) if judged else object()
         stood_s = self._call.look(counter, now)
-        if not judged or stood_s < watchdog_s:
+        if not judged or stood_s < (watchdog_s if busy else max(watchdog_s, IDLE_S)):
             return ""
         state, allowed = engine.view.state, f"{watchdog_s:g} s are allowed"
         if busy and beat.method is not None:
@@ -201,11 +203,11 @@ class Vigil:
             if thread.recovery is Recovery.REPORT and one.late and was is None:
                 self._say(f"{_not_beaten(one)}; it was asked to be told only")
             elif thread.recovery is Recovery.REPORT and was is not None and not one.late:
-                self._say(f"thread {thread.name} beats again, after {_span(was.age_s)}")
+                self._say(f"{thread.kind} {thread.name} beats again, after {_span(was.age_s)}")
         if before.keys() != self._late.keys():
             self._show()
         failed = [one for one in self._late.values() if _is_beyond_help(one)]
-        more = f", and {len(failed) - 1} more threads" if len(failed) > 1 else ""
+        more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
         return _not_beaten(failed[0]) + more if failed else ""
 
     def tick(self, beat: Beat, now: float) -> None:
@@ -238,7 +240,7 @@ def _is_beyond_help(late: Seen) -> bool:
 
 def _not_beaten(late: Seen) -> str:
     thread = late.thread
-    return f"thread {thread.name} has not beaten for {_span(late.age_s)}, promised every {thread.period_s:g} s"
+    return f"{thread.kind} {thread.name} has not beaten for {_span(late.age_s)}, promised every {thread.period_s:g} s"
 
 
 def _span(seconds: float) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType, FunctionType
 from typing import Any
 
+from guardian.health import process as health
 from guardian.worker import source
 from guardian.worker.faults import describe
 
@@ -31,7 +32,7 @@ Files = frozenset[tuple[int, int]]
 
 
 def open_files() -> Files:
-    """The open files and devices of this process. Neither sockets nor pipes: libca has those, too.
+    """The open files and devices of user code in this process. Neither sockets nor pipes: libca has those, too.
 
     None where this takes a descriptor more than there are.
     """
@@ -40,7 +41,10 @@ def open_files() -> Files:
         listed = os.listdir("/proc/self/fd")
     except OSError:
         return frozenset()
+    ours = health.process.files
     for fd in map(int, listed):
+        if fd in ours:
+            continue
         try:
             what = os.fstat(fd)
         except OSError:

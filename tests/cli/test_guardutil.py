@@ -135,6 +135,7 @@ def test_print_for_programs(call: Call, folder: Path, monkeypatch: pytest.Monkey
         "usercode": [f"{folder}/suslib.py"],
         "request": "DAMPED",
         "nominal": "ALIGNED",
+        "watchdog": None,
         "ca_monitor": False,
         "ca_monitor_notify": False,
         "ca_channels": [],
@@ -162,6 +163,34 @@ def test_a_module_without_anything_has_empty_lines(call: Call) -> None:
     assert "\n   0   INIT" in told.out and "\n  -2 * UP\n" in told.out
     bare = call("print", "BARE", "--json").json
     assert (bare["usercode"], bare["request"], bare["nominal"], bare["prefix"]) == ([], None, None, "")
+
+
+def test_watchdogs_are_printed_where_the_module_and_its_states_say_so(call: Call) -> None:
+    Path("DOG.py").write_text(
+        "from guardian import GuardState\nwatchdog = 30\nclass A(GuardState): watchdog = 2.5\n"
+        "class B(GuardState): watchdog = None\nclass C(GuardState): redirect = False\n"
+    )
+    told = call("print", "DOG").out
+    assert "\nwatchdog: 30 s\nstates" in told
+    assert "* A     watchdog 2.5 s\n" in told and "* B     no watchdog\n" in told and "* C     no redirect\n" in told
+    facts = call("print", "DOG", "--json").json
+    assert facts["watchdog"] == 30.0
+    assert {state["name"]: state["watchdog"] for state in facts["states"] if "watchdog" in state} == {
+        "A": 2.5,
+        "B": 0.0,
+    }
+
+
+def test_a_sleep_that_the_watchdog_does_not_let_end_is_found(call: Call) -> None:
+    Path("DOG.py").write_text(
+        "import time\nfrom guardian import GuardState\nwatchdgo = 30\nclass A(GuardState):\n    index = 5\n"
+        "    redirect = False\n    watchdog = 2.5\n    def run(self):\n        time.sleep(5)\nedges = [('INIT', 'A')]\n"
+    )
+    told = call("check", "DOG").out
+    assert (
+        "DOG.py:9: error: run() of A sleeps 5 s, and watchdog = 2.5 has its process killed before that is over" in told
+    )
+    assert "DOG.py:3: warning: DOG.watchdgo is used by nothing: is watchdog meant? Then rename it" in told
 
 
 def test_the_set_point_monitor_is_printed_if_the_module_speaks_of_it(call: Call) -> None:

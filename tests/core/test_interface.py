@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardian.core import interface
-from guardian.core.documents import clip, read_graph
+from guardian.core.documents import clip, graph_facts, read_graph
 from guardian.core.graph import Graph
 from guardian.core.interface import (
     BY_NAME,
@@ -114,6 +115,14 @@ def test_GRAPH_is_read_back_to_the_graph_it_tells_of() -> None:
     for odd in ([], {}, {"states": [{}], "edges": []}, {"states": [], "edges": [["A"]]}, None):
         with pytest.raises(ValueError, match="it is no graph"):
             read_graph(odd)
+
+
+def test_GRAPH_has_the_watchdogs_that_states_say() -> None:
+    states = [replace(s, watchdog_s={"SAFE": 2.5, "INIT": 0.0}.get(s.name)) for s in _FACTS.states]
+    told = graph_facts(Graph.build(states, _FACTS.edges))
+    assert {s["name"]: s["watchdog"] for s in told["states"] if "watchdog" in s} == {"INIT": 0.0, "SAFE": 2.5}
+    read = read_graph(told)
+    assert [read[name].watchdog_s for name in ("INIT", "SAFE", "ALIGNED")] == [0.0, 2.5, None]
 
 
 def test_values_that_are_no_longer_known_are_INVALID_and_no_others() -> None:

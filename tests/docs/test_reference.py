@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from docs._ext import guardian_docs
-from guardian import enums
+from guardian import enums, health
 from guardian.access import subordinate, subordinates
 from guardian.access.channels import Channels
 from guardian.access.manager import Node, NodeManager
@@ -105,6 +105,12 @@ def test_every_name_of_a_node_and_of_a_manager_is_documented():
 def test_every_property_of_a_node_in_upper_case_is_there_in_lower_case():
     spellings = list(guardian_docs.node_properties())
     assert [names for names in spellings if names[0].isupper() and names[0].lower() not in names] == []
+
+
+def test_every_name_of_health_is_documented():
+    pages = "".join(REFERENCE[page].text for page in ("health", "pools", "hub"))
+    named = re.findall(r"^\.\. auto(?:function|class|exception):: (\w+)$", pages, re.MULTILINE)
+    assert sorted(named) == sorted(health.__all__)
 
 
 def test_every_fault_of_a_node_is_documented():

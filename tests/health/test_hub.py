@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -221,7 +222,8 @@ def test_callers_that_say_nothing_are_closed_and_hold_up_nobody(watching, monkey
     for caller in callers[::2]:
         caller.sendall(b"POST / HTTP/1.1\r\nContent-Le")
     for caller in callers:
-        assert caller.recv(10) == b""
+        with suppress(ConnectionResetError):  # closed, with what it had said unread
+            assert caller.recv(10) == b""
         caller.close()
     assert post(watching.url, GOOD)[0] == 204
 

@@ -221,7 +221,15 @@ async def test_several_late_threads_are_one_death(watching: Any) -> None:
     watch = watching()
     watch.register(*(thread(slot, 2.0) for slot in range(3)))
     watch.passes(20.0)
-    assert watch.kills == 1 and "camera0" in watch.node.view.message and "and 2 more threads" in watch.node.view.message
+    assert watch.kills == 1 and "camera0" in watch.node.view.message and ", and 2 more" in watch.node.view.message
+
+
+async def test_a_pool_is_called_a_pool(watching: Any) -> None:
+    watch = watching()
+    watch.register(replace(thread(0, 2.0, name="pumps"), kind="pool"))
+    watch.passes(20.0)
+    assert "worker died: pool pumps has not beaten for" in watch.node.view.message
+    assert watch.threads["threads"][0]["kind"] == "pool"
 
 
 async def test_a_list_that_changes_all_the_time_is_shown_once_a_second(watching: Any) -> None:
@@ -303,6 +311,16 @@ async def test_a_loop_that_owes_a_call_and_makes_none_has_hung_too(watching: Any
     watch.passes(60.0)
     assert watch.kills == 1
     assert "watchdog: its loop has made no call in ALIGNED for 4.0 s, 4 s are allowed" in watch.node.view.message
+
+
+async def test_a_loop_may_be_late_with_its_next_call_however_short_that_has_to_be(watching: Any) -> None:
+    watch = watching(with_watchdog(module=0.1))
+    for _ in range(10):
+        watch.passes(0.9)
+        watch.worker.cycle()
+    assert watch.kills == 0
+    watch.calls()
+    assert watch.passes(1.0) <= 0.25 and watch.kills == 1
 
 
 async def test_a_loop_that_owes_none_may_stand_still(watching: Any) -> None:

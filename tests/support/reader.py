@@ -55,7 +55,9 @@ def pattern_of(line: str) -> str:
 
 def shows(shown: str, output: str) -> bool:
     """Whether `output` is all that `shown` shows, and nothing else."""
-    lines = [r"(?:.*\n)*?" if line.strip() == "..." else pattern_of(line) + r"[ ]*\n" for line in shown.splitlines()]
+    lines = [
+        r"(?:.*\n)*?" if line.strip() == "..." else rf"[ ]*{pattern_of(line)}[ ]*\n" for line in shown.splitlines()
+    ]
     return re.fullmatch("".join(lines), output if output.endswith("\n") else output + "\n") is not None
 
 

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from guardian.core.events import GiveUp, Judge, Raised, Reload, Reloaded, ReloadFailed, Reloading, Returned, Stop
+from guardian.core.events import (
+    GiveUp,
+    Judge,
+    Loaded,
+    Raised,
+    Reload,
+    Reloaded,
+    ReloadFailed,
+    Reloading,
+    Returned,
+    Stop,
+)
 from guardian.enums import OnComplete
 from guardian.host.spawner import Exited
 from tests.worker.conftest import Start
@@ -269,7 +280,7 @@ def test_R11_the_state_that_went_is_not_run_any_more(run: Start, tmp_path: Path)
 def test_R20_numbers_given_automatically_stay_with_their_names(run: Start, tmp_path: Path) -> None:
     text = HEAD + "class A(GuardState):\n    pass\nclass B(GuardState):\n    pass\n"
     worker = run(text)
-    assert {s.name: s.index for s in worker.of(object)[0].facts.states} == {"INIT": 0, "A": -2, "B": -3}  # type: ignore[attr-defined]
+    assert {s.name: s.index for s in worker.of(Loaded)[0].facts.states} == {"INIT": 0, "A": -2, "B": -3}
     write(tmp_path, text.replace("class A", "class C"))
     assert {s.name: s.index for s in exchanged(worker).facts.states} == {"INIT": 0, "C": -4, "B": -3}
     write(tmp_path, text)

@@ -17,9 +17,11 @@ from guardian.core.events import (
     Judge,
     Leave,
     Left,
+    Loaded,
     Notifications,
     Pause,
     Policy,
+    Reached,
     Resume,
     Returned,
 )
@@ -106,7 +108,8 @@ def test_R2_main_then_run_at_once_then_every_cycle(run: Start) -> None:
     middle = steps[len(steps) // 2]
     assert abs(middle - CYCLE_S) < 0.15 * CYCLE_S, f"calls every {middle * 1000:.1f} ms"
     assert min(steps) > 0.0, steps
-    assert [type(r).__name__ for _, r in worker.reports[1:]] == ["Began", "Returned"], worker.story()
+    said = [type(r).__name__ for _, r in worker.reports if not isinstance(r, (Loaded, Reached))]
+    assert said == ["Began", "Returned"], worker.story()
     for _ in range(5):
         worker.leave()
         worker.enter("TIMES")

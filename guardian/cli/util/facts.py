@@ -40,6 +40,7 @@ def system_facts(facts: SystemFacts, graph: Graph, *, node: str, ifo: str) -> di
         "usercode": list(facts.usercode),
         "request": facts.request,
         "nominal": facts.nominal,
+        "watchdog": facts.watchdog_s,
         "ca_monitor": facts.ca_monitor,
         "ca_monitor_notify": facts.ca_monitor_notify,
         "ca_channels": [[one.name, shown(unpacked(one.value))] if one.value else one.name for one in facts.ca_channels],
@@ -65,6 +66,8 @@ def _print(options: argparse.Namespace) -> int:
     print("usercode:", *facts.usercode, sep="\n  ")
     print(f"nominal: {facts.nominal or '(none)'}")
     print(f"initial request: {facts.request or '(none)'}")
+    if facts.watchdog_s:
+        print(f"watchdog: {facts.watchdog_s:g} s")
     if facts.ca_monitor or facts.ca_monitor_notify or facts.ca_channels:
         print(f"set-point monitor: {_monitor(facts)}")
     print("states (*=requestable):")
@@ -92,8 +95,10 @@ def _list_states(graph: Graph) -> None:
     width = max(len(str(state.index)) for state in graph.states.values())
     longest = max(map(len, graph.states))
     for state in graph.states.values():
-        goto, kept = "goto" if state.goto is not None else "", "" if state.redirect else "no redirect"
-        about = "; ".join(filter(None, (", ".join(filter(None, (goto, kept))), state.doc)))
+        flags = ["goto"] * (state.goto is not None) + ["no redirect"] * (not state.redirect)
+        if state.watchdog_s is not None:
+            flags.append(f"watchdog {state.watchdog_s:g} s" if state.watchdog_s else "no watchdog")
+        about = "; ".join(filter(None, (", ".join(flags), state.doc)))
         star = "*" if state.request else " "
         print(f"  {state.index:>{width}} {star} {state.name:{longest}}  {about}".rstrip())
 
