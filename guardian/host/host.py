@@ -129,7 +129,10 @@ class Host:
             raise ExpectedError(
                 f"state directory {directory}: {error.strerror}; give another with --state-dir"
             ) from None
-        self._take_name()
+        self._claims.name_host()
+        if self.name != (first := hostname.first(self.site)):
+            example = hostname.pv_of(self.site, self.name, "OK")
+            self._sink.line(NAME, f"another host on this machine is called {first}; this one is {self.name}: {example}")
         own_pvs = OwnPvs(self.name, self.site.ifo, self._face, self.troubles, self._no_put)
         self._heartbeats = heartbeats.monitor(self.site.outside, lambda: own_pvs.facts)
         self._store = Store(directory)
@@ -194,7 +197,7 @@ class Host:
         """
         refused: dict[str, str] = {}
         mine: list[str] = []
-        self._take_name()
+        self._claims.name_host()
         try:
             for name in names:
                 self._make_sure_it_is_new(name)
@@ -242,14 +245,6 @@ class Host:
             self._list_nodes()
         if self._own_pvs is not None:
             self._own_pvs.ready()
-
-    def _take_name(self) -> None:
-        if self.name:
-            return
-        self._claims.name_host()
-        if self.name != (first := hostname.first(self.site)):
-            example = hostname.pv_of(self.site, self.name, "OK")
-            self._sink.line(NAME, f"another host on this machine is called {first}; this one is {self.name}: {example}")
 
     def _list_nodes(self, *, but: str = "") -> None:
         """HOST_NODES says which nodes run here, so that clients find them. `but` is about to leave."""
