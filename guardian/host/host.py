@@ -32,7 +32,7 @@ from guardian.host.journal import JOURNAL, Journal
 from guardian.host.locks import Locks
 from guardian.host.logsink import LogSink
 from guardian.host.node import Node, Surroundings
-from guardian.host.own_pvs import OwnPvs
+from guardian.host.own_pvs import OwnPvs, process_name
 from guardian.host.settings import resume
 from guardian.host.site import Site, pv_names
 from guardian.host.spawner import Event, Failed, Spawner
@@ -108,6 +108,11 @@ class Host:
     def name(self) -> str:
         """Its name among the hosts of its IFO, once it is known: see :mod:`guardian.host.hostname`."""
         return self._claims.host
+
+    @property
+    def process_name(self) -> str:
+        """Its name among the processes of its machine, as PROC_NAME shows it."""
+        return process_name(self.name, self.site.ifo)
 
     @property
     def port(self) -> int:

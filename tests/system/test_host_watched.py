@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from guardian.core.hub import Change
-from guardian.enums import Pulse
-from guardian.health import Hub
+from guardian.enums import ProcessState, Pulse
+from guardian.health import Hub, get_process_state
 from tests.support import REPO, Child, eventually
 from tests.system.hosting import Guardhost
 from tests.system.test_must_hold import GOOD
@@ -81,3 +81,23 @@ def test_a_hub_hears_of_a_host_that_hangs_and_of_its_end(tmp_path: Path) -> None
             assert host.child.stop(60) == 0
         said = hub.heartbeats[change.name]
         assert said.state.name == "STOPPED", said
+
+
+def test_a_program_on_the_same_machine_may_ask_how_far_a_host_has_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = with_site(tmp_path)
+    monkeypatch.setenv("GUARD_LOCK_DIR", host.env["GUARD_LOCK_DIR"])
+    name = f"{host.ifo}:HOST_ctrl7"
+    with host:
+        host.wait("GOOD", "OK", "True")
+        assert host.get("HOST_ctrl7", "PROC_NAME") == name
+        eventually(lambda: get_process_state(name) is ProcessState.READY, 30, "the host to be READY")
+        host.kill9()
+        assert host.child is not None
+        host.child.wait(30)
+        assert get_process_state(name) is ProcessState.FAIL
+        host.start()
+        eventually(lambda: get_process_state(name) is ProcessState.READY, 30, "the next host to be READY")
+        assert host.child.stop(60) == 0
+        assert get_process_state(name) is ProcessState.STOPPED
