@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from guardian.enums import ProcessState, Pulse, Recovery
     from guardian.errors import DeadlockDetectedError, ExosError
     from guardian.health.hub import Hub
-    from guardian.health.install import install
     from guardian.health.machine import get_sysname, get_system_mac, is_capability_supported, is_stackable
+    from guardian.health.methods import install
     from guardian.health.monitor import HealthMonitor
     from guardian.health.monitored import MonitoredThread
     from guardian.health.pool import MonitoredThreadPool
@@ -60,8 +60,8 @@ _HOMES = {
     "enums": ("ProcessState", "Pulse", "Recovery"),
     "errors": ("DeadlockDetectedError", "ExosError"),
     "health.hub": ("Hub",),
-    "health.install": ("install",),
     "health.machine": ("get_sysname", "get_system_mac", "is_capability_supported", "is_stackable"),
+    "health.methods": ("install",),
     "health.monitored": ("MonitoredThread",),
     "health.monitor": ("HealthMonitor",),
     "health.pool": ("MonitoredThreadPool",),
@@ -76,8 +76,7 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         from importlib import import_module
 
-        module = import_module(_LAZY[name])
-        # Not only what was asked for: a module of the same name as its function ("install") is bound over it else.
-        globals().update({other: getattr(module, other) for other, home in _LAZY.items() if home == module.__name__})
-        return globals()[name]
+        value = getattr(import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module 'guardian.health' has no attribute {name!r}")

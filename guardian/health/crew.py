@@ -65,7 +65,7 @@ class Hand(Waiter):
         super().__init__(name=name, daemon=True)
         self.crew = crew
         self.bell = Bell()
-        self.place = Registration(crew.registration.watched, room.table.counters, None, None, "pool")
+        self.place = Registration(crew.registration.watched, room.table.counters, None, None)
         self.job: Job | None = None
         self.began = 0.0  #: monotonic seconds at which the job began
         self.settled = False  #: the outcome of the job counts
@@ -330,6 +330,7 @@ class Crew:
                 raise ExosError(f"{len(self._given_up)} of its workers were given up before, and hang still")
             now = time.monotonic()
             stuck = [hand for hand in self.hands if hand.job is not None and now - hand.began >= self.period_s]
+            stuck += [hand for hand in self.hands if hand not in stuck and not hand.is_alive()]
             for hand in stuck:
                 hand.given_up = True
                 self.hands.discard(hand)

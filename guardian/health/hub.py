@@ -19,11 +19,13 @@ from guardian.access.bells import Bell
 from guardian.core.heartbeat import Heartbeat, read
 from guardian.core.hub import SILENT_PERIODS, Change, Roll
 from guardian.enums import Pulse
-from guardian.health.receiver import PORT, Receiver
 
 if TYPE_CHECKING:
     from guardian.health.pvs import PvWatch
+    from guardian.health.receiver import Receiver
 
+#: Where a hub listens, unless said otherwise.
+PORT = 8090
 #: Changes that wait to be told; if callbacks hang, the oldest are dropped.
 MOST_WAITING = 10_000
 #: How long PVs may take to be found before it is said that they are not there.
@@ -124,6 +126,8 @@ class Hub:
         ExosError
             The port is taken, or the address is not of this machine.
         """
+        from guardian.health.receiver import Receiver
+
         receiver = Receiver(self.receive, host, port, token=token)
         self._receivers.append(receiver)
         return receiver

@@ -64,9 +64,9 @@ def is_capability_supported(name: str) -> bool:
 
     Parameters
     ----------
-    name : one of "processes", "threads", "pools", "supervised" (a host looks after this process), "watchdog" (so calls
-        that last too long can be made to fail), "ca-client", "ca-server", "ligo", "standby", "campaigns", "snapshots".
-        What is not known is not supported.
+    name : one of "processes", "threads", "pools", "heartbeats", "supervised" (a host looks after this process),
+        "watchdog" (so calls that last too long can be made to fail), "ca-client", "ca-server", "ligo", "standby",
+        "campaigns", "snapshots". What is not known is not supported.
     """
     if not isinstance(name, str):
         raise ExosError(f"is_capability_supported(): the name of a capability is a text, found {name!r:.80}")
@@ -92,7 +92,8 @@ def _has(*packages: str) -> Callable[[], bool]:
 _CAPABILITIES: dict[str, Callable[[], bool]] = {
     "processes": _yes,
     "threads": _yes,
-    "pools": _has("guardian.health.pools"),
+    "pools": _yes,
+    "heartbeats": _yes,
     "supervised": _supervised,
     "watchdog": _supervised,
     "ca-client": _has("epics"),

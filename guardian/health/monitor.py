@@ -79,6 +79,7 @@ class HealthMonitor:
         self._facts, self._state, self._late = facts, state, late
         self._host = platform.node()
         self._pid = os.getpid()
+        measure.run_id()  # while there are descriptors
         self._beats = self._seq = 0
         self._sending = threading.Lock()
         self._stop = threading.Event()

@@ -9,6 +9,7 @@ counts for nothing.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,9 @@ from guardian.errors import ExosError, Interrupted
 from guardian.health import checks
 from guardian.health import threads as room
 from guardian.health.threads import PERIOD_S, Registration
+
+#: How often who waits for the end looks whether another thread works now, in seconds.
+_SLICE_S = 0.5
 
 
 class MonitoredThread(threading.Thread):
@@ -46,16 +50,16 @@ class MonitoredThread(threading.Thread):
         daemon: bool | None = None,
     ) -> None:
         super().__init__(group=group, target=target, name=name, daemon=daemon)
-        self._work = target, tuple(args), dict(kwargs or {})
-        self._life: Callable[[], None] | None = None  # run(), as a subclass or whoever made it has it
-        self._present: threading.Thread = self  # the one that works now
+        self.__work = target, tuple(args), dict(kwargs or {})
+        self.__life: Callable[[], None] | None = None  # run(), as a subclass or whoever made it has it
+        self.__present: threading.Thread = self  # the one that works now
         self.period_s = checks.period(period_s, "a thread")
         self.recovery = checks.recovery(recovery, "a thread")
 
     def start(self) -> None:
         """Register, and start."""
-        if self._life is None:
-            self._life = self.run
+        if self.__life is None:
+            self.__life = self.run
             vars(self)["run"] = self._live
         if self.ident is None:
             self._enroll(self, super().start, restarts=0)
@@ -64,7 +68,7 @@ class MonitoredThread(threading.Thread):
 
     def run(self) -> None:
         """What it does; a subclass may have its own."""
-        target, args, kwargs = self._work
+        target, args, kwargs = self.__work
         if target is not None:
             target(*args, **kwargs)
 
@@ -78,21 +82,28 @@ class MonitoredThread(threading.Thread):
         """
         registration: Registration | None = getattr(room.table.here, "registration", None)
         if registration is None or not self._is_of_mine(registration.thread):
-            registration = room.table.of(self._present)
+            registration = room.table.of(self.__present)
         if registration is None:
             raise ExosError(f"{self.name}: keepalive() of a thread that does not run; start() registers it")
         registration.keepalive()
 
     def is_alive(self) -> bool:
         """Whether the thread that works now is alive."""
-        return super().is_alive() if self._present is self else self._present.is_alive()
+        return super().is_alive() if self.__present is self else self.__present.is_alive()
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait until the thread that works now has ended."""
-        if self._present is self:
-            super().join(timeout)
-        else:
-            self._present.join(timeout)
+        """Wait until the thread that works has ended, at most `timeout` seconds."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            present = self.__present
+            left_s = _SLICE_S if deadline is None else min(_SLICE_S, max(0.0, deadline - time.monotonic()))
+            if present is self:
+                super().join(left_s)
+            else:
+                present.join(left_s)
+            has_ended = not self.is_alive() and present is self.__present
+            if has_ended or (deadline is not None and time.monotonic() >= deadline):
+                return
 
     def _is_of_mine(self, thread: threading.Thread | None) -> bool:
         return thread is self or (isinstance(thread, _StandIn) and thread.stands_for is self)
@@ -110,10 +121,10 @@ class MonitoredThread(threading.Thread):
     def _live(self) -> None:
         thread = threading.current_thread()
         first = room.table.of(thread)
-        assert first is not None and self._life is not None
+        assert first is not None and self.__life is not None
         room.bind(first)
         try:
-            self._life()
+            self.__life()
         except BaseException as error:
             registration = room.table.of(thread)
             if registration is None and isinstance(error, Interrupted):
@@ -128,11 +139,11 @@ class MonitoredThread(threading.Thread):
 
     def _renew(self, _why: str) -> None:
         """Another thread in place of the one that works now."""
-        old, stand_in = room.table.of(self._present), _StandIn(self)
+        old, stand_in = room.table.of(self.__present), _StandIn(self)
         if old is not None:
-            old.abandon()
-            self._present = stand_in
             self._enroll(stand_in, stand_in.start, restarts=old.watched.restarts + 1)
+            self.__present = stand_in
+            old.abandon()
 
 
 class _StandIn(threading.Thread):

@@ -53,31 +53,59 @@ class Entry:
 
 
 class Held:
-    """The file of one name, held by this process. `files`: the descriptors that are open for it."""
+    """The file of one name, held by this process.
 
-    def __init__(self, path: Path, fds: tuple[int, ...]) -> None:
+    The program may close what it has not opened, and get the numbers for files of its own. So before a descriptor is
+    used it is looked at.
+
+    Attributes
+    ----------
+    files : the descriptors that are open for it.
+    """
+
+    def __init__(self, path: Path, file: int, folder: int) -> None:
         self._path = path
-        self.files = fds  # the file and its folder
+        self._ours = {fd: _identity(fd) for fd in (file, folder)}
+        self._file = file
+
+    @property
+    def files(self) -> tuple[int, ...]:
+        return tuple(self._ours)
+
+    @property
+    def lost(self) -> bool:
+        """Whether somebody has closed it, and with that given up the lock."""
+        return self._ours.get(self._file) != _identity(self._file)
 
     def write(self, entry: Entry) -> None:
         """Say how far the process has come."""
-        os.pwrite(self.files[0], entry.text.encode(), 0)
-        os.ftruncate(self.files[0], _LENGTH)
+        if not self.lost:
+            os.pwrite(self._file, entry.text.encode(), 0)
+            os.ftruncate(self._file, _LENGTH)
 
     def close(self, *, remove: bool) -> None:
         """Give it back; `remove`: there shall be nothing known of this name."""
-        if remove:
+        if remove and not self.lost:
             with contextlib.suppress(OSError):  # the file of another user
-                if is_at(self._path, self.files[0]):
+                if is_at(self._path, self._file):
                     self._path.unlink()
         self.drop()
 
     def drop(self) -> None:
         """It is another process's: close it here."""
-        for fd in self.files:
-            with contextlib.suppress(OSError):
+        for fd, identity in self._ours.items():
+            if _identity(fd) == identity:
                 os.close(fd)
-        self.files = ()
+        self._ours = {}
+
+
+def _identity(fd: int) -> tuple[int, int] | None:
+    """Which file an open descriptor is of."""
+    try:
+        found = os.fstat(fd)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def take(directory: Path, name: str) -> Held | Entry | None:
@@ -101,7 +129,7 @@ def take(directory: Path, name: str) -> Held | Entry | None:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if is_at(path, fd):
-                    held, folder, fd = Held(path, (fd, folder)), -1, -1
+                    held, folder, fd = Held(path, fd, folder), -1, -1
                     return held
             except BlockingIOError:
                 time.sleep(_MOMENT_S)

@@ -77,7 +77,7 @@ class Process:
         ExosError
             A living process has it.
         """
-        if self._held is not None and name == self._name:
+        if self._held is not None and not self._held.lost and name == self._name:
             return
         found: list[names.Entry | None] = []
 
@@ -129,7 +129,7 @@ class Process:
 
     def _put(self) -> None:
         with self._disk:
-            if self._held is not None:
+            if self._held is not None and not self._held.lost:
                 self._held.write(self._entry)
                 return
             if not self._chosen:

@@ -7,7 +7,9 @@ a stall. Which process it is of is told by the PVs beside it, as far as they are
 
 from __future__ import annotations
 
+import atexit
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -37,7 +39,11 @@ class PvWatch:
 
     def __init__(self, receive: Callable[[Heartbeat], None]) -> None:
         self._receive = receive
+        alone = "epics" not in sys.modules
         self._library = Library()
+        if alone:
+            _end_at_once()
+        atexit.register(self.close)
         self._watched: dict[str, _Watched] = {}
         self._bell = Bell()
         self._ended = False
@@ -70,6 +76,7 @@ class PvWatch:
     def close(self) -> None:
         """Watch nothing any more."""
         self._ended = True
+        atexit.unregister(self.close)
         self._bell.ring()
         self._thread.join(2.0)
         for name in tuple(self._watched):
@@ -83,6 +90,16 @@ class PvWatch:
                 if heartbeat is not None and not self._ended:
                     self._receive(heartbeat)
             self._bell.wait(min((one.due_at for one in tuple(self._watched.values())), default=now + 60) - now)
+
+
+def _end_at_once() -> None:
+    """Have the program end without the tidy end of libca, which waits half a minute for a server that is stopped.
+
+    That is for programs that do not use pyepics themselves: its channels may call back until that end. Ours are closed.
+    """
+    from epics import ca
+
+    atexit.unregister(ca.finalize_libca)
 
 
 def check_prefix(prefix: str) -> str:

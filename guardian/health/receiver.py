@@ -19,7 +19,6 @@ from concurrent.futures import Future
 from guardian.core.heartbeat import MOST_BYTES
 from guardian.errors import ExosError
 
-PORT = 8090
 #: Connections at a time, seconds that one may take, bytes of the lines before the body.
 MOST_CONNECTIONS = 100
 REQUEST_S = 5.0
@@ -48,7 +47,7 @@ class Receiver:
     url : what senders are to be told.
     """
 
-    def __init__(self, take: Callable[[bytes], None], host: str = "127.0.0.1", port: int = PORT, *, token: str = ""):
+    def __init__(self, take: Callable[[bytes], None], host: str = "127.0.0.1", port: int = 0, *, token: str = ""):
         if not token and not _is_loopback(host):
             raise ExosError(
                 f"a hub on {host} takes heartbeats from other machines: give it a token, and the senders the same one"

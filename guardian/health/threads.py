@@ -32,6 +32,8 @@ from guardian.health import checks
 
 #: The period of those that name none, in seconds, as in the field.
 PERIOD_S = 15.0
+#: Between two reports to a host, at least, in seconds: code may register and deregister in a loop.
+REPORT_S = 0.05
 
 
 #: A word for each slot.
@@ -46,10 +48,10 @@ class Registration:
     watched : what the promise is. thread : whose it is; None: nobody's alone, as that of a pool.
     renew : makes the thread, or the pool, anew; it is given the sentence that says why, and ends this registration.
     failure : the exception that ended the thread, as a phrase; "" as long as none has.
-    since : monotonic seconds at which it began. kind : "thread" or "pool".
+    since : monotonic seconds at which it began.
     """
 
-    __slots__ = ("_counters", "_slot", "failure", "kind", "renew", "since", "thread", "watched")
+    __slots__ = ("_counters", "_slot", "failure", "renew", "since", "thread", "watched")
 
     def __init__(
         self,
@@ -57,10 +59,8 @@ class Registration:
         counters: Counters,
         thread: threading.Thread | None,
         renew: Callable[[str], None] | None,
-        kind: str = "thread",
     ) -> None:
         self.watched = watched
-        self.kind = kind
         self.thread = thread
         self.renew = renew
         self.failure = ""
@@ -127,6 +127,8 @@ class Table:
         self._by_slot: dict[int, Registration] = {}
         self._by_thread: dict[threading.Thread, Registration] = {}
         self._serials = itertools.count(1)
+        self._reported_at = float("-inf")
+        self._unreported = False
 
     def enroll(
         self,
@@ -170,7 +172,7 @@ class Table:
                     restarts=restarts,
                     kind=kind,
                 )
-                made = self._by_slot[watched.slot] = Registration(watched, self.counters, thread, renew, kind)
+                made = self._by_slot[watched.slot] = Registration(watched, self.counters, thread, renew)
                 if thread is not None:
                     self._by_thread[thread] = made
                 self._changed()
@@ -224,8 +226,20 @@ class Table:
         return True
 
     def _changed(self) -> None:
-        if self.report is not None:
+        self._unreported = self.report is not None
+        self.tell()
+
+    def tell(self) -> float | None:
+        """Report what has changed, unless the last report was just now; seconds to wait for that, None: all is told."""
+        with self.lock:
+            if self.report is None or not self._unreported:
+                return None
+            now = time.monotonic()
+            if (wait_s := self._reported_at + REPORT_S - now) > 0:
+                return wait_s
+            self._unreported, self._reported_at = False, now
             self.report(tuple(one.watched for one in self.all()))
+            return None
 
 
 #: That of this process. A forked child has another one: use it as ``threads.table``.
@@ -336,7 +350,7 @@ def _listen() -> None:
 
     def hear(args: Any) -> None:
         registration = table.of(args.thread) if args.thread is not None else None
-        if registration is not None and args.exc_value is not None and args.exc_type is not SystemExit:
+        if registration is not None and args.exc_value is not None and not issubclass(args.exc_type, SystemExit):
             registration.failed(args.exc_value)
         before(args)
 

@@ -22,7 +22,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,6 +47,9 @@ class Waiter(threading.Thread):
 class PoolFuture(Future[Any]):
     """The future of a job of a pool.
 
+    The methods that user code calls take a lock of the standard library, which an interrupt of that code (R8) could
+    leave taken for ever; so they hold the shield as well, but not while they wait.
+
     Attributes
     ----------
     crew : who does it. hand : the worker that does it now; None: it waits, or is done.
@@ -58,6 +61,7 @@ class PoolFuture(Future[Any]):
         self.hand: Waiter | None = None
         self._waiters = _Waiters()
         self._bells = Bells()
+        self._over = False
 
     def result(self, timeout: float | None = None) -> Any:
         """As of any future.
@@ -77,22 +81,36 @@ class PoolFuture(Future[Any]):
         with room.table.shield():
             return super().exception(0)
 
+    def done(self) -> bool:
+        with room.table.shield():
+            return super().done()
+
+    def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
+        with room.table.shield():
+            super().add_done_callback(fn)
+
+    def cancel(self) -> bool:
+        with room.table.shield():
+            cancelled = super().cancel()
+        if cancelled:
+            self._ring()
+        return cancelled
+
     def set_result(self, result: Any) -> None:
         super().set_result(result)
-        self._bells.ring()
+        self._ring()
 
     def set_exception(self, exception: BaseException | None) -> None:
         super().set_exception(exception)
-        self._bells.ring()
+        self._ring()
 
-    def cancel(self) -> bool:
-        cancelled = super().cancel()
+    def _ring(self) -> None:
+        self._over = True
         self._bells.ring()
-        return cancelled
 
     def _await(self, timeout: float | None) -> None:
         """Until it is done, or for so many seconds. On bells: code that waits is interrupted at any bytecode."""
-        if self.done():
+        if self._over:
             return
         if self.crew.pid != os.getpid():
             raise ExosError(
@@ -100,10 +118,10 @@ class PoolFuture(Future[Any]):
                 f"{os.getpid()}, its child; make a pool in the child"
             )
         if timeout is not None:
-            self._bells.wait(self.done, time.monotonic() + timeout)
+            self._bells.wait(lambda: self._over, time.monotonic() + timeout)
             return
         with waiting_for((self,)):
-            self._bells.wait(self.done, float("inf"))
+            self._bells.wait(lambda: self._over, float("inf"))
 
 
 # --- the graph --------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 
@@ -56,8 +57,8 @@ class Watcher(threading.Thread):
         """One look at all of them; seconds until the next one, None: there is nobody to look at."""
         global _watcher
         with room.table.lock:
-            registered = room.table.all()
-            if not registered:
+            registered, untold_s = room.table.all(), room.table.tell()
+            if not registered and untold_s is None:
                 if _watcher is self:
                     _watcher = None
                 return None
@@ -70,10 +71,11 @@ class Watcher(threading.Thread):
             registration = alive[seen.thread.serial]
             if not registration.ended and seen.late is not (seen.thread.serial in self._late):
                 self._turned(registration, seen)
-        return self._watch.look_s or LONGEST_LOOK_S
+        pause_s = self._watch.look_s or LONGEST_LOOK_S
+        return pause_s if untold_s is None else min(pause_s, untold_s)
 
     def _turned(self, registration: Registration, seen: Seen) -> None:
-        thread, who = seen.thread, f"{registration.kind} {seen.thread.name}"
+        thread, who = seen.thread, f"{seen.thread.kind} {seen.thread.name}"
         if not seen.late:
             self._late.discard(thread.serial)
             tell(Told(thread=thread, what="ALIVE", sentence=f"{who} beats again"), logging.INFO)
@@ -89,6 +91,8 @@ class Watcher(threading.Thread):
         thread, watched = registration.thread, registration.watched
         if thread is None or thread.ident is None or thread.is_alive():
             return False
+        if thread is threading.main_thread() and (error := _end_of_main()) is not None:
+            registration.failed(error)
         if registration.failure:
             self._treat(registration, "FAILED", f"thread {watched.name} has ended: {registration.failure}")
             registration.deregister()
@@ -122,7 +126,19 @@ class Watcher(threading.Thread):
         except Exception as error:
             why = f"; it could not be made anew: {error}"
             failing.fail(Told(thread=thread, what=what, sentence=sentence + why), owner)
-        tell(Told(thread=thread, what="RENEWED", sentence=f"{registration.kind} {thread.name} was made anew"))
+        tell(Told(thread=thread, what="RENEWED", sentence=f"{thread.kind} {thread.name} was made anew"))
+
+
+def _end_of_main() -> BaseException | None:
+    """The exception that ended the main thread, while other threads keep the program from ending.
+
+    Once none does, the program is about to end by itself, and must not be kept from what it does then.
+    """
+    main = threading.main_thread()
+    if not any(one.is_alive() for one in threading.enumerate() if one is not main and not one.daemon):
+        return None
+    error = getattr(sys, "last_value", None)
+    return error if isinstance(error, BaseException) and not isinstance(error, KeyboardInterrupt) else None
 
 
 _watcher: Watcher | None = None

@@ -35,7 +35,8 @@ class Webhook:
 
     Parameters
     ----------
-    url : ``http://`` or ``https://``. token : goes along as ``Authorization: Bearer``; "" for none.
+    url : ``http://`` or ``https://``; its path may be a secret, and is not told. token : goes along as
+        ``Authorization: Bearer``; "" for none.
     timeout_s : what one attempt may take.
 
     Raises
@@ -176,7 +177,7 @@ def _checked(url: str) -> tuple[str, _Address]:
     if not url.isascii() or not url.isprintable() or " " in url:
         raise ExosError(f"{wanted}, in ASCII and without spaces, not {url!r:.200}")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return parts._replace(query="", fragment="").geturl(), _Address(
+    return f"{parts.scheme}://{parts.netloc}", _Address(
         tls=parts.scheme == "https", host=parts.hostname, port=port, target=target
     )
 

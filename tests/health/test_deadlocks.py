@@ -24,6 +24,7 @@ from guardian.enums import Recovery
 from guardian.errors import DeadlockDetectedError, ExosError
 from guardian.health import MonitoredThreadPool
 from guardian.health import waits as graph
+from tests.support import eventually
 
 ANSWER_S = 60.0
 
@@ -213,22 +214,19 @@ def test_one_that_waits_with_a_timeout_gets_its_timeout(pool):
 
 def test_one_that_waits_with_a_timeout_will_be_free_for_others(pool):
     full = pool(2)
-    never: Future[Any] = Future()
-
-    def patient() -> str:
-        with pytest.raises(FutureTimeout):
-            never.result(0.5)
-        return "free"
+    blocked: list[Future[Any]] = []
 
     def timed() -> str:
+        eventually(lambda: graph._waits)  # the other one waits, for a job that only this worker can do
         with pytest.raises(FutureTimeout):
-            blocked[0].result(0.5)
+            blocked[0].result(0.3)
         return "free"
 
-    blocked: list[Future[Any]] = [full.submit(lambda: full.submit(int, "7").result())]
-    assert full.submit(timed).result(ANSWER_S) == "free"
+    asked = full.submit(timed)
+    eventually(asked.running)
+    blocked.append(full.submit(lambda: full.submit(int, "7").result()))
+    assert asked.result(ANSWER_S) == "free"
     assert blocked[0].result(ANSWER_S) == 7
-    assert full.submit(patient).result(ANSWER_S) == "free"
 
 
 def test_the_first_of_several_is_enough(pool):

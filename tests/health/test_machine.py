@@ -85,6 +85,8 @@ def test_this_machine_says_what_the_kernel_says() -> None:
     [
         ("processes", True),
         ("threads", True),
+        ("pools", True),
+        ("heartbeats", True),
         ("Threads", True),
         ("ca-client", True),
         ("ca-server", True),

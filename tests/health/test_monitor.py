@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import socket
 import threading
 import time
@@ -102,6 +104,23 @@ def test_a_forked_child_is_not_that_process():
         with os.fdopen(reading) as said:
             assert f"of process {os.getpid()}, and this is {pid}" in said.read()
         assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_it_goes_on_without_a_descriptor():
+    monitor = HealthMonitor("camera")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, soft), hard))
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        sent = monitor.send_heartbeat()
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert sent.mem_bytes == 0 and sent.uptime_s > 0
 
 
 @pytest.mark.parametrize(

@@ -233,6 +233,34 @@ def test_a_name_that_cannot_be_one_is_refused(name: object, why: str) -> None:
         set_process_name(name)  # type: ignore[arg-type]
 
 
+def test_a_program_that_closes_what_it_has_not_opened_keeps_its_data(program: Program, locks: Path) -> None:
+    one = program(
+        """
+        set_process_name("careless")
+        os.closerange(3, 100)
+        data = [open(f"{sys.argv[0]}.{number}", "w+") for number in range(5)]
+        for file in data:
+            file.write("x" * 1000); file.flush()
+        loading()
+        say([os.fstat(file.fileno()).st_size for file in data], [set(file.read()) or file.seek(0) for file in data])
+        say([set(file.read()) for file in data])
+        sys.stdin.readline()
+        ready()
+        sys.stdin.readline()
+        say([os.fstat(file.fileno()).st_size for file in data])
+        """,
+        stdin=True,
+    )
+    one.wait_for(r"\[1000, 1000, 1000, 1000, 1000\]")
+    one.wait_for(r"^\[\{'x'\}, \{'x'\}, \{'x'\}, \{'x'\}, \{'x'\}\]")
+    assert state(locks, "careless") is ProcessState.LOADCFG
+    one.send("\n")
+    eventually(lambda: state(locks, "careless") is ProcessState.READY, what="READY to be seen")
+    one.send("\n")
+    assert one.wait() == 0
+    assert state(locks, "careless") is ProcessState.STOPPED
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real file system with room for next to nothing."""

@@ -256,12 +256,12 @@ def test_a_stuck_pool_is_told_as_late_and_once_when_it_is_well_again(news):
 
 def test_a_long_job_that_says_that_it_goes_on_is_progress(news):
     def long() -> str:
-        for _ in range(30):
+        for _ in range(40):
             keepalive()
             time.sleep(0.05)
         return "done"
 
-    with MonitoredThreadPool(1, "long", 0.4, Recovery.REPORT) as pool:
+    with MonitoredThreadPool(1, "long", 1.0, Recovery.REPORT) as pool:
         assert pool.submit(long).result() == "done"
     assert news == []
 
@@ -422,6 +422,53 @@ def test_the_end_of_the_interpreter_waits_for_no_job_that_hangs(child):
     ended = program(child, code)
     assert ended.wait() == 0
     assert "1 jobs hang" in ended.output
+
+
+@pytest.mark.proc
+def test_code_that_is_interrupted_again_and_again_leaves_the_pool_whole(child):
+    """As a redirect interrupts user code: at any bytecode (R8)."""
+    code = """
+        import random, threading, time
+        from guardian.errors import Interrupted
+        from guardian.health import MonitoredThreadPool, threads
+        from guardian.worker.interrupt import Interrupter
+
+        interrupter = Interrupter()
+        threads.table.shield = interrupter.shield
+        pool = MonitoredThreadPool(2, "shot at", 600)
+        ended = False
+
+        def shoot():
+            while not ended:
+                time.sleep(random.uniform(0, 0.0005))
+                interrupter.shoot()
+
+        def use():
+            for _ in range(100):
+                future = pool.submit(time.sleep, random.choice([0, 0.0002]))
+                future.add_done_callback(lambda _future: None)
+                if not future.done():
+                    future.result()
+                pool.submit(int).cancel()
+                list(pool.map(int, "12"))
+
+        shooter = threading.Thread(target=shoot)
+        shooter.start()
+        until, hits = time.monotonic() + 8, 0
+        while time.monotonic() < until:
+            try:
+                interrupter.call(use)
+            except Interrupted:
+                hits += 1
+        ended = True
+        shooter.join()
+        assert [future.result(30) for future in [pool.submit(int, n) for n in "123456"]] == [1, 2, 3, 4, 5, 6]
+        pool.shutdown()
+        print("INTERRUPTED", hits)
+    """
+    ended = program(child, code)
+    assert ended.wait(120) == 0, ended.report()
+    assert int(ended.wait_for(r"INTERRUPTED (\d+)")[1]) > 100
 
 
 @pytest.mark.proc

@@ -197,6 +197,23 @@ def test_report_tells_once_and_once_when_it_is_back(program: Program) -> None:
     assert "ERROR a callback of on_change failed" in one.output
 
 
+def test_who_is_told_may_hang_and_who_looks_does_not(program: Program) -> None:
+    one = program(
+        """
+        on_change(lambda news: time.sleep(600))
+        def lazy():
+            register("lazy", 0.2, Recovery.REPORT)
+            time.sleep(600)
+        threading.Thread(target=lazy, daemon=True).start()
+        time.sleep(1)
+        with register("main", 0.3):
+            time.sleep(600)
+        """
+    )
+    assert one.wait() == 70
+    assert "thread main has not beaten" in one.output
+
+
 def test_nobody_reads_its_last_words_and_it_ends_all_the_same(program: Program) -> None:
     one = program(
         """
@@ -252,6 +269,34 @@ def test_an_exception_that_ends_a_thread_is_a_failure(program: Program, kind: st
     assert "has ended: ValueError: the camera is gone" in one.output
 
 
+def test_an_exception_that_ends_the_main_thread_is_one_too(program: Program) -> None:
+    one = program(
+        """
+        register("main", 600)
+        threading.Thread(target=time.sleep, args=(600,)).start()
+        raise ValueError("nobody is left who decides")
+        """
+    )
+    assert one.wait() == 70
+    assert "thread main has ended: ValueError: nobody is left who decides" in one.output
+
+
+@pytest.mark.parametrize(("last", "code"), [("pass", 0), ("raise ValueError('x')", 1)])
+def test_what_a_program_does_at_its_end_it_does_in_peace(program: Program, last: str, code: int) -> None:
+    one = program(
+        f"""
+        import atexit
+        @atexit.register
+        def save():
+            time.sleep(2)
+            say("saved")
+        register("main", 0.3)
+        {last}
+        """
+    )
+    assert one.wait() == code and "saved" in one.output
+
+
 @pytest.mark.parametrize("end", ["return", "sys.exit()", "sys.exit(3)"])
 def test_a_monitored_thread_that_ends_in_order_is_no_failure(program: Program, end: str) -> None:
     one = program(
@@ -292,16 +337,19 @@ def test_a_thread_that_hangs_is_made_anew_and_the_old_one_ends(program: Program)
                 finally:
                     say("ends", lives.index(threading.current_thread()) + 1)
         reader = Reader()
+        waits = threading.Thread(target=reader.join, daemon=True)
         on_change(lambda news: say("told", news.what))
         reader.start()
+        waits.start()
         time.sleep(3)
+        say("joined", not waits.is_alive())
         say(len(lives), reader.is_alive(), [t.is_alive() for t in lives[1:]], threading.Thread.is_alive(lives[0]))
         """
     )
     assert one.wait() == 0, one.report()
     assert "life 1 7" in one.output and "life 2 8" in one.output
     assert "ends 1" in one.output and "ends 2" not in one.output
-    assert "2 True [True] False" in one.output
+    assert "2 True [True] False" in one.output and "joined False" in one.output
     assert [line for line in one.output.splitlines() if line.startswith("told")] == ["told LATE", "told RENEWED"]
 
 

@@ -250,6 +250,33 @@ class BUSY(GuardState):
     worker.stop()
 
 
+def test_a_flood_of_registrations_is_a_few_reports_and_the_last_one_is_true(start: Start) -> None:
+    worker = start(
+        HEAD
+        + """
+class BUSY(GuardState):
+    def main(self):
+        for number in range(5000):
+            with register(f"number {number}", 600):
+                keepalive()
+        self.kept = MonitoredThread(target=time.sleep, args=(600,), name="kept", period_s=600, daemon=True)
+        self.kept.start()
+        for number in range(5000):
+            with register(f"number {number}", 600):
+                keepalive()
+        log("done")
+"""
+    )
+    worker.loaded()
+    worker.enter("BUSY")
+    worker.says("done")
+    worker.until(lambda: watched(worker) == ["kept"] or None, "the last list")
+    worker.listen(0.5)
+    assert watched(worker) == ["kept"]
+    assert len(worker.of(ThreadsWatched)) < 1000
+    worker.stop()
+
+
 def test_a_folder_that_cannot_be_used_does_not_matter(tmp_path: Path) -> None:
     host = Host({"GUARD_LOCK_DIR": "/proc/nowhere"})
     try:
