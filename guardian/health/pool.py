@@ -13,7 +13,8 @@ from typing import Any, ParamSpec, TypeVar
 from guardian.enums import Recovery
 from guardian.errors import DeadlockDetectedError, ExosError
 from guardian.health import checks
-from guardian.health.crew import Crew, Hand, Job
+from guardian.health.crew import Crew
+from guardian.health.hand import Hand, Job
 from guardian.health.threads import PERIOD_S
 from guardian.health.waits import PoolFuture, waiting_for
 
