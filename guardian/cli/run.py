@@ -24,7 +24,8 @@ from guardian.cli.options import add_module_options
 from guardian.cli.output import FAILED, OK, WRONG_CALL, complain, tell
 from guardian.core.interface import pv_name
 from guardian.enums import LoadStatus
-from guardian.errors import ExpectedError, GuardianError
+from guardian.errors import ExosError, ExpectedError, GuardianError
+from guardian.health import process
 from guardian.host.access import Access
 from guardian.host.control import Control
 from guardian.host.doorkeeper import Doorkeeper
@@ -117,8 +118,7 @@ def _allow_descriptors() -> None:
 class _ToSink(logging.Handler):
     """What libraries and the Channel Access face have to say goes into the log of the host.
 
-    The same again within a second is counted, not written: asyncio says a hundred times at once, every second and with
-    a traceback, that it can accept nobody for want of descriptors.
+    The same again within a second is counted, not written.
     """
 
     def __init__(self, sink: LogSink) -> None:
@@ -187,8 +187,10 @@ async def _run(command: str, site: Site, first_load_must_work: bool) -> int:
         if not names:
             return WRONG_CALL
         await host.start()
+        await loop.run_in_executor(None, _be_called, host.process_name)
         await control.start()
         await host.put_up(names)
+        await loop.run_in_executor(None, process.ready)
         _announce(command, replace(site, nodes=tuple(host)), port)
         if first_load_must_work:
             code = await _first_load(command, host, tuple(host), stop)
@@ -207,6 +209,15 @@ async def _run(command: str, site: Site, first_load_must_work: bool) -> int:
         if lost := sink.close():
             tell(command, f"the last {lost} lines of the log could not be written")
     return code or (FAILED if faults else OK)
+
+
+def _be_called(name: str) -> None:
+    """Programs on this machine may ask how far the host has come, by the name that its PROC_NAME shows."""
+    try:
+        process.set_process_name(name)
+    except ExosError as error:
+        logging.getLogger(__name__).warning("%s", error)
+    process.loading()
 
 
 def _without(refused: Mapping[str, str], names: Sequence[str], command: str) -> list[str]:

@@ -32,7 +32,7 @@ from guardian.host.journal import JOURNAL, Journal
 from guardian.host.locks import Locks
 from guardian.host.logsink import LogSink
 from guardian.host.node import Node, Surroundings
-from guardian.host.own_pvs import OwnPvs
+from guardian.host.own_pvs import OwnPvs, process_name
 from guardian.host.settings import resume
 from guardian.host.site import Site, pv_names
 from guardian.host.spawner import Event, Failed, Spawner
@@ -110,6 +110,11 @@ class Host:
         return self._claims.host
 
     @property
+    def process_name(self) -> str:
+        """Its name among the processes of its machine, as PROC_NAME shows it."""
+        return process_name(self.name, self.site.ifo)
+
+    @property
     def port(self) -> int:
         """Where its nodes are shown."""
         return self._face.port
@@ -129,7 +134,10 @@ class Host:
             raise ExpectedError(
                 f"state directory {directory}: {error.strerror}; give another with --state-dir"
             ) from None
-        self._take_name()
+        self._claims.name_host()
+        if self.name != (first := hostname.first(self.site)):
+            example = hostname.pv_of(self.site, self.name, "OK")
+            self._sink.line(NAME, f"another host on this machine is called {first}; this one is {self.name}: {example}")
         own_pvs = OwnPvs(self.name, self.site.ifo, self._face, self.troubles, self._no_put)
         self._heartbeats = heartbeats.monitor(self.site.outside, lambda: own_pvs.facts)
         self._store = Store(directory)
@@ -194,7 +202,7 @@ class Host:
         """
         refused: dict[str, str] = {}
         mine: list[str] = []
-        self._take_name()
+        self._claims.name_host()
         try:
             for name in names:
                 self._make_sure_it_is_new(name)
@@ -242,14 +250,6 @@ class Host:
             self._list_nodes()
         if self._own_pvs is not None:
             self._own_pvs.ready()
-
-    def _take_name(self) -> None:
-        if self.name:
-            return
-        self._claims.name_host()
-        if self.name != (first := hostname.first(self.site)):
-            example = hostname.pv_of(self.site, self.name, "OK")
-            self._sink.line(NAME, f"another host on this machine is called {first}; this one is {self.name}: {example}")
 
     def _list_nodes(self, *, but: str = "") -> None:
         """HOST_NODES says which nodes run here, so that clients find them. `but` is about to leave."""
@@ -361,8 +361,8 @@ class Host:
         if self._listed is not None:
             self._face.close(HOST_NODE)
             self._listed = None
-        if self._heartbeats is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self._heartbeats.stop)
+        loop = asyncio.get_running_loop()
+        last_words = None if self._heartbeats is None else loop.run_in_executor(None, self._heartbeats.stop)
         if self._own_pvs is not None:
             self._own_pvs.close()
             self._own_pvs = None
@@ -375,7 +375,8 @@ class Host:
         self._locks.close()
         if self._audit is not None:
             self._audit.close()
-        loop = asyncio.get_running_loop()
+        if last_words is not None:
+            await last_words  # the hub may be slow, and the nodes have not waited for it
         for closing in (self._store, self._journal):
             if closing is not None and not await loop.run_in_executor(None, closing.close):
                 faults.append(f"something is lost: {closing.trouble() or 'a disk did not answer in time'}")

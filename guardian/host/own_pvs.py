@@ -28,6 +28,11 @@ from guardian.host.troubles import Troubles
 _STEADY = time.CLOCK_BOOTTIME
 
 
+def process_name(host: str, ifo: str) -> str:
+    """What the process of a host is called."""
+    return f"{ifo}:{PREFIX}{host}" if ifo else f"{PREFIX}{host}"
+
+
 class OwnPvs:
     """One host.
 
@@ -51,10 +56,9 @@ class OwnPvs:
         self._turned_away = 0
         self._shown: dict[str, tuple[Any, Severity]] = {}
         self._began = time.monotonic()
-        process = f"{ifo}:{self._node}" if ifo else self._node
         self.facts = HostFacts(
             started=time.time(),
-            process=Process(name=process, pid=os.getpid()),
+            process=Process(name=process_name(name, ifo), pid=os.getpid()),
             parent=os.getppid(),
             machine=socket.gethostname(),
             kernel=platform.release(),

@@ -197,19 +197,24 @@ def test_a_log_whose_disk_is_full_is_an_alarm_and_no_more(tmp_path: Path, disk: 
         assert "the log can be written again" in log and log.count("GOOD REQUEST REST by") == 21
 
 
-@pytest.mark.parametrize("how", ["full", "read-only"])
-def test_locks_that_cannot_be_used_stop_no_host(tmp_path: Path, disk: Disk, how: str) -> None:
-    env = {"GUARD_LOCK_DIR": str(disk.place / "locks")}
-    with contextlib.ExitStack() as stack:
-        if how == "full":
-            disk.fill()
-        else:
-            stack.enter_context(disk.read_only())
-        host = stack.enter_context(Host(tmp_path, {"GOOD": GOOD}, env=env))
+def test_a_full_disk_under_the_locks_stops_no_host(tmp_path: Path, disk: Disk) -> None:
+    disk.fill()
+    with Host(tmp_path, {"GOOD": GOOD}, env={"GUARD_LOCK_DIR": str(disk.place / "locks")}) as host:
         host.wait("GOOD", "OK", "True")
-        if how == "read-only":
-            host.ails("locks in", "Read-only file system", "GUARD_LOCK_DIR", severity=1)
+        host.is_well()  # a lock needs no room
         host.moves()
+
+
+def test_locks_that_cannot_be_taken_are_an_alarm_until_they_can(tmp_path: Path, disk: Disk) -> None:
+    folder = disk.place / "locks"
+    with contextlib.ExitStack() as stack:
+        with disk.read_only():
+            host = stack.enter_context(Host(tmp_path, {"GOOD": GOOD}, env={"GUARD_LOCK_DIR": str(folder)}))
+            host.wait("GOOD", "OK", "True")
+            host.ails("locks in", "Read-only file system", "GUARD_LOCK_DIR", severity=1)
+            host.moves()
+        host.is_well()
+        assert len(list(folder.glob("*.lock"))) == 2  # of the node, and of the name of the host
 
 
 def limit(pid: int, descriptors: int | None) -> int:
@@ -232,6 +237,8 @@ def test_without_descriptors_what_runs_goes_on_and_what_failed_is_tried_again(tm
         host.moves()
         host.ails("descriptors are used: soon new clients are turned away", severity=1)
         assert int(host.get(host.name, "FD_FREE")) < 50
+        with socket.create_connection(("127.0.0.1", host.port), 10):
+            host.ails("a connection could not be taken")
         host.workers()["OTHER"].kill()
         time.sleep(0.2)  # the descriptors that were its own are free, and it is not started again yet
         limit(host.child.pid, None)

@@ -204,6 +204,7 @@ def test_numbers_of_numpy_and_names_of_enums_arrive_as_plain_ones(system: Load) 
         edges = [(Name.UP, np.str_('DOWN'), np.float32(0.5))]
         request = nominal = Name.UP
         redirect_timeout = np.float64(1.5)
+        watchdog = np.float32(0.5)
         reactive = np.bool_(False)
         prefix = np.str_('SUS')
         ca_monitor = np.bool_(True)
@@ -222,6 +223,7 @@ def test_numbers_of_numpy_and_names_of_enums_arrive_as_plain_ones(system: Load) 
         str,
     ]
     assert facts.request == facts.nominal == "UP" and facts.redirect_timeout_s == 1.5
+    assert facts.watchdog_s == 0.5 and type(facts.watchdog_s) is float
     assert facts.reactive is False
 
 
@@ -247,14 +249,11 @@ def test_the_watchdog_of_a_module_and_of_its_states(system: Load) -> None:
     facts = system(
         """\
         from guardian import GuardState, GuardStateDecorator
-        import numpy as np
         watchdog = 30
         class SAYS_NOTHING(GuardState): pass
         class NUMBER(GuardState):
             watchdog = 2.5
         class INHERITS(NUMBER): pass
-        class NUMPY(GuardState):
-            watchdog = np.float32(0.5)
         class NONE_AT_ALL(GuardState):
             watchdog = None
         class OFF(NUMBER):
@@ -269,7 +268,6 @@ def test_the_watchdog_of_a_module_and_of_its_states(system: Load) -> None:
         "SAYS_NOTHING": None,
         "NUMBER": 2.5,
         "INHERITS": 2.5,
-        "NUMPY": 0.5,
         "NONE_AT_ALL": 0.0,
         "OFF": 0.0,
         "METHOD": None,
