@@ -67,8 +67,8 @@ MODULE = """
 
 @contextmanager
 def processors_taken() -> Iterator[None]:
-    """Two programs for every processor that never rest."""
-    hogs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
+    """A program for every processor that never rests."""
+    hogs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
     try:
         yield
     finally:
