@@ -151,16 +151,20 @@ class Crew:
             if job.future.cancel():
                 job.future.set_running_or_notify_cancel()  # those that wait for it hear of it
         self.let_go()
+        if not self.hands:
+            self.registration.deregister()
 
     def let_go(self) -> None:
-        """Nobody has the pool any more. Called by the collector of garbage too, in the middle of anything."""
+        """Nobody has the pool any more.
+
+        Called by the collector of garbage, in the middle of anything: of a thread that is just starting, while whoever
+        starts it waits for that with a lock. So it takes none; the last of the hands deregisters.
+        """
         if self.is_of_parent:
             return
         self._closed = True
         for hand in tuple(self.hands):
             hand.bell.ring()
-        if not self.hands:
-            self.registration.deregister()
 
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait until the hands have ended, but for those that were given up."""

@@ -159,23 +159,24 @@ class Table:
         policy = checks.recovery(recovery, of)
         made: Registration | None = None
         try:
-            with self.shield(), self.lock:
-                old = self._by_thread.get(thread) if thread is not None else None
-                if old is not None:
-                    self._forget(old, _not_any_more(old.watched.name))
-                watched = Watched(
-                    slot=self._free_slot(name),
-                    serial=next(self._serials),
-                    name=name,
-                    period_s=period,
-                    recovery=policy,
-                    restarts=restarts,
-                    kind=kind,
-                )
-                made = self._by_slot[watched.slot] = Registration(watched, self.counters, thread, renew)
-                if thread is not None:
-                    self._by_thread[thread] = made
-                self._changed()
+            with self.shield():
+                with self.lock:
+                    old = self._by_thread.get(thread) if thread is not None else None
+                    if old is not None:
+                        self._forget(old, _not_any_more(old.watched.name))
+                    watched = Watched(
+                        slot=self._free_slot(name),
+                        serial=next(self._serials),
+                        name=name,
+                        period_s=period,
+                        recovery=policy,
+                        restarts=restarts,
+                        kind=kind,
+                    )
+                    made = self._by_slot[watched.slot] = Registration(watched, self.counters, thread, renew)
+                    if thread is not None:
+                        self._by_thread[thread] = made
+                    self._changed()
                 watcher.wake()
         except BaseException as error:  # of the shield, or no thread is left to look: nobody beats what nobody got
             with self.lock:
@@ -192,9 +193,12 @@ class Table:
         """End a registration; who beats it from now on gets that error."""
         from guardian.health import watcher
 
-        with self.shield(), self.lock:
-            if self._forget(registration, error):
-                self._changed()
+        with self.shield():
+            with self.lock:
+                ends = self._forget(registration, error)
+                if ends:
+                    self._changed()
+            if ends:
                 watcher.wake()
 
     def of(self, thread: threading.Thread) -> Registration | None:

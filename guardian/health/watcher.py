@@ -57,10 +57,11 @@ class Watcher(threading.Thread):
         """One look at all of them; seconds until the next one, None: there is nobody to look at."""
         global _watcher
         with room.table.lock:
+            if _watcher is not self:  # its start was interrupted, and another one looks
+                return None
             registered, untold_s = room.table.all(), room.table.tell()
             if not registered and untold_s is None:
-                if _watcher is self:
-                    _watcher = None
+                _watcher = None
                 return None
         alive = {one.watched.serial: one for one in registered if not self._has_ended(one)}
         supervised = room.table.report is not None
@@ -152,7 +153,8 @@ def late() -> tuple[str, ...]:
 
 
 def wake() -> None:
-    """The table has changed. Hold its lock.
+    """The table has changed. Do not hold its lock: the start of a thread is waited for, and in a thread that starts a
+    destructor may want that lock.
 
     Raises
     ------
@@ -160,12 +162,20 @@ def wake() -> None:
         No thread can be made any more.
     """
     global _watcher
-    if _watcher is not None:
-        _watcher.bell.ring()
-    elif room.table.all():
-        made = Watcher()
+    with room.table.lock:
+        if _watcher is not None:
+            _watcher.bell.ring()
+            return
+        if not room.table.all():
+            return
+        made = _watcher = Watcher()
+    try:
         made.start()
-        _watcher = made
+    except BaseException:
+        with room.table.lock:
+            if _watcher is made:
+                _watcher = None
+        raise
 
 
 def _be_a_child() -> None:

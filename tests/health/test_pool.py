@@ -218,6 +218,34 @@ def test_a_pool_that_nobody_has_any_more_ends():
     eventually(lambda: not names & {thread.name for thread in threading.enumerate()})
 
 
+def test_the_collector_of_garbage_waits_for_nobody():
+    """It runs in the middle of anything, so also of a thread that starts while whoever starts it holds a lock."""
+    pool = MonitoredThreadPool(2, "closed")
+    pool.shutdown()
+    other = MonitoredThreadPool(2, "open")
+    there, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with room.table.lock, other._crew.lock:
+            there.set()
+            go_on.wait(60)
+
+    def collect() -> None:
+        nonlocal pool, other
+        del pool, other
+        gc.collect()
+
+    holder, collector = threading.Thread(target=hold), threading.Thread(target=collect, daemon=True)
+    holder.start()
+    there.wait(60)
+    collector.start()
+    collector.join(10)
+    is_stuck = collector.is_alive()
+    go_on.set()
+    holder.join()
+    assert not is_stuck
+
+
 # --- the beat ---------------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from guardian.enums import Recovery
 from guardian.errors import ExosError
-from guardian.health import MonitoredThread, deregister, keepalive, process, register
+from guardian.health import MonitoredThread, deregister, keepalive, process, register, watcher
 from guardian.health import threads as room
 from tests.health.conftest import Program
 from tests.support import eventually
@@ -102,6 +102,28 @@ def test_there_is_room_for_so_many_and_no_more() -> None:
     finally:
         for registration in room.table.all():
             registration.deregister()
+
+
+def test_who_looks_is_started_without_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a thread that starts a destructor may deregister, and whoever starts it waits for it."""
+    eventually(lambda: watcher._watcher is None)
+    free: list[bool] = []
+    start = watcher.Watcher.start
+
+    def look_first(self: watcher.Watcher) -> None:
+        def look() -> None:
+            if free_now := room.table.lock.acquire(timeout=1):
+                room.table.lock.release()
+            free.append(free_now)
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+        start(self)
+
+    monkeypatch.setattr(watcher.Watcher, "start", look_first)
+    with register("one", 600):
+        assert free == [True]
 
 
 # --- late, and what follows -----------------------------------------------------------------------------------------
