@@ -51,7 +51,10 @@ class Hand(Waiter):
             crew.break_up(self)
             return
         while (work := crew.next(self)) is not None:
-            work()
+            try:
+                work()
+            except BaseException:
+                _log.critical("pool %s: a callback of a future would have ended a worker", crew.name, exc_info=True)
             del work
 
     def serve(self) -> None:

@@ -62,6 +62,7 @@ class PoolFuture(Future[Any]):
         self._waiters = _Waiters()
         self._bells = Bells()
         self._over = False
+        super().add_done_callback(_ring)  # the first one: others may take their time, or wait for who waits for this
 
     def result(self, timeout: float | None = None) -> Any:
         """As of any future.
@@ -91,22 +92,7 @@ class PoolFuture(Future[Any]):
 
     def cancel(self) -> bool:
         with room.table.shield():
-            cancelled = super().cancel()
-        if cancelled:
-            self._ring()
-        return cancelled
-
-    def set_result(self, result: Any) -> None:
-        super().set_result(result)
-        self._ring()
-
-    def set_exception(self, exception: BaseException | None) -> None:
-        super().set_exception(exception)
-        self._ring()
-
-    def _ring(self) -> None:
-        self._over = True
-        self._bells.ring()
+            return super().cancel()
 
     def _await(self, timeout: float | None) -> None:
         """Until it is done, or for so many seconds. On bells: code that waits is interrupted at any bytecode."""
@@ -122,6 +108,11 @@ class PoolFuture(Future[Any]):
             return
         with waiting_for((self,)):
             self._bells.wait(lambda: self._over, float("inf"))
+
+
+def _ring(future: Any) -> None:
+    future._over = True
+    future._bells.ring()
 
 
 # --- the graph --------------------------------------------------------------------------------------------------------

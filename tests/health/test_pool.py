@@ -149,6 +149,41 @@ def test_a_job_that_waits_in_the_queue_can_be_cancelled():
         assert (first.result(), third.result()) == (True, 3)
 
 
+@pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
+def test_a_callback_that_raises_harms_nobody(error):
+    def raises(_future: object) -> None:
+        raise error
+
+    with MonitoredThreadPool(1, "calls back", LONG_S) as pool:
+        go_on = threading.Event()
+        future = pool.submit(go_on.wait, 60)
+        future.add_done_callback(raises)
+        go_on.set()
+        assert future.result(30) is True
+        assert pool.submit(int, "5").result(30) == 5
+
+
+def test_who_waits_hears_before_callbacks_that_take_their_time():
+    with MonitoredThreadPool(1, "calls back", LONG_S) as pool:
+        go_on, heard = threading.Event(), threading.Event()
+        future = pool.submit(go_on.wait, 60)
+        future.add_done_callback(lambda _future: heard.wait(60))
+        go_on.set()
+        assert future.result(30) is True
+        heard.set()
+
+
+@pytest.mark.proc
+def test_a_callback_of_a_job_that_was_given_up_may_raise(news):
+    go_on = threading.Event()
+    with MonitoredThreadPool(1, "calls back", 0.4, Recovery.THREAD) as pool:
+        stuck = pool.submit(go_on.wait, 60)
+        stuck.add_done_callback(lambda _future: sys.exit(3))
+        assert isinstance(stuck.exception(30), ExosError)
+        assert pool.submit(int, "5").result(30) == 5
+        go_on.set()
+
+
 def test_an_initializer_that_fails_breaks_the_pool_and_its_jobs():
     pool = MonitoredThreadPool(2, initializer=lambda: 1 / 0)
     with pytest.raises(BrokenThreadPool):
