@@ -251,3 +251,13 @@ class _KnownEvent(threading.Event):
             return super().wait(timeout)
         with waiting_for(tuple(self._futures), until=self._until):
             return super().wait()
+
+
+def _be_a_child() -> None:
+    """Of a process that was forked nobody else waits here, and a thread that is not there may hold the lock."""
+    global _lock
+    _lock = threading.RLock()
+    _waits.clear()
+
+
+os.register_at_fork(after_in_child=_be_a_child)

@@ -592,3 +592,35 @@ def test_a_child_that_is_forked_ends_in_good_order(child):
     ended = program(child, code)
     assert ended.wait() == 0
     assert "child 5" in ended.output
+
+
+@pytest.mark.proc
+def test_a_job_that_forks_may_use_a_pool_in_the_child(child):
+    code = """
+        import os, threading, time
+        from guardian.health import MonitoredThreadPool, waits
+        there = threading.Event()
+        def waits_just_now():
+            with waits._lock:
+                there.set()
+                time.sleep(5)
+        def forks():
+            pid = os.fork()
+            if pid == 0:
+                with MonitoredThreadPool(1, "of the child") as mine:
+                    os._exit(mine.submit(pow, 2, 3).result())
+            for _ in range(3000):
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                if ended:
+                    return os.waitstatus_to_exitcode(status)
+                time.sleep(0.01)
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+        threading.Thread(target=waits_just_now, daemon=True).start()
+        there.wait()
+        with MonitoredThreadPool(2, "camera", 600) as pool:
+            print("child", pool.submit(forks).result())
+    """
+    ended = program(child, code)
+    assert ended.wait(60) == 0, ended.report()
+    assert "child 8" in ended.output
