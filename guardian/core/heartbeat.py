@@ -14,7 +14,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from guardian.enums import ProcessState
 from guardian.errors import ExosError
@@ -165,18 +165,25 @@ def check_facts(facts: object) -> dict[str, Fact]:
         raise ExosError(f"the facts of a heartbeat are at most {MOST_FACTS} texts and numbers by name")
     for name, fact in facts.items():
         check_name(name)
-        number = isinstance(fact, int | float) and math.isfinite(fact)
-        if not number and not (isinstance(fact, str) and len(fact) <= TEXT_LENGTH):
+        if not _is_number(fact) and not (isinstance(fact, str) and len(fact) <= TEXT_LENGTH):
             raise ExosError(f"the fact {name!r} of a heartbeat is no number and no text of {TEXT_LENGTH} characters")
     return dict(facts)
 
 
 def _beat(beat: object) -> int | float | str:
-    if isinstance(beat, int | float) and not isinstance(beat, bool) and math.isfinite(beat):
+    if _is_number(beat) and not isinstance(beat, bool):
         return beat
-    if isinstance(beat, str) and 0 < len(beat) <= TEXT_LENGTH:
+    if isinstance(beat, str) and 0 < len(beat) <= TEXT_LENGTH and beat.isprintable():
         return beat
     raise ExosError(f"the beat of a heartbeat is a counter, not {beat!r:.100}")
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    """Whether it is one that a float can hold, as JSON allows for others too."""
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _number(said: Mapping[str, Any], name: str, usual: float, low: float, high: float) -> float:
