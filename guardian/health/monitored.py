@@ -81,7 +81,7 @@ class MonitoredThread(threading.Thread):
             It is not registered. Interrupted: in a thread that was given up, as another one has its place.
         """
         registration: Registration | None = getattr(room.table.here, "registration", None)
-        if registration is None or not self._is_of_mine(registration.thread):
+        if registration is None or not self._is_of_mine(registration.thread) or self._has_another(registration):
             registration = room.table.of(self.__present)
         if registration is None:
             raise ExosError(f"{self.name}: keepalive() of a thread that does not run; start() registers it")
@@ -107,6 +107,11 @@ class MonitoredThread(threading.Thread):
 
     def _is_of_mine(self, thread: threading.Thread | None) -> bool:
         return thread is self or (isinstance(thread, _StandIn) and thread.stands_for is self)
+
+    def _has_another(self, registration: Registration) -> bool:
+        """Whether the thread of this one was registered anew since, by another thread."""
+        thread = registration.thread
+        return registration.ended and thread is not None and room.table.of(thread) is not None
 
     def _enroll(self, thread: threading.Thread, start: Callable[[], None], *, restarts: int) -> None:
         registration = room.table.enroll(

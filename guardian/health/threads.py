@@ -299,9 +299,13 @@ def keepalive() -> None:
     """
     try:
         registration: Registration = table.here.registration
-    except AttributeError:
-        raise _nobody("keepalive()") from None
-    registration._counters[registration._slot] += 1
+        registration._counters[registration._slot] += 1
+    except (AttributeError, ExosError):
+        if (made := _made_by_another()) is None:
+            if hasattr(table.here, "registration"):
+                raise
+            raise _nobody("keepalive()") from None
+        made.keepalive()
 
 
 def deregister() -> None:
@@ -314,6 +318,8 @@ def deregister() -> None:
     """
     registration: Registration | None = getattr(table.here, "registration", None)
     if registration is None or registration.ended:
+        registration = _made_by_another()
+    if registration is None:
         raise _nobody("deregister()")
     if registration.thread is None:
         raise ExosError(
@@ -321,6 +327,14 @@ def deregister() -> None:
         )
     registration.deregister()
     del table.here.registration
+
+
+def _made_by_another() -> Registration | None:
+    """That of the present thread, if another thread has made it: by the method of :func:`guardian.health.install`."""
+    made = table.of(threading.current_thread())
+    if made is not None:
+        bind(made)
+    return made
 
 
 def _not_any_more(name: str) -> Callable[[], BaseException]:

@@ -493,6 +493,30 @@ def test_install_gives_threads_the_methods_of_the_field(program: Program) -> Non
     assert "thread hangs has not beaten for" in one.output and "in hang" in one.output
 
 
+@pytest.mark.parametrize("kind", ["threading.Thread(target=work)", "MonitoredThread(target=work, period_s=600)"])
+def test_a_thread_that_another_one_registers_may_use_the_functions(program: Program, kind: str) -> None:
+    one = program(
+        f"""
+        install()
+        go_on = threading.Event()
+        def work():
+            go_on.wait(60)
+            thread = threading.current_thread()
+            keepalive()
+            thread.keepalive()
+            say("counted", health.threads.table.counters[health.threads.table.of(thread).watched.slot])
+            deregister()
+        thread = {kind}
+        thread.start()
+        thread.register(500)
+        go_on.set()
+        thread.join()
+        """
+    )
+    assert one.wait() == 0, one.report()
+    assert "counted 2" in one.output
+
+
 def test_install_takes_nothing_from_others(program: Program) -> None:
     one = program(
         """
