@@ -29,6 +29,7 @@ from guardian.core.events import (
     GiveUpCheck,
     Gone,
     Heard,
+    Hung,
     Input,
     Kill,
     Now,
@@ -39,6 +40,7 @@ from guardian.core.events import (
     Setpoints,
     Spawn,
     Step,
+    Stuck,
     Tell,
     ThreadsWatched,
 )
@@ -438,6 +440,9 @@ class Node:
         if isinstance(report, ThreadsWatched):
             if self._worker is not None and self._worker.gen == gen:
                 self._vigil.hear(report)
+            return
+        if isinstance(report, Hung):
+            self.feed(Stuck(gen=gen, why=report.why))
             return
         self.feed(Heard(gen=gen, report=report))
 
