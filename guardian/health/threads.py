@@ -208,10 +208,12 @@ class Table:
     def all(self) -> tuple[Registration, ...]:
         """Those that are watched, by slot."""
         with self.lock:
-            return tuple(self._by_slot[slot] for slot in sorted(self._by_slot))
+            found = (self._by_slot[slot] for slot in sorted(self._by_slot))
+            return tuple(one for one in found if not one.ended)  # a Ctrl-C may have left one that has
 
     def _free_slot(self, name: str) -> int:
-        slot = next((slot for slot in range(MOST_THREADS) if slot not in self._by_slot), None)
+        taken = {registration.watched.slot for registration in self.all()}
+        slot = next((slot for slot in range(MOST_THREADS) if slot not in taken), None)
         if slot is None:
             raise ExosError(
                 f"{name}: {MOST_THREADS} threads and pools of this process are watched, and there is room for no more; "

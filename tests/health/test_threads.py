@@ -104,6 +104,26 @@ def test_there_is_room_for_so_many_and_no_more() -> None:
             registration.deregister()
 
 
+def test_a_registration_whose_end_was_interrupted_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C hits anywhere; who goes on after it is not late later with what it has ended."""
+
+    class Interrupted(dict[int, Any]):
+        def __delitem__(self, slot: int) -> None:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(room.table, "_by_slot", Interrupted())
+        one = register("one", 600)
+        with pytest.raises(KeyboardInterrupt):
+            one.deregister()
+        assert room.table.all() == ()
+        two = register("two", 600)
+        assert room.table.all() == (two,) and two.watched.slot == one.watched.slot
+        keepalive()
+        patched.undo()
+        two.deregister()
+
+
 def test_who_looks_is_started_without_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a thread that starts a destructor may deregister, and whoever starts it waits for it."""
     eventually(lambda: watcher._watcher is None)
