@@ -150,6 +150,7 @@ class Supervision(Machine):
         self._forget_entry()
         self._deferred.clear()
         self._deadlines.pop("restart", None)
+        self._notes.pop("worker", None)  # what was to follow a death does not any more
         self._life.pardon()
         self._set(known=False, failed=False)
         if self._life.alive:
