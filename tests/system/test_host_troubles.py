@@ -80,6 +80,10 @@ class Disk:
         finally:
             self._unmount()
 
+    def remount(self, how: str) -> None:
+        """Read-only ("ro") or not ("rw"), the same file system; nobody may have a file open for writing."""
+        subprocess.run(["mount", "-o", f"remount,{how}", str(self.place)], check=True, timeout=20)
+
     def _unmount(self) -> None:
         subprocess.run(["umount", "-l", str(self.place)], check=True, timeout=20)
         self._mounted -= 1
@@ -181,6 +185,25 @@ def test_a_disk_that_is_read_only_stops_no_node_and_loses_nothing(tmp_path: Path
         assert requests == ["REST", "WORK", "REST"]
         host.start()
         host.wait("GOOD", "REQUEST", "REST")
+
+
+def test_a_host_comes_back_on_a_disk_that_is_read_only(tmp_path: Path, disk: Disk) -> None:
+    with Host(tmp_path, {"GOOD": GOOD}, options=("--state-dir", str(disk.place))) as host:
+        host.wait("GOOD", "OK", "True")
+        host.put("GOOD", "REQUEST", "REST")
+        host.wait("GOOD", "STATE", "REST")
+        time.sleep(1.1)  # what is accepted is on the disk at once, and the rest in a second
+        host.kill9()
+        assert host.child is not None
+        host.child.wait(30)
+        disk.remount("ro")
+        host.start()
+        host.wait("GOOD", "STATE", "REST")
+        host.ails("settings in", "journal", severity=2)
+        host.ails(f"control socket {disk.place / 'control.sock'} cannot be made: Read-only file system.", severity=2)
+        disk.remount("rw")
+        host.is_well()
+        assert "GOOD" in host.ctrl("--state-dir", str(disk.place), "list")
 
 
 def test_a_log_whose_disk_is_full_is_an_alarm_and_no_more(tmp_path: Path, disk: Disk) -> None:
