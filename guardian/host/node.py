@@ -39,6 +39,7 @@ from guardian.core.events import (
     Setpoints,
     Spawn,
     Step,
+    Stuck,
     Tell,
     ThreadsWatched,
 )
@@ -400,6 +401,7 @@ class Node:
             sink=around.sink,
             environ=worker_environ({"IFO": around.ifo, "SITE": around.site}),
             report=report,
+            missed=(lambda: None) if check else partial(self._missed, gen),
         )
         process.send(
             Load(
@@ -440,6 +442,10 @@ class Node:
                 self._vigil.hear(report)
             return
         self.feed(Heard(gen=gen, report=report))
+
+    def _missed(self, gen: int) -> None:
+        """Who makes workers does not tell the end of this one: it is silent, or the kernel holds the process."""
+        self.feed(Stuck(gen=gen, why="it has closed its link to the host, and nobody tells its end"))
 
     def _publish(self, step: Step) -> None:
         around, view = self._around, step.view

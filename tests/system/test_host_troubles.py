@@ -299,6 +299,28 @@ def test_clients_do_not_get_the_last_descriptors(tmp_path: Path) -> None:
         assert host.told("ERROR", "descriptors") <= 2  # a line of the host, one of its server
 
 
+def test_a_forkserver_that_is_stopped_is_an_alarm_and_a_dead_worker_is_no_good_one(tmp_path: Path) -> None:
+    """Nobody tells the host of a death then, nor makes a worker. Who lives goes on, and is not restarted."""
+    with Host(tmp_path, {"GOOD": GOOD, "OTHER": GOOD}) as host:
+        host.wait("GOOD", "OK", "True")
+        host.wait("OTHER", "OK", "True")
+        worker, other = host.workers()["GOOD"], host.workers()["OTHER"]
+        forkserver = worker.parent()
+        assert forkserver is not None
+        forkserver.suspend()
+        worker.kill()
+        host.wait("GOOD", "OK", "False")
+        assert "its worker is ending" in host.get("GOOD", "WHY")
+        host.ails("does not answer", f"`kill -CONT {forkserver.pid}`")
+        host.put("OTHER", "REQUEST", "REST")
+        host.wait("OTHER", "STATE", "REST")
+        forkserver.resume()
+        host.is_well()
+        host.wait("GOOD", "OK", "True")
+        assert "its link to the host" in host.get("GOOD", "LAST_EXIT")
+        assert host.workers()["OTHER"].pid == other.pid
+
+
 def test_a_clock_that_is_set_back_an_hour_is_told_and_nothing_else(tmp_path: Path) -> None:
     """Nothing waits by it: states move, timers run, a worker that dies is restarted, and settings are resumed."""
     clock = ShiftedClock(tmp_path)
