@@ -298,6 +298,13 @@ class ThreadsWatched:
     threads: tuple[Watched, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hung:
+    """The process has found out itself that it hangs, and is about to end. ``why``: as of :class:`Stuck`."""
+
+    why: str
+
+
 Report = (
     Loaded
     | LoadFailed
@@ -318,6 +325,7 @@ Report = (
     | Differences
     | Reached
     | ThreadsWatched
+    | Hung
 )
 
 

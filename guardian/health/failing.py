@@ -42,7 +42,7 @@ def _say(news: Told, thread: threading.Thread | None) -> None:
     _write("all threads:\n")
     with contextlib.suppress(OSError):
         faulthandler.dump_traceback(2)
-    process.failed()
+    process.failed(news.sentence)
     call_all(news)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):

@@ -276,9 +276,11 @@ def get_process_state(name: str | None = None) -> ProcessState:
     return found.state
 
 
-def failed() -> None:
+def failed(why: str) -> None:
     """This process is about to end, and has failed."""
     process.reach(ProcessState.FAIL)
+    if process.supervisor is not None:
+        process.supervisor.hung(why)
 
 
 def _reach(state: ProcessState) -> None:

@@ -19,7 +19,8 @@ class Supervisor:
     ----------
     name : of the process. sysname : of the system. shown : whether others of this machine shall see its state.
     counters : of watched threads, shared with the host. report : tells it all that are watched.
-    reached : tells it how far the process has come. shield : held in the main thread round what must not be cut in two.
+    reached : tells it how far the process has come. hung : tells it why the process is about to end.
+    shield : held in the main thread round what must not be cut in two.
     """
 
     name: str
@@ -28,4 +29,5 @@ class Supervisor:
     counters: memoryview[int]
     report: Callable[[tuple[Watched, ...]], None]
     reached: Callable[[ProcessState], None]
+    hung: Callable[[str], None]
     shield: Callable[[], AbstractContextManager[Any]] = nullcontext

@@ -11,6 +11,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from guardian.core import explain
@@ -33,6 +34,7 @@ from guardian.host.locks import Locks
 from guardian.host.logsink import LogSink
 from guardian.host.node import Node, Surroundings
 from guardian.host.own_pvs import OwnPvs, process_name
+from guardian.host.rounds import Rounds
 from guardian.host.settings import resume
 from guardian.host.site import Site, pv_names
 from guardian.host.spawner import Event, Failed, Spawner
@@ -86,8 +88,10 @@ class Host:
         self._locks = Locks(locks.folder())
         self._claims = Claims(site, face, self._locks, id=uuid.uuid4().hex[:12], warn=self._warn)
         self._tasks: list[asyncio.Task[None]] = []
+        self._rounds = Rounds()
         self.troubles = Troubles(lambda text, level: sink.line(NAME, text, level=level))
         self.troubles.ask(self._ailments)
+        self.troubles.ask(self._rounds.ailments)
         self._own_pvs: OwnPvs | None = None
         self._heartbeats: HealthMonitor | None = None
         self._listed: list[str] | None = None  # what HOST_NODES says; None: it is not shown
@@ -398,12 +402,16 @@ class Host:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            now = time.time()
-            for node in list(self._nodes.values()):
-                node.tick(now)
-            if self._audit is not None:
-                self._audit.tick(now)
-            self._beat()
+            self._round(time.time())
+
+    def _round(self, now: float) -> None:
+        rounds: dict[str, Callable[[], None]] = {name: partial(node.tick, now) for name, node in self._nodes.items()}
+        if self._audit is not None:
+            rounds["the audit"] = partial(self._audit.tick, now)
+        rounds["the host"] = self._beat
+        for whose, round_ in rounds.items():
+            self._rounds.make(whose, round_)
+        self._rounds.keep(rounds)
 
     async def _look(self) -> None:
         """Does an older host run one of our nodes, which we could not see when we started?"""

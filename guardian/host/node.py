@@ -29,6 +29,7 @@ from guardian.core.events import (
     GiveUpCheck,
     Gone,
     Heard,
+    Hung,
     Input,
     Kill,
     Now,
@@ -440,6 +441,9 @@ class Node:
         if isinstance(report, ThreadsWatched):
             if self._worker is not None and self._worker.gen == gen:
                 self._vigil.hear(report)
+            return
+        if isinstance(report, Hung):
+            self.feed(Stuck(gen=gen, why=report.why))
             return
         self.feed(Heard(gen=gen, report=report))
 

@@ -317,6 +317,10 @@ def _as_supervised(load: link.Load, beat: BeatWriter, uplink: Uplink, interrupte
         if not load.check:
             uplink.send(events.Reached(state=state))
 
+    def hung(why: str) -> None:
+        if not load.check:
+            uplink.send(events.Hung(why=why))
+
     return Supervisor(
         name=f"{load.ifo}:{load.node}" if load.ifo else load.node,
         sysname=load.site or load.ifo,
@@ -324,6 +328,7 @@ def _as_supervised(load: link.Load, beat: BeatWriter, uplink: Uplink, interrupte
         counters=beat.counters,
         report=report,
         reached=reached,
+        hung=hung,
         shield=interrupter.shield,
     )
 

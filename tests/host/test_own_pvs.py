@@ -225,3 +225,22 @@ async def test_a_disk_that_hangs_is_told_while_it_does(tmp_path: Path, monkeypat
             await home.logged("HOST ERROR", "wait for a disk that does not answer")
             answers.set()
         await home.until(lambda: home.face.host["OK"], "the host to be well")
+
+
+async def test_a_fault_of_ours_with_one_node_stops_no_round_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_module, "TICK_S", 0.02)
+    async with house(tmp_path, host="a") as home:
+        await home.aligned()
+        other = await home.host.add("OTHER")
+        monkeypatch.setattr(home.host["SUS"], "tick", lambda now: 1 / 0)
+        await home.until(lambda: not home.face.host["OK"], "OK False")
+        assert "what this host does for SUS once a second went wrong (ZeroDivisionError" in home.face.host["WHY"]
+        beat, heard = home.face.host["HEARTBEAT"], home.face["OTHER"]["HEARTBEAT"]
+        await home.until(lambda: home.face.host["HEARTBEAT"] > beat + 3, "the host to go on")
+        await home.until(lambda: home.face["OTHER"]["HEARTBEAT"] > heard, "the other node to go on")
+        assert other.view.worker is not None
+        monkeypatch.undo()
+        await home.until(lambda: home.face.host["OK"], "OK True")
+        await home.logged("round of SUS: well again")

@@ -150,6 +150,17 @@ def test_a_thread_that_hangs_is_a_death_and_the_next_worker_works(tmp_path: Path
         assert sibling.is_running() and host.workers()["GOOD"].pid == sibling.pid
 
 
+def test_a_worker_that_fails_itself_is_a_death_whose_reason_is_told(tmp_path: Path) -> None:
+    """An exception ends a thread: only its own process can know."""
+    ends = CAMERA.replace("def holds():\n        ctypes.PyDLL(None).sleep(3600)", "def holds():\n        1 / 0")
+    with Guardhost(tmp_path, {"CAM": ends, "GOOD": GOOD}) as host:
+        host.wait("CAM", "STATUS", "DONE")
+        host.put("CAM", "REQUEST", "HOLDS")
+        eventually(lambda: host.get("CAM", "LAST_EXIT") != "", 30, "the worker to end")
+        assert re.search(r" thread camera .*ZeroDivisionError.*; .*, pid \d+, after ", host.get("CAM", "LAST_EXIT"))
+        assert int(host.get("GOOD", "RESTARTS")) == 0
+
+
 @pytest.mark.parametrize(("state", "method"), [("MAIN_HANGS", "main"), ("RUN_HANGS", "run")])
 def test_a_call_that_outlasts_its_watchdog_is_a_death(tmp_path: Path, state: str, method: str) -> None:
     with Guardhost(tmp_path, {"DOG": DOG}) as host:

@@ -112,6 +112,7 @@ MESSAGES: dict[type, st.SearchStrategy[Any]] = {
     events.Lost: st.builds(events.Lost, channels=texts),
     events.Subnodes: st.builds(events.Subnodes, subnodes=st.lists(subnode, max_size=3).map(tuple)),
     events.Bonds: st.builds(events.Bonds, bonds=bonds),
+    events.Hung: st.builds(events.Hung, why=st.text(max_size=200)),
     events.Reached: st.builds(events.Reached, state=st.sampled_from(ProcessState)),
     events.ThreadsWatched: st.builds(events.ThreadsWatched, threads=st.lists(watched, max_size=3).map(tuple)),
 }
