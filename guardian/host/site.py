@@ -330,7 +330,7 @@ def _typed(data: Mapping[str, Any], keys: Mapping[str, Any], where: str, faults:
             faults.append(f"{where}{key} = {value!r} is of the wrong type")
         elif isinstance(value, list) and not all(isinstance(v, str) for v in value):
             faults.append(f"{where}{key} = {value!r} must list texts")
-        elif isinstance(value, (int, float)) and not 0 <= value:  # nan is not, either
+        elif isinstance(value, (int, float)) and not value >= 0:  # nan is not, either
             faults.append(f"{where}{key} = {value!r}; use a number that is not negative")
         elif isinstance(value, int) and value > MOST:
             faults.append(f"{where}{key} is larger than any number that makes sense here; use fewer digits")

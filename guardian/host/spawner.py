@@ -11,8 +11,8 @@ Promises
 * `Exited` means that the worker is gone and that nothing that it started is left (or its sentence names what is left).
 * A forkserver that dies takes its workers with it. They are told as exited once they and all that they started are
   gone; then a new one is started, and what was asked meanwhile goes to that one.
-* A forkserver that does not answer, as it is stopped or hangs, is an alarm. It is not killed: its workers go on, and would
-  die with it.
+* A forkserver that does not answer, as it is stopped or hangs, is an alarm. It is not killed: its workers go on, and
+  would die with it.
 
 Cost: `spawn` takes about 50 us on the loop; an event about 20 us.
 """
@@ -229,12 +229,13 @@ class Spawner:
         silent_s = self._silence.look(self._answers if judged else object(), asyncio.get_running_loop().time())
         if silent_s < _SILENT_S:
             return None
+        pid = self.pid
         return Ailment(
             what="workers",
             severity=Severity.MAJOR,
-            text=f"the process that makes workers (pid {self.pid}) does not answer: a worker that dies is not replaced, "
-            f"and none can be stopped or started; those that live go on. If somebody has stopped it, `kill -CONT "
-            f"{self.pid}`; if it hangs, `kill -9 {self.pid}`, and all workers of this host start anew",
+            text=f"the process that makes workers (pid {pid}) does not answer: a worker that dies is not replaced, and "
+            "none can be stopped or started; those that live go on. If somebody has stopped it, "
+            f"`kill -CONT {pid}`; if it hangs, `kill -9 {pid}`, and all workers of this host start anew",
         )
 
     async def stop(self, timeout_s: float = 10.0) -> None:
