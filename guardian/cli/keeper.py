@@ -8,6 +8,7 @@ started, and sends its signals there. They are passed on. What else the keeper d
   taken or its site file does not read *now* may be over soon. Any other end is a death, and what follows is policy
   (`guardian.core.deaths`). Given up, the keeper ends with exit code 1: then a service manager may have a policy of its
   own.
+* A host that cannot be started for want of memory, processes or descriptors is tried again for as long as it takes.
 * Before the next host starts, all processes of the last one are gone: its orphans become children of the keeper.
 * A host whose event loop stands still has hung (`guardian.host.pulse`). It writes its stacks and is killed, and this is
   a death. Only time counts for which the keeper itself was seen to run.
@@ -35,7 +36,7 @@ from guardian.core.deaths import Deaths, RestartPolicy, told
 from guardian.core.standstill import Standstill
 from guardian.enums import Restart
 from guardian.host import pulse
-from guardian.worker.descendants import children, importable, look
+from guardian.worker.descendants import Process, children, importable, look
 from guardian.worker.interrupt import DUMP_SIGNAL
 from guardian.worker.system_calls import adopt_orphans
 
@@ -95,7 +96,18 @@ class Keeper:
         last = ""
         while True:
             is_first = not last
-            host = self._live(last)
+            self._deaths.born(time.monotonic())
+            try:
+                host = Host(self._line, last, self._hang_after_s, self._tell)
+            except OSError as error:
+                self._deaths.ended(time.monotonic())
+                delay_s = self._deaths.judge(innocent=True).delay_s
+                self._tell(f"no process can be made for the host: {error.strerror}; tried again, after {delay_s:g} s")
+                self._wait(delay_s)
+                if self._asked:
+                    return FAILED
+                continue
+            self._live(host)
             last = f"the host (pid {host.pid}) {host.how} after {self._deaths.ended(time.monotonic()):.1f} s"
             clear_up(self._tell)
             if self._asked and host.ended_by not in (0, *self._asked):
@@ -113,17 +125,14 @@ class Keeper:
             if self._asked:
                 return OK
 
-    def _live(self, last: str) -> Host:
-        """One host, from its start to its end."""
-        self._deaths.born(time.monotonic())
-        host = Host(self._line, last, self._hang_after_s, self._tell)
+    def _live(self, host: Host) -> None:
+        """One host, until its end."""
         while not host.is_gone():
             if (signal_info := take(host.look_s)) is not None and signal_info.si_signo in ASKING:
                 self._asked.add(signal_info.si_signo)
                 if signal_info.si_signo != signal.SIGINT or signal_info.si_code != SI_KERNEL:
                     host.send(signal_info.si_signo)
             host.look()
-        return host
 
     def _wait(self, for_s: float) -> None:
         """Unless somebody wants the end."""
@@ -174,7 +183,7 @@ class Host:
 
     def look(self) -> None:
         """Does its loop turn?"""
-        if self.look_s is None or (seen := look(self.pid)) is None:
+        if self.look_s is None or (seen := _look(self.pid)) is None:
             return
         now = time.monotonic()
         if self._killed_at is not None:
@@ -222,7 +231,7 @@ def clear_up(tell: Tell) -> None:
     killed: set[int] = set()
     until = time.monotonic() + CLEAR_S
     while time.monotonic() < until:
-        for child in children(os.getpid()):  # with each that dies, what it had started becomes ours
+        for child in _children():  # with each that dies, what it had started becomes ours
             if child.pid not in killed and not child.dead:
                 killed.add(child.pid)
                 tell(f"process {child.pid}, which the host has left behind, does not end, and is killed")
@@ -230,8 +239,22 @@ def clear_up(tell: Tell) -> None:
                     os.kill(child.pid, signal.SIGKILL)  # a child of ours, not reaped yet: the number is its own
         if _have_ended(REAP_S):
             return
-    left = ", ".join(str(child.pid) for child in children(os.getpid()))
+    left = ", ".join(str(child.pid) for child in _children())
     tell(f"these processes do not die: of another user, or stuck in the kernel? {left}")
+
+
+def _look(pid: int) -> Process | None:
+    """As /proc shows it; None: it is not there, or no descriptor is left to look with."""
+    with contextlib.suppress(OSError):
+        return look(pid)
+    return None
+
+
+def _children() -> list[Process]:
+    """Those of the keeper; none if no descriptor is left to look with."""
+    with contextlib.suppress(OSError):
+        return children(os.getpid())
+    return []
 
 
 def _have_ended(within_s: float) -> bool:

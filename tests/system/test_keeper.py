@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -269,6 +271,25 @@ def test_a_port_that_is_taken_when_a_dead_host_comes_back_is_waited_for(tmp_path
             at = kept.said(rf"port {kept.port} on 127.0.0.1 cannot be served", at)
             at = kept.said(r"ended with exit code 2 after \d+\.\d s; 2 times in 60 s; it is being started again", at)
         kept.said(rf"on Channel Access port {kept.port}", at)
+        kept.ready()
+
+
+def test_a_keeper_without_descriptors_judges_nobody_and_tries_again(tmp_path: Path) -> None:
+    """As when the files of the whole machine are used up, which may have killed the host."""
+    with Kept(tmp_path, 'restart = "on-failure"\nrestarts = 1', nodes=("A",)) as kept:
+        kept.ready()
+        assert kept.child is not None
+        keeper, host = kept.child.pid, kept.host
+        before = resource.prlimit(keeper, resource.RLIMIT_NOFILE)
+        resource.prlimit(keeper, resource.RLIMIT_NOFILE, (3, before[1]))
+        time.sleep(3)  # in which it looks at the host three times
+        assert host.is_running() and kept.child.returncode is None, kept.child.report()
+        host.kill()
+        at = kept.said("being started again")
+        for _ in range(3):
+            at = kept.said("no process can be made for the host: Too many open files; tried again, after", at)
+        resource.prlimit(keeper, resource.RLIMIT_NOFILE, before)
+        kept.said(rf"started by its keeper: the host \(pid {host.pid}\) was killed by SIGKILL", at)
         kept.ready()
 
 
