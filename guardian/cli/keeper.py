@@ -3,9 +3,12 @@
 `guardhost` turns into its keeper, so a service manager, a terminal or a script sees one process with the number that it
 started, and sends its signals there. They are passed on. What else the keeper does:
 
-* A host that ended as it was asked to (exit code 0) or that was called wrongly (2) is not started again; the keeper
-  ends with its exit code. Any other end is a death, and what follows is policy (`guardian.core.deaths`). Given up, the
-  keeper ends with exit code 1: then a service manager may have a policy of its own.
+* A host that ended as it was asked to (exit code 0) is not started again, nor is the first one if it was called wrongly
+  (2); the keeper ends with its exit code. The same call cannot be wrong once a host has run and died: that its port is
+  taken or its site file does not read *now* may be over soon. Any other end is a death, and what follows is policy
+  (`guardian.core.deaths`). Given up, the keeper ends with exit code 1: then a service manager may have a policy of its
+  own.
+* A host that cannot be started for want of memory, processes or descriptors is tried again for as long as it takes.
 * Before the next host starts, all processes of the last one are gone: its orphans become children of the keeper.
 * A host whose event loop stands still has hung (`guardian.host.pulse`). It writes its stacks and is killed, and this is
   a death. Only time counts for which the keeper itself was seen to run.
@@ -33,7 +36,7 @@ from guardian.core.deaths import Deaths, RestartPolicy, told
 from guardian.core.standstill import Standstill
 from guardian.enums import Restart
 from guardian.host import pulse
-from guardian.worker.descendants import children, importable, look
+from guardian.worker.descendants import Process, children, importable, look
 from guardian.worker.interrupt import DUMP_SIGNAL
 from guardian.worker.system_calls import adopt_orphans
 
@@ -47,6 +50,8 @@ START_S = 60.0
 LAST_WORDS_S, GONE_S = 0.5, 10.0
 #: How long what a dead host has left behind may take to end by itself, and then by force.
 CLEAR_S = 10.0
+#: Between two looks at who is left.
+REAP_S = 0.1
 #: si_code of a signal that the terminal sent: whoever else is in the foreground has got it too.
 SI_KERNEL = 0x80
 
@@ -90,13 +95,26 @@ class Keeper:
         """Until it is asked to end, or gives up. Returns the exit code."""
         last = ""
         while True:
-            host = self._live(last)
+            is_first = not last
+            self._deaths.born(time.monotonic())
+            try:
+                host = Host(self._line, last, self._hang_after_s, self._tell)
+            except OSError as error:
+                self._deaths.ended(time.monotonic())
+                delay_s = self._deaths.judge(innocent=True).delay_s
+                self._tell(f"no process can be made for the host: {error.strerror}; tried again, after {delay_s:g} s")
+                self._wait(delay_s)
+                if self._asked:
+                    return FAILED
+                continue
+            self._live(host)
             last = f"the host (pid {host.pid}) {host.how} after {self._deaths.ended(time.monotonic()):.1f} s"
             clear_up(self._tell)
             if self._asked and host.ended_by not in (0, *self._asked):
                 self._tell(f"{last}, while it was ending")
                 return FAILED
-            if self._asked or (not host.ended_by and host.code in (OK, WRONG_CALL)):
+            final = (OK, WRONG_CALL) if is_first else (OK,)
+            if self._asked or (not host.ended_by and host.code in final):
                 return host.code
             verdict = self._deaths.judge()
             self._tell(last + told(verdict, self._deaths.policy))
@@ -107,17 +125,14 @@ class Keeper:
             if self._asked:
                 return OK
 
-    def _live(self, last: str) -> Host:
-        """One host, from its start to its end."""
-        self._deaths.born(time.monotonic())
-        host = Host(self._line, last, self._hang_after_s, self._tell)
+    def _live(self, host: Host) -> None:
+        """One host, until its end."""
         while not host.is_gone():
             if (signal_info := take(host.look_s)) is not None and signal_info.si_signo in ASKING:
                 self._asked.add(signal_info.si_signo)
                 if signal_info.si_signo != signal.SIGINT or signal_info.si_code != SI_KERNEL:
                     host.send(signal_info.si_signo)
             host.look()
-        return host
 
     def _wait(self, for_s: float) -> None:
         """Unless somebody wants the end."""
@@ -168,7 +183,7 @@ class Host:
 
     def look(self) -> None:
         """Does its loop turn?"""
-        if self.look_s is None or (seen := look(self.pid)) is None:
+        if self.look_s is None or (seen := _look(self.pid)) is None:
             return
         now = time.monotonic()
         if self._killed_at is not None:
@@ -213,12 +228,33 @@ def clear_up(tell: Tell) -> None:
     """Wait until nothing is left of a host that is dead: what it started sees that, and ends; or is ended."""
     if _have_ended(CLEAR_S):
         return
-    for child in children(os.getpid()):
-        tell(f"process {child.pid}, which the host has left behind, does not end, and is killed")
-        os.kill(child.pid, signal.SIGKILL)  # a child of ours that is not reaped yet, so the number is its own
-    if not _have_ended(CLEAR_S):
-        left = ", ".join(str(child.pid) for child in children(os.getpid()))
-        tell(f"these processes do not die, stuck in the kernel? {left}")
+    killed: set[int] = set()
+    until = time.monotonic() + CLEAR_S
+    while time.monotonic() < until:
+        for child in _children():  # with each that dies, what it had started becomes ours
+            if child.pid not in killed and not child.dead:
+                killed.add(child.pid)
+                tell(f"process {child.pid}, which the host has left behind, does not end, and is killed")
+                with contextlib.suppress(PermissionError):  # of another user, as what sudo starts
+                    os.kill(child.pid, signal.SIGKILL)  # a child of ours, not reaped yet: the number is its own
+        if _have_ended(REAP_S):
+            return
+    left = ", ".join(str(child.pid) for child in _children())
+    tell(f"these processes do not die: of another user, or stuck in the kernel? {left}")
+
+
+def _look(pid: int) -> Process | None:
+    """As /proc shows it; None: it is not there, or no descriptor is left to look with."""
+    with contextlib.suppress(OSError):
+        return look(pid)
+    return None
+
+
+def _children() -> list[Process]:
+    """Those of the keeper; none if no descriptor is left to look with."""
+    with contextlib.suppress(OSError):
+        return children(os.getpid())
+    return []
 
 
 def _have_ended(within_s: float) -> bool:
@@ -230,7 +266,7 @@ def _have_ended(within_s: float) -> bool:
         except ChildProcessError:
             return True
         if not pid:
-            signal.sigtimedwait({signal.SIGCHLD}, 0.1)
+            signal.sigtimedwait({signal.SIGCHLD}, REAP_S)
     return False
 
 

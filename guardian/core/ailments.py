@@ -92,6 +92,7 @@ class WallClock:
 
     def __init__(self) -> None:
         self._ahead: float | None = None  # of the other clock
+        self._in_order = 0.0  # the same, when it last was ahead of all stamps
         self._highest = 0.0
         self._back: Ailment | None = None  # until it has caught up with _highest
         self._forward: Ailment | None = None
@@ -114,10 +115,10 @@ class WallClock:
         self._ahead = ahead
         if jump < -JUMP_S:
             self._back, self._forward = _set_back(-jump, wall, self._highest), None
-        elif jump > JUMP_S and self._back is None:
-            self._forward, self._forward_at = _set_forward(jump, wall), mono
+        elif jump > JUMP_S and (gap := ahead - self._in_order) > JUMP_S:  # else it was set right again
+            self._forward, self._forward_at = _set_forward(gap, wall), mono
         if wall >= self._highest:  # it has caught up, or was set right again
-            self._highest, self._back = wall, None
+            self._highest, self._back, self._in_order = wall, None, ahead
         if mono - self._forward_at > JUMP_TOLD_S:
             self._forward = None
         return jump if abs(jump) > JUMP_S else 0.0

@@ -150,6 +150,7 @@ class Supervision(Machine):
         self._forget_entry()
         self._deferred.clear()
         self._deadlines.pop("restart", None)
+        self._notes.pop("worker", None)  # what was to follow a death does not any more
         self._life.pardon()
         self._set(known=False, failed=False)
         if self._life.alive:
@@ -192,6 +193,7 @@ class Supervision(Machine):
     def _on_stuck(self, event: Stuck) -> None:
         """A worker that has hung is no use to anybody: it is killed, and what follows is what follows a death (R12)."""
         if event.gen == self._life.gen and self.watched:
+            self._set(known=False)  # until it is gone, which may take long if the kernel holds it
             self._kill(event.why)
             self._life.stuck = event.why
 

@@ -17,5 +17,6 @@ def span(seconds: float) -> str:
     """So many seconds, as exact as it matters: ``3.5 h``."""
     for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
+            count = seconds / size
+            return (f"{count:.3g}" if count < 1000 else f"{count:.0f}") + f" {unit}"
     return f"{seconds:.3g} s"

@@ -2,28 +2,33 @@
 
 One JSON object a line in, one out: ``{"do": "create", "node": "SUS_MC1"}`` is answered with ``{"ok": true, ...}`` or
 ``{"ok": false, "error": "..."}``. Whoever may open the socket (mode 0600: the user who runs the host) may use it.
+
+A disk that is read-only or full keeps no host from starting: it comes back after a death, and its nodes do not need the
+socket. It is an alarm, and the socket is made as soon as it can be.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import logging
 import os
 import socket
 import stat
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from guardian.core import explain
+from guardian.core.ailments import Ailment
 from guardian.core.interface import BY_NAME, Asg
 from guardian.core.security import Security
 from guardian.core.who import Who
-from guardian.enums import Op
+from guardian.enums import Op, Severity
 from guardian.errors import ExpectedError
 from guardian.host.doorkeeper import Doorkeeper
 from guardian.host.host import Host
@@ -34,6 +39,10 @@ _log = logging.getLogger(__name__)
 #: Longest path of a unix socket, without the closing NUL.
 PATH_BYTES = 107
 LINE_BYTES = 65536
+#: A sick disk, where another directory may be just as well off: no reason not to start.
+_SICK = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO})
+#: Between two tries to make the socket, in seconds.
+AGAIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +67,11 @@ class Control:
         self._path = host.site.control_socket
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
+        self._trying: asyncio.Task[None] | None = None
+        self._sick = ""
 
     async def start(self) -> None:
-        """Listen. A socket left behind by a dead host is taken over.
+        """Listen. A socket left behind by a dead host is taken over. On a sick disk that is tried again and again.
 
         Raises
         ------
@@ -69,23 +80,50 @@ class Control:
         """
         if len(os.fsencode(self._path)) > PATH_BYTES:
             raise ExpectedError(f"control socket {self._path}: the path is too long; give a shorter --state-dir")
+        try:
+            await self._listen()
+        except OSError as error:
+            if error.errno not in _SICK:
+                raise ExpectedError(
+                    f"control socket {self._path}: {error.strerror}; give another directory with --state-dir"
+                ) from None
+            self._sick = str(error.strerror)
+            self._host.troubles.ask(self._ailments)
+            self._trying = asyncio.create_task(self._try_again(), name="control socket")
+
+    async def _listen(self) -> None:
         sock = socket.socket(socket.AF_UNIX)
         try:
-            _make_room(self._path)
-            sock.bind(os.fspath(self._path))
-            self._path.chmod(0o600)  # before it listens, so nobody was ever let in
+            await asyncio.to_thread(_bind, sock, self._path)
             self._server = await asyncio.start_unix_server(self._serve, sock=sock, limit=LINE_BYTES)
-        except OSError as error:
-            sock.close()
-            raise ExpectedError(
-                f"control socket {self._path}: {error.strerror}; give another directory with --state-dir"
-            ) from None
-        except ExpectedError:
+        except BaseException:
             sock.close()
             raise
 
+    async def _try_again(self) -> None:
+        while self._server is None:
+            await asyncio.sleep(AGAIN_S)
+            try:
+                await self._listen()
+            except OSError as error:
+                self._sick = str(error.strerror)
+            except ExpectedError as error:
+                self._sick = str(error)
+
+    def _ailments(self) -> Iterable[Ailment]:
+        if self._server is None:
+            yield Ailment(
+                what="control",
+                severity=Severity.MINOR,
+                text=f"control socket {self._path} cannot be made: {self._sick}. guardctrl create, destroy, start and "
+                "stop do not reach this host, its PVs do; it is tried again, make room or repair the disk",
+            )
+
     async def stop(self) -> None:
         """Let no one in any more, and let go of those who are."""
+        if self._trying is not None:
+            self._trying.cancel()
+            await asyncio.wait([self._trying])
         if self._server is not None:
             self._server.close()
             with contextlib.suppress(OSError):
@@ -231,6 +269,12 @@ def _facts(host: Host, name: str) -> dict[str, Any]:
         "ok": explain.is_ok(view),
         "why": explain.why_not_ok(view),
     }
+
+
+def _bind(sock: socket.socket, path: Path) -> None:
+    _make_room(path)
+    sock.bind(os.fspath(path))
+    path.chmod(0o600)  # before it listens, so nobody was ever let in
 
 
 def _make_room(path: Path) -> None:

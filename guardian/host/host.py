@@ -461,6 +461,6 @@ class Host:
             self._store.note_time()
 
     def _ailments(self) -> Iterable[Ailment]:
-        """A full or failing disk stops nobody, but is told."""
-        keepers = (self._store, self._journal, self._sink, self._claims)
+        """A full or failing disk stops nobody, nor does it that no workers can be made; but it is told."""
+        keepers = (self._spawner, self._store, self._journal, self._sink, self._claims)
         return [one for keeper in keepers if keeper is not None and (one := keeper.ailment()) is not None]

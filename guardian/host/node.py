@@ -402,6 +402,7 @@ class Node:
             sink=around.sink,
             environ=worker_environ({"IFO": around.ifo, "SITE": around.site}),
             report=report,
+            missed=(lambda: None) if check else partial(self._missed, gen),
         )
         process.send(
             Load(
@@ -445,6 +446,10 @@ class Node:
             self.feed(Stuck(gen=gen, why=report.why))
             return
         self.feed(Heard(gen=gen, report=report))
+
+    def _missed(self, gen: int) -> None:
+        """Who makes workers does not tell the end of this one: it is silent, or the kernel holds the process."""
+        self.feed(Stuck(gen=gen, why="it has closed its link to the host, and nobody tells its end"))
 
     def _publish(self, step: Step) -> None:
         around, view = self._around, step.view

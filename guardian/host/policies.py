@@ -18,6 +18,8 @@ from guardian.host.settings import OnStart
 ON_START: tuple[OnStart, ...] = ("resume", "request", "hold")
 #: A restart loop must not be a load of its own; and whoever waits for more than a day waits for a person.
 SHORTEST_DELAY_S, LONGEST_DELAY_S = 0.1, 86400.0
+#: More is meant as "always".
+MOST_RESTARTS = 1_000_000
 #: A loop that beats twice a second cannot be told to hang sooner than that.
 SHORTEST_HANG_S = 2.0
 
@@ -44,8 +46,13 @@ class Keeping:
     hang_after_s: float = 15.0
 
 
-def faults(table: Mapping[str, Any], where: str) -> list[str]:
-    """What makes no sense in a table, a sentence each. `where` stands before each key: "policy."."""
+def faults(table: Mapping[str, Any], where: str, base: Mapping[str, Any] | None = None) -> list[str]:
+    """What makes no sense in a table, a sentence each.
+
+    Parameters
+    ----------
+    where : stands before each key: "policy.". base : the table that counts where this one says nothing.
+    """
     found = []
     if (on_start := table.get("on_start", "resume")) not in ON_START:
         found.append(f"{where}on_start = {on_start!r}; use one of {', '.join(ON_START)}")
@@ -55,6 +62,14 @@ def faults(table: Mapping[str, Any], where: str) -> list[str]:
     for key in ("restart_delay", "restart_delay_max"):
         if key in table and not SHORTEST_DELAY_S <= table[key] <= LONGEST_DELAY_S:
             found.append(f"{where}{key} = {table[key]!r}; use {SHORTEST_DELAY_S:g} to {LONGEST_DELAY_S:g} seconds")
+    if table.get("restarts", 0) > MOST_RESTARTS:
+        found.append(f'{where}restarts = {table["restarts"]}; use 0 to {MOST_RESTARTS}, or restart = "always"')
+    longest = {**(base or {}), **table}.get("restart_delay_max", Limits().restart_delay_max_s)
+    if longest < table.get("restart_delay", 0):
+        found.append(
+            f"{where}restart_delay = {table['restart_delay']!r} is longer than restart_delay_max = {longest!r}; "
+            "say a longer one of these too"
+        )
     if 0 < table.get("hang_after", 0) < SHORTEST_HANG_S:
         found.append(f"{where}hang_after = {table['hang_after']!r}; use at least {SHORTEST_HANG_S:g} seconds, or 0")
     return found

@@ -46,7 +46,6 @@ A site file names the machine and its nodes; all of it is optional but ``nodes``
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import tomllib
@@ -68,6 +67,8 @@ from guardian.worker.system import check_name
 
 CONTROL_SOCKET = "control.sock"
 MAX_PORT = 65535
+#: The largest whole number that a site file may say; a float holds each below.
+MOST = 2**53
 #: Letters of the name of a host.
 HOST_LENGTH = 30
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -141,7 +142,7 @@ def read_site(path: Path) -> Site:
     values = _typed(data, _SITE_KEYS, "", faults)
     policy = _typed(values.get("policy", {}), _POLICY_KEYS, "policy.", faults)
     keeper = _typed(values.get("keeper", {}), _KEEPER_KEYS, "keeper.", faults)
-    nodes = _node_tables(values.get("node", {}), values.get("nodes", ()), faults)
+    nodes = _node_tables(values.get("node", {}), values.get("nodes", ()), policy, faults)
     health = _typed(values.get("health", {}), heartbeats.KEYS, "health.", faults)
     access = _typed(values.get("access", {}), _ACCESS_KEYS, "access.", faults)
     if why := why_not_ifo(values.get("ifo", "")):
@@ -230,8 +231,10 @@ def _node_faults(nodes: list[str]) -> list[str]:
     return faults
 
 
-def _node_tables(tables: Mapping[str, Any], nodes: list[str], faults: list[str]) -> dict[str, dict[str, Any]]:
-    """The tables ``[node.NAME]``."""
+def _node_tables(
+    tables: Mapping[str, Any], nodes: list[str], policy: Mapping[str, Any], faults: list[str]
+) -> dict[str, dict[str, Any]]:
+    """The tables ``[node.NAME]``; `policy` counts where they say nothing."""
     good = {}
     for node, table in tables.items():
         if not isinstance(table, dict):
@@ -240,7 +243,7 @@ def _node_tables(tables: Mapping[str, Any], nodes: list[str], faults: list[str])
             faults.append(f"[node.{node}]: {node} is none of nodes; add it there, or correct the name")
         else:
             good[node] = _typed(table, _POLICY_KEYS, f"node.{node}.", faults)
-            faults += policies.faults(good[node], f"node.{node}.")
+            faults += policies.faults(good[node], f"node.{node}.", policy)
     return good
 
 
@@ -327,8 +330,10 @@ def _typed(data: Mapping[str, Any], keys: Mapping[str, Any], where: str, faults:
             faults.append(f"{where}{key} = {value!r} is of the wrong type")
         elif isinstance(value, list) and not all(isinstance(v, str) for v in value):
             faults.append(f"{where}{key} = {value!r} must list texts")
-        elif isinstance(value, (int, float)) and (value < 0 or math.isnan(value)):
+        elif isinstance(value, (int, float)) and not value >= 0:  # nan is not, either
             faults.append(f"{where}{key} = {value!r}; use a number that is not negative")
+        elif isinstance(value, int) and value > MOST:
+            faults.append(f"{where}{key} is larger than any number that makes sense here; use fewer digits")
         elif value == "" and key not in ("ifo", "site"):
             faults.append(f"{where}{key} is empty; leave it out, or say something")
         else:

@@ -11,6 +11,8 @@ Promises
 * `Exited` means that the worker is gone and that nothing that it started is left (or its sentence names what is left).
 * A forkserver that dies takes its workers with it. They are told as exited once they and all that they started are
   gone; then a new one is started, and what was asked meanwhile goes to that one.
+* A forkserver that does not answer, as it is stopped or hangs, is an alarm. It is not killed: its workers go on, and
+  would die with it.
 
 Cost: `spawn` takes about 50 us on the loop; an event about 20 us.
 """
@@ -29,6 +31,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from guardian.core.ailments import Ailment
+from guardian.core.standstill import Standstill
+from guardian.enums import Severity
 from guardian.errors import InternalError
 from guardian.host import forkserver_process
 from guardian.host.forkserver_process import ForkserverProcess
@@ -46,6 +51,8 @@ _BATCH = 32
 _PAUSE_S, _MAX_PAUSE_S = 0.1, 5.0
 #: One that was ready for so long died of something new.
 _GROWN_UP_S = 30.0
+#: Between two questions whether it is there, and how long it may not answer.
+_LOOK_S, _SILENT_S = 1.0, 10.0
 #: A forkserver that has not preloaded by then hangs (a dead network disk) and is killed.
 _PRELOAD_S = 120.0
 
@@ -129,6 +136,9 @@ class Spawner:
         self._living: dict[str, _Living] = {}
         self._forkserver: ForkserverProcess | None = None
         self._writing = False
+        self._answers = 0  # of the forkserver, of whatever kind
+        self._pinged = False
+        self._silence = Standstill(2 * _LOOK_S)
         self._broken = ""  # why the forkserver gave up, in its own words
         self._ready = asyncio.Event()
         self._eof = asyncio.Event()
@@ -209,6 +219,24 @@ class Spawner:
         if key in self._asked or key in self._living:
             text = json.dumps({"op": "kill", "key": key, "signal": int(sig)}).encode()
             self._order(_Order(key=key, is_spawn=False, text=text))
+
+    def ailment(self) -> Ailment | None:
+        """Whether the forkserver answers. To be asked once a second."""
+        judged = self._ready.is_set() and self._channel() is not None
+        if judged and not self._pinged:
+            self._pinged = True
+            self._order(_Order(key="", is_spawn=False, text=b'{"op": "ping"}'))
+        silent_s = self._silence.look(self._answers if judged else object(), asyncio.get_running_loop().time())
+        if silent_s < _SILENT_S:
+            return None
+        pid = self.pid
+        return Ailment(
+            what="workers",
+            severity=Severity.MAJOR,
+            text=f"the process that makes workers (pid {pid}) does not answer: a worker that dies is not replaced, and "
+            "none can be stopped or started; those that live go on. If somebody has stopped it, "
+            f"`kill -CONT {pid}`; if it hangs, `kill -9 {pid}`, and all workers of this host start anew",
+        )
 
     async def stop(self, timeout_s: float = 10.0) -> None:
         """Kill all workers and what they started, tell each as exited, and wait until the forkserver is gone.
@@ -307,10 +335,13 @@ class Spawner:
                 asyncio.get_running_loop().remove_reader(channel)
                 self._eof.set()
                 return
+            self._answers += 1
             self._take(json.loads(text))
 
     def _take(self, message: dict[str, Any]) -> None:
         match message:
+            case {"op": "pong"}:
+                self._pinged = False
             case {"op": "ready", "missing": missing, "threads": threads}:
                 for module, why in missing.items():
                     _log.warning("not preloaded, each worker imports it by itself: %s (%s)", module, why)
@@ -348,6 +379,7 @@ class Spawner:
         while not self._stop.is_set():
             self._eof.clear()
             self._ready.clear()
+            self._pinged = False
             born = loop.time()
             try:
                 await self._launch()

@@ -30,8 +30,8 @@ BUFFER_BYTES = 1 << 20
 READ_BYTES = 4096
 #: What a worker gets to say where it stands before it is killed, in seconds.
 LAST_WORDS_S = 0.1
-#: What a worker that has closed its link gets to end by itself, in seconds.
-UNLINKED_S = 1.0
+#: What a worker that has closed its link gets to end by itself, and then by force until it is missed, in seconds.
+UNLINKED_S, MISSED_S = 1.0, 5.0
 
 
 class WorkerHandle:
@@ -40,7 +40,7 @@ class WorkerHandle:
     Parameters
     ----------
     key : its name at the spawner, "NODE#..." and unique. gen : its generation. report : called with the generation a
-        report names, and the report.
+        report names, and the report. missed : called when nothing can be told to it any more, and nobody tells its end.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class WorkerHandle:
         sink: LogSink,
         environ: Mapping[str, str],
         report: Callable[[int, Report], None],
+        missed: Callable[[], None] = lambda: None,
     ) -> None:
         self.gen = gen
         self.key = key
@@ -61,9 +62,10 @@ class WorkerHandle:
         self._loop = asyncio.get_running_loop()
         self._spawner = spawner
         self._report = report
+        self._missed = missed
         self._lines = link.Lines()
         self._waiting = bytearray()
-        self._kills: list[asyncio.TimerHandle] = []  # must not outlive it: a later worker may have the same key
+        self._timers: list[asyncio.TimerHandle] = []  # must not outlive it: a later worker may have the same key
         with contextlib.ExitStack() as ours_or_none, contextlib.ExitStack() as theirs:
             self._sock, their_sock = socket.socketpair()
             ours_or_none.callback(self._sock.close)
@@ -111,7 +113,7 @@ class WorkerHandle:
 
     def close(self) -> None:
         """The process is gone: take what it said last, and give everything back."""
-        for timer in self._kills:
+        for timer in self._timers:
             timer.cancel()
         try:
             while self._read():
@@ -122,7 +124,10 @@ class WorkerHandle:
             self._beat.close()
 
     def _kill_in(self, delay_s: float) -> None:
-        self._kills.append(self._loop.call_later(delay_s, self._spawner.kill, self.key))
+        self._timers.append(self._loop.call_later(delay_s, self._spawner.kill, self.key))
+
+    def _miss_in(self, delay_s: float) -> None:
+        self._timers.append(self._loop.call_later(delay_s, self._missed))
 
     def _shut(self) -> None:
         if self._sock.fileno() >= 0:
@@ -146,6 +151,7 @@ class WorkerHandle:
     def _readable(self) -> None:
         if not self._read() and self._sock.fileno() < 0:
             self._kill_in(UNLINKED_S)  # nothing can be told to it any more
+            self._miss_in(UNLINKED_S + MISSED_S)
 
     def _read(self) -> bool:
         """Take what one read gives; False if there is nothing (more)."""

@@ -21,12 +21,14 @@ JSON objects, one a datagram, over an inherited SOCK_SEQPACKET pair; descriptors
 
     host -> here   {"op": "spawn", "key": K, "entry": "module:function", "spec": {...}, "nfds": N}
                    {"op": "kill", "key": K, "signal": N}       SIGKILL: the worker's group; others: the worker alone
+                   {"op": "ping"}                              are you there?
                    {"op": "quit"}                              kill all, say so, exit
     here -> host   {"op": "ready", "pid": P, "missing": {module: reason}, "threads": N}
                    {"op": "broken", "reason": R}               and exit: it makes no sense to go on
                    {"op": "started", "key": K, "pid": P, "start_ticks": T}
                    {"op": "exited", "key": K, "pid": P, "code": N | "signal": N, "left": [P, ...]}
                    {"op": "failed", "key": K, "reason": R, "starved": S}   no process was made
+                   {"op": "pong"}
 
 Cost, with numpy and epics: 0.25 s to start, 5 to 8 ms a fork, 5 MB (PSS) for a worker that does nothing yet.
 """
@@ -196,6 +198,8 @@ class Forkserver:
                         _kill_group(worker.pid)
                     else:
                         _kill(worker.pid, message["signal"])
+            case "ping":
+                self.say(op="pong")
             case "quit":
                 self._close()
 

@@ -100,6 +100,13 @@ def test_a_clock_that_was_set_right_again_is_well():
     assert clocks.text == ""
 
 
+def test_a_clock_that_was_set_right_and_then_some_was_set_forward():
+    clocks = Clocks()
+    clocks.passes(1, set_by=-HOUR)
+    assert clocks.passes(5, set_by=3 * HOUR) == 3 * HOUR
+    assert "set forward by 2 h" in clocks.text
+
+
 def test_a_clock_that_was_set_forward_is_told_for_a_while():
     clocks = Clocks()
     clocks.passes(1, set_by=HOUR)
@@ -118,7 +125,8 @@ def test_a_host_that_was_stopped_finds_its_clock_well():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.5, "0.5 s"), (90, "90 s"), (600, "10 min"), (9000, "2.5 h"), (9e5, "10.4 days")]
+    ("seconds", "text"),
+    [(0.5, "0.5 s"), (90, "90 s"), (600, "10 min"), (9000, "2.5 h"), (9e5, "10.4 days"), (1e9, "11574 days")],
 )
 def test_times_for_people(seconds: float, text: str):
     assert span(seconds) == text

@@ -115,6 +115,17 @@ def test_a_worker_that_hung_says_why_and_how_it_ended() -> None:
     )
 
 
+@pytest.mark.parametrize("limits", [ALWAYS, NEVER], ids=["that waits for its next worker", "that was given up"])
+def test_one_that_is_stopped_after_a_death_promises_no_start_any_more(limits: Limits) -> None:
+    node = aligned(limits=limits)
+    node.dies()
+    assert "started again" in node.view.message
+    node.op(Op.STOP)
+    assert node.view.message == "" and explain.why_not_ok(node.view).startswith("stopped by ")
+    node.advance(1000)
+    assert node.worker is None and node.view.message == ""
+
+
 # --- reset-failed
 
 

@@ -182,6 +182,9 @@ class FakeSpawner:
     async def start(self, timeout_s: float = 60.0) -> None:
         pass
 
+    def ailment(self) -> None:
+        pass
+
     async def stop(self, timeout_s: float = 10.0) -> None:
         self.unkillable = self.hold = False
         for worker in self.workers:

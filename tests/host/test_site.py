@@ -150,6 +150,16 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
         ('nodes = ["SUS"]\n[policy]\nrestart = "no"', "policy.restart = 'no'; use one of never, on-failure, always"),
         ('nodes = ["SUS"]\n[policy]\nrestart_delay = 0', "policy.restart_delay = 0; use 0.1 to 86400 seconds"),
         ('nodes = ["SUS"]\n[policy]\nrestart_delay_max = inf', "policy.restart_delay_max = inf; use 0.1 to"),
+        ('nodes = ["SUS"]\n[policy]\nrestart_delay = 60', "restart_delay = 60 is longer than restart_delay_max = 30.0"),
+        (
+            'nodes = ["SUS"]\n[policy]\nrestart_delay_max = 5\n[node.SUS]\nrestart_delay = 6',
+            "node.SUS.restart_delay = 6 is longer than restart_delay_max = 5; say a longer one of these too",
+        ),
+        (
+            'nodes = ["SUS"]\n[policy]\nrestarts = 99999999999',
+            'policy.restarts = 99999999999; use 0 to 1000000, or restart = "always"',
+        ),
+        ('nodes = ["SUS"]\n[policy]\nwatchdog = 1' + "0" * 400, "policy.watchdog is larger than any number"),
         ('nodes = ["SUS"]\n[policy]\nhang_after = 9', "policy.hang_after is unknown"),
         ('nodes = ["SUS"]\n[keeper]\nhang_after = 1', "keeper.hang_after = 1; use at least 2 seconds, or 0"),
         ('nodes = ["SUS"]\n[keeper]\non_start = "hold"', "keeper.on_start is unknown"),

@@ -80,6 +80,10 @@ class Disk:
         finally:
             self._unmount()
 
+    def remount(self, how: str) -> None:
+        """Read-only ("ro") or not ("rw"), the same file system; nobody may have a file open for writing."""
+        subprocess.run(["mount", "-o", f"remount,{how}", str(self.place)], check=True, timeout=20)
+
     def _unmount(self) -> None:
         subprocess.run(["umount", "-l", str(self.place)], check=True, timeout=20)
         self._mounted -= 1
@@ -183,6 +187,25 @@ def test_a_disk_that_is_read_only_stops_no_node_and_loses_nothing(tmp_path: Path
         host.wait("GOOD", "REQUEST", "REST")
 
 
+def test_a_host_comes_back_on_a_disk_that_is_read_only(tmp_path: Path, disk: Disk) -> None:
+    with Host(tmp_path, {"GOOD": GOOD}, options=("--state-dir", str(disk.place))) as host:
+        host.wait("GOOD", "OK", "True")
+        host.put("GOOD", "REQUEST", "REST")
+        host.wait("GOOD", "STATE", "REST")
+        time.sleep(1.1)  # what is accepted is on the disk at once, and the rest in a second
+        host.kill9()
+        assert host.child is not None
+        host.child.wait(30)
+        disk.remount("ro")
+        host.start()
+        host.wait("GOOD", "STATE", "REST")
+        host.ails("settings in", "journal", severity=2)
+        host.ails(f"control socket {disk.place / 'control.sock'} cannot be made: Read-only file system.", severity=2)
+        disk.remount("rw")
+        host.is_well()
+        assert "GOOD" in host.ctrl("--state-dir", str(disk.place), "list")
+
+
 def test_a_log_whose_disk_is_full_is_an_alarm_and_no_more(tmp_path: Path, disk: Disk) -> None:
     with Host(tmp_path, {"GOOD": GOOD}, options=("--log", str(disk.place / "log"))) as host:
         host.wait("GOOD", "OK", "True")
@@ -274,6 +297,28 @@ def test_clients_do_not_get_the_last_descriptors(tmp_path: Path) -> None:
             host.wait("GOOD", "LOAD_STATUS", "DONE")
         host.is_well()
         assert host.told("ERROR", "descriptors") <= 2  # a line of the host, one of its server
+
+
+def test_a_forkserver_that_is_stopped_is_an_alarm_and_a_dead_worker_is_no_good_one(tmp_path: Path) -> None:
+    """Nobody tells the host of a death then, nor makes a worker. Who lives goes on, and is not restarted."""
+    with Host(tmp_path, {"GOOD": GOOD, "OTHER": GOOD}) as host:
+        host.wait("GOOD", "OK", "True")
+        host.wait("OTHER", "OK", "True")
+        worker, other = host.workers()["GOOD"], host.workers()["OTHER"]
+        forkserver = worker.parent()
+        assert forkserver is not None
+        forkserver.suspend()
+        worker.kill()
+        host.wait("GOOD", "OK", "False")
+        assert "its worker is ending" in host.get("GOOD", "WHY")
+        host.ails("does not answer", f"`kill -CONT {forkserver.pid}`")
+        host.put("OTHER", "REQUEST", "REST")
+        host.wait("OTHER", "STATE", "REST")
+        forkserver.resume()
+        host.is_well()
+        host.wait("GOOD", "OK", "True")
+        assert "its link to the host" in host.get("GOOD", "LAST_EXIT")
+        assert host.workers()["OTHER"].pid == other.pid
 
 
 def test_a_clock_that_is_set_back_an_hour_is_told_and_nothing_else(tmp_path: Path) -> None:

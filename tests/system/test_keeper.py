@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -251,6 +254,62 @@ def test_a_wrong_call_is_told_once_and_not_tried_again(tmp_path: Path) -> None:
         with Child([*again, "--state-dir", str(tmp_path / "other")], env=kept.env, cwd=tmp_path) as second:
             assert second.wait(60) == WRONG_CALL
             assert "being started again" not in second.output and "A" in second.output
+
+
+def test_a_port_that_is_taken_when_a_dead_host_comes_back_is_waited_for(tmp_path: Path) -> None:
+    """The same call was right once: what keeps a host from its port, or from its site file, may be over soon."""
+    with Kept(tmp_path, 'restart = "on-failure"\nrestarts = 30\nrestart_delay = 1', nodes=("A",)) as kept:
+        kept.ready()
+        assert kept.child is not None
+        at = len(kept.child.output)
+        kept.host.kill()
+        at = kept.said("being started again, after 1 s", at)
+        with socket.socket() as thief:
+            thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            thief.bind(("127.0.0.1", kept.port))
+            thief.listen()
+            at = kept.said(rf"port {kept.port} on 127.0.0.1 cannot be served", at)
+            at = kept.said(r"ended with exit code 2 after \d+\.\d s; 2 times in 60 s; it is being started again", at)
+        kept.said(rf"on Channel Access port {kept.port}", at)
+        kept.ready()
+
+
+def test_a_keeper_without_descriptors_judges_nobody_and_tries_again(tmp_path: Path) -> None:
+    """As when the files of the whole machine are used up, which may have killed the host."""
+    with Kept(tmp_path, 'restart = "on-failure"\nrestarts = 1', nodes=("A",)) as kept:
+        kept.ready()
+        assert kept.child is not None
+        keeper, host = kept.child.pid, kept.host
+        before = resource.prlimit(keeper, resource.RLIMIT_NOFILE)
+        resource.prlimit(keeper, resource.RLIMIT_NOFILE, (3, before[1]))
+        time.sleep(3)  # in which it looks at the host three times
+        assert host.is_running() and kept.child.returncode is None, kept.child.report()
+        host.kill()
+        at = kept.said("being started again")
+        for _ in range(3):
+            at = kept.said("no process can be made for the host: Too many open files; tried again, after", at)
+        resource.prlimit(keeper, resource.RLIMIT_NOFILE, before)
+        kept.said(rf"started by its keeper: the host \(pid {host.pid}\) was killed by SIGKILL", at)
+        kept.ready()
+
+
+def test_what_a_host_leaves_behind_is_ended_with_all_that_it_has_started(tmp_path: Path) -> None:
+    """Who makes workers hangs, and cannot end what they have started; the next host must not meet it."""
+    with Kept(tmp_path, nodes=("A",)) as kept:
+        kept.ready()
+        kept.put("A", "REQUEST", "SPAWNS")
+        kept.wait("A", "STATE", "SPAWNS")
+        host = kept.host
+        eventually(lambda: "sleep" in [p.name() for p in host.children(recursive=True)], 30, "a daemon of user code")
+        family = host.children(recursive=True)
+        (forkserver,) = [p for p in family if "guardian.worker.forkserver" in procs.command_line(p.pid)]
+        forkserver.suspend()
+        assert kept.child is not None
+        at = len(kept.child.output)
+        host.kill()
+        kept.said("being started again", at)
+        assert [each for each in family if procs.alive(each.pid)] == [], kept.child.report()
+        assert "do not die" not in kept.child.output
 
 
 def test_the_keeper_is_small_and_has_one_thread(tmp_path: Path) -> None:
