@@ -97,6 +97,12 @@ def _no_worker(v: View) -> str:
 
 TERMS = (
     Term(
+        lambda v: not v.failed,  # it comes first: EXEC after PAUSE would not go on
+        lambda v: v.reason,
+        "worker",
+        active=True,
+    ),
+    Term(
         lambda v: v.op is Op.EXEC,
         lambda v: f"{'stopped' if v.op is Op.STOP else 'paused'}{_by(v.op_by)}; write OP=EXEC",
         "op",
@@ -205,11 +211,14 @@ def _because(view: View) -> str:
 def severity(view: View) -> Severity:
     """The worst that is wrong with a node: what OK carries, and the one thing to alarm on.
 
-    Nothing is wrong on the way, while stopped or paused on purpose, or for want of a nominal state.
+    Nothing is wrong on the way, while stopped or paused on purpose, or for want of a nominal state. A worker that was
+    given up is wrong under PAUSE too: EXEC would not go on.
     """
+    if view.failed:
+        return Severity.MAJOR
     if view.op is not Op.EXEC:
         return Severity.NO_ALARM
-    if view.error is ErrorKind.ERROR or view.overdue or view.failed or view.worker is Worker.DEAD:
+    if view.error is ErrorKind.ERROR or view.overdue or view.worker is Worker.DEAD:
         return Severity.MAJOR
     if view.load_status is LoadStatus.ERROR or view.stalled or view.notifications or view.slow or _settled_away(view):
         return Severity.MINOR

@@ -94,6 +94,12 @@ TABLE: list[tuple[dict[str, Any], bool, Severity, str]] = [
     ({"slow": SLOW, "mode": Mode.MANUAL}, False, Severity.MINOR, "any other REQUEST interrupts it"),
     ({"slow": SLOW, "error": ErrorKind.ERROR, "reason": "oops"}, False, Severity.MAJOR, "ERROR in ALIGNED: oops"),
     ({"worker": Worker.DEAD, "known": False, "failed": True, "reason": "gone"}, False, Severity.MAJOR, "gone"),
+    (
+        {"op": Op.PAUSE, "worker": Worker.DEAD, "known": False, "failed": True, "reason": "gone"},
+        False,
+        Severity.MAJOR,
+        "gone",
+    ),
     ({"worker": Worker.INIT, "load_status": LoadStatus.INPROGRESS}, False, Severity.NO_ALARM, "being loaded"),
     ({"known": False}, False, Severity.NO_ALARM, "its worker is ending"),
     ({"worker": Worker.STOP, "known": False}, False, Severity.NO_ALARM, "no worker; write OP=EXEC"),
@@ -133,7 +139,8 @@ def test_R11_a_failed_LOAD_leaves_the_node_OK_but_not_active_and_says_so() -> No
 @pytest.mark.parametrize("op", [Op.STOP, Op.PAUSE])
 def test_R15_no_alarm_while_stopped_or_paused_on_purpose(op: Op) -> None:
     for wrong, *_ in TABLE:
-        assert severity(replace(OK, **{**wrong, "op": op})) is Severity.NO_ALARM
+        given_up = wrong.get("failed", False)
+        assert severity(replace(OK, **{**wrong, "op": op})) is (Severity.MAJOR if given_up else Severity.NO_ALARM)
 
 
 def test_R15_WHY_says_since_when() -> None:

@@ -27,6 +27,7 @@ class OddHub:
         self.behaves = behaves
         self.requests: list[bytes] = []
         self.open = self.most_open = 0
+        self._connections: list[socket.socket] = []
         self._listening = socket.create_server(("127.0.0.1", port))
         self.port = self._listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/hub"
@@ -49,7 +50,8 @@ class OddHub:
 
     def _serve(self, connection: socket.socket) -> None:
         self.open += 1
-        self.most_open = max(self.most_open, self.open)
+        self._connections = [connection, *filter(_is_open, self._connections)]
+        self.most_open = max(self.most_open, len(self._connections))
         with connection, contextlib.suppress(OSError):
             connection.settimeout(10)
             request = b""
@@ -72,6 +74,16 @@ class OddHub:
         self._listening.close()
         for thread in self._threads:
             thread.join(15)
+
+
+def _is_open(connection: socket.socket) -> bool:
+    """Whether its caller is still there; whoever serves it may not have noticed yet."""
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 def says(text: str) -> Behaviour:

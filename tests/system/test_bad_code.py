@@ -62,7 +62,9 @@ def test_whatever_code_does_its_node_says_so_and_the_others_run(tmp_path: Path) 
             eventually(
                 lambda node=node: "reset-failed" in host.get(node, "WHY"), 60, f"the end of patience with {node}"
             )
-            assert len(re.findall(rf" {node} ERROR: .*{words}", host.child.output)) == 4, host.child.report()
+            told = rf" {node} ERROR: .*{words}"
+            eventually(lambda told=told: len(re.findall(told, host.child.output)) >= 4, 30, f"four lines of {node}")
+            assert len(re.findall(told, host.child.output)) == 4, host.child.report()
             assert host.ca.get(host.pv(node, "OK")).severity == 2
         host.wait("FLOODS", "STATUS", "DONE", 60)
         host.child.wait_for(r" FLOODS WARNING: \d+ lines dropped", 60)
