@@ -155,10 +155,19 @@ def test_a_request_to_a_node_is_no_set_point_however_the_site_names_it(start: St
 
 
 def test_a_worker_whose_monitor_is_off_has_no_thread_for_it(start: Start) -> None:
-    count = "import threading\nlog('threads= %d', len(__import__('os').listdir('/proc/self/task')))\n"
-    body = "from guardian import GuardState\nclass UP(GuardState):\n    def main(self):\n"
-    indented = "".join(f"        {line}\n" for line in count.splitlines())
-    worker = start(body + indented)
+    """One that writes to the disk how far the worker has come ends soon."""
+    worker = start(
+        """
+import os, time
+from guardian import GuardState
+class UP(GuardState):
+    def main(self):
+        until = time.monotonic() + 10
+        while len(os.listdir('/proc/self/task')) > 2 and time.monotonic() < until:
+            time.sleep(0.02)
+        log('threads= %d', len(os.listdir('/proc/self/task')))
+"""
+    )
     worker.hear(Loaded)
     worker.tell(Watch(monitor=False, notify=True))
     worker.enter("UP")
