@@ -95,6 +95,8 @@ def test_redirect_leaves_blocking_code_and_kills_what_does_not_end(tmp_path: Pat
         host.wait("BAD", "STATUS", "MAIN")
         entered = host.ca.monitor(host.pv("BAD", "STATE"))
         entered.wait_value("HOLDS")
+        # It is in C only a moment after MAIN was shown, and would be interrupted before that.
+        eventually(lambda: float(host.ca.get(host.pv("BAD", "EXECTIME")).value) > 0.5, 30, "the call to last")
         host.put("BAD", "REQUEST", "REST")
         host.wait("BAD", "STATE", "REST")
         assert entered.values == ["HOLDS", "REST"], "the new worker enters TARGET directly, not INIT"
