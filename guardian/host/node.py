@@ -421,31 +421,30 @@ class Node:
         return process
 
     def _heard(self, gen: int, report: Report) -> None:
-        if isinstance(report, Reached):
-            if self._worker is not None and self._worker.gen == gen:
+        match report:
+            case Channels():
+                self._pv_total = report.total
+                self._channels_met |= dict.fromkeys(report.met[: MOST_FORESEEN - len(self._channels_met)])
+            case Hung():
+                self.feed(Stuck(gen=gen, why=report.why))
+            case Reached() | Bonds() | Setpoints() | Differences() | ThreadsWatched():
+                if self._worker is not None and self._worker.gen == gen:
+                    self._learn(report)
+            case _:
+                self.feed(Heard(gen=gen, report=report))
+
+    def _learn(self, report: Reached | Bonds | Setpoints | Differences | ThreadsWatched) -> None:
+        """What the present worker tells of itself, and what is no business of the automaton."""
+        match report:
+            case Reached():
                 self._life.reached(report.state)
                 self._show_process()
-            return
-        if isinstance(report, Channels):
-            self._pv_total = report.total
-            self._channels_met |= dict.fromkeys(report.met[: MOST_FORESEEN - len(self._channels_met)])
-            return
-        if isinstance(report, Bonds):
-            if self._worker is not None and self._worker.gen == gen:
+            case Bonds():
                 self._keep(replace(self._settings, bonds=report.bonds))
-            return
-        if isinstance(report, (Setpoints, Differences)):
-            if self._worker is not None and self._worker.gen == gen:
+            case Setpoints() | Differences():
                 self._memory.hear(report)
-            return
-        if isinstance(report, ThreadsWatched):
-            if self._worker is not None and self._worker.gen == gen:
+            case ThreadsWatched():
                 self._vigil.hear(report)
-            return
-        if isinstance(report, Hung):
-            self.feed(Stuck(gen=gen, why=report.why))
-            return
-        self.feed(Heard(gen=gen, report=report))
 
     def _missed(self, gen: int) -> None:
         """Who makes workers does not tell the end of this one: it is silent, or the kernel holds the process."""
