@@ -32,6 +32,10 @@ A site file names the machine and its nodes; all of it is optional but ``nodes``
     restart = "on-failure"              # default: "never"; the other keys as above, and
     hang_after = 15                     # seconds that its loop may stand still; 0: for ever
 
+    [journal]                           # the record of what nodes did
+    file_mb = 16                        # a file that has grown so large is put aside, with its date in its name
+    total_mb = 256                      # the oldest are removed, so that all together are no larger
+
     [health]                            # whom the host sends heartbeats; without it: nobody
     webhook = "http://hub.lab.example:8090/"
     webhook_every = 10                  # seconds
@@ -49,7 +53,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Formatter
@@ -58,10 +62,11 @@ from typing import Any
 from guardian.core.interface import BY_NAME, PV_TEMPLATE, STRING_BYTES, pv_name
 from guardian.core.settings import Limits
 from guardian.errors import ExpectedError
-from guardian.host import heartbeats, policies
+from guardian.host import heartbeats, policies, rotation
 from guardian.host.access import Access, why_not_entry
 from guardian.host.heartbeats import Outside
 from guardian.host.policies import Keeping, NodePolicy
+from guardian.host.rotation import Bounds
 from guardian.host.settings import OnStart
 from guardian.worker.system import check_name
 
@@ -86,6 +91,7 @@ class Site:
     log : file for the log; None: standard output.
     on_start, resume_within_s, limits : for all nodes but those in `own`, which have a policy of their own.
     keeping : what is done when the host itself dies or hangs.
+    journal : how much of the journal is kept.
     outside : who hears of the host.
     access : who may write.
     """
@@ -105,6 +111,7 @@ class Site:
     limits: Limits = field(default_factory=Limits)
     own: Mapping[str, NodePolicy] = field(default_factory=dict)
     keeping: Keeping = field(default_factory=Keeping)
+    journal: Bounds = field(default_factory=Bounds)
     outside: Outside = field(default_factory=Outside)
     access: Access = field(default_factory=Access)
 
@@ -143,7 +150,7 @@ def read_site(path: Path) -> Site:
     policy = _typed(values.get("policy", {}), _POLICY_KEYS, "policy.", faults)
     keeper = _typed(values.get("keeper", {}), _KEEPER_KEYS, "keeper.", faults)
     nodes = _node_tables(values.get("node", {}), values.get("nodes", ()), policy, faults)
-    health = _typed(values.get("health", {}), heartbeats.KEYS, "health.", faults)
+    tables = {name: _typed(values.get(name, {}), table.keys, f"{name}.", faults) for name, table in _TABLES.items()}
     access = _typed(values.get("access", {}), _ACCESS_KEYS, "access.", faults)
     if why := why_not_ifo(values.get("ifo", "")):
         faults.append(f"ifo: {why}")
@@ -154,7 +161,8 @@ def read_site(path: Path) -> Site:
     if values.get("port", 0) > MAX_PORT:
         faults.append(f"port = {values['port']} is no port, use 0 to {MAX_PORT}")
     faults += policies.faults(policy, "policy.") + policies.faults(keeper, "keeper.")
-    faults += heartbeats.faults(health, "health.")
+    for name, table in _TABLES.items():
+        faults += table.faults(tables[name], f"{name}.")
     faults += _access_faults(access)
     faults += _node_faults(values.get("nodes", [])) if "nodes" in values or "nodes" not in data else ()
     if faults:
@@ -164,7 +172,7 @@ def read_site(path: Path) -> Site:
         _site(values, everybody, path.resolve().parent),
         own={node: policies.node_policy(table, everybody) for node, table in nodes.items()},
         keeping=policies.keeping(keeper),
-        outside=heartbeats.outside(health, path.resolve().parent),
+        **{table.name: table.make(tables[name], path.resolve().parent) for name, table in _TABLES.items()},
         access=_access(access, path.resolve()),
     )
     if clashes := _clashes(site):
@@ -292,6 +300,7 @@ _SITE_KEYS: dict[str, type | tuple[type, ...]] = {
     "policy": dict,
     "node": dict,
     "keeper": dict,
+    "journal": dict,
     "health": dict,
     "access": dict,
 }
@@ -317,6 +326,30 @@ _ACCESS_KEYS: dict[str, type | tuple[type, ...]] = {
     "hosts": list,
     "acf": str,
     "check_addresses": bool,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Table:
+    """A table of the file that is read where what it says is used.
+
+    Parameters
+    ----------
+    name : of the field of :class:`Site`. keys : what it may say, and of which types.
+    faults : what makes no sense in it, given what stands before each key. make : the field; paths begin at the folder.
+    """
+
+    name: str
+    keys: Mapping[str, type | tuple[type, ...]]
+    faults: Callable[[Mapping[str, Any], str], list[str]]
+    make: Callable[[Mapping[str, Any], Path], Any]
+
+
+_TABLES = {
+    "journal": _Table(
+        name="journal", keys=rotation.KEYS, faults=rotation.faults, make=lambda table, _: rotation.bounds(table)
+    ),
+    "health": _Table(name="outside", keys=heartbeats.KEYS, faults=heartbeats.faults, make=heartbeats.outside),
 }
 
 
