@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterator
 
 from guardian.core import explain
 from guardian.enums import Recovery
-from guardian.health import threads as table
+from guardian.health import threads as registered
 from guardian.health import watcher
 from guardian.host import notify
 from guardian.host.host import Host
@@ -165,15 +165,12 @@ class Service:
             self._beats = (facts.beats, now)
         elif now - self._beats[1] > ROUNDS_S:
             yield f"the rounds of the host stand still for {now - self._beats[1]:.0f} s"
-        severe = [
-            seen.thread.name for seen in facts.threads if seen.late and seen.thread.recovery is not Recovery.REPORT
-        ]
         late = watcher.late()
-        for one in threads.table.all():
-            if one.watched.name in late and one.watched.recovery is not Recovery.REPORT:
-                severe.append(one.watched.name)
-        for name in severe:
-            yield f"the thread {name} is late"
+        threads = [seen.thread for seen in facts.threads if seen.late]
+        threads += [one.watched for one in registered.table.all() if one.watched.name in late]
+        for thread in threads:
+            if thread.recovery is not Recovery.REPORT:
+                yield f"the thread {thread.name} is late"
 
     def _words(self) -> str:
         """What STATUS says."""
