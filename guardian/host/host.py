@@ -145,7 +145,7 @@ class Host:
         own_pvs = OwnPvs(self.name, self.site.ifo, self._face, self.troubles, self._no_put)
         self._heartbeats = heartbeats.monitor(self.site.outside, lambda: own_pvs.facts)
         self._store = Store(directory)
-        self._journal = Journal(directory / JOURNAL)
+        self._journal = Journal(directory / JOURNAL, bounds=self.site.journal)
         self._audit = Audit(self._journal, self._sink)
         for warning in self._journal.warnings:
             self._warn(warning)

@@ -15,7 +15,8 @@ from typing import Any
 
 from guardian.cli.log import WrongCall, say
 from guardian.errors import ExpectedError
-from guardian.host.journal import JOURNAL, read
+from guardian.host.history import Query, Reading, has_time
+from guardian.host.journal import JOURNAL
 from guardian.host.site import default_state_dir, read_site
 
 Record = dict[str, Any]
@@ -23,8 +24,6 @@ Record = dict[str, Any]
 _ASIDE = ".damaged-"
 #: Packed in ways that are not read here.
 _PACKED = frozenset({".bz2", ".lz4", ".xz", ".zip", ".zst"})
-#: Epoch seconds in the far future: a larger number is no time.
-_LATEST = 1e12
 
 
 class Journals:
@@ -64,7 +63,7 @@ class Journals:
         stamps: list[float] = []
         for files in self._hosts:
             with contextlib.suppress(OSError, EOFError, zlib.error, StopIteration):
-                stamps.append(next(_stamp(one) for one in read(files[0]) if _has_time(one)))
+                stamps.append(next(_stamp(one) for one in Reading(files[0]) if has_time(one)))
         return min(stamps, default=None)
 
     def _of(self, files: list[Path], since: float | None, wanted: Callable[[Record], bool]) -> Iterator[Record]:
@@ -82,21 +81,16 @@ class Journals:
                 say(f"{path}: {getattr(error, 'strerror', None) or error}; it is read as far as it can be")
 
     def _in(self, path: Path, since: float | None, wanted: Callable[[Record], bool]) -> Iterator[Record]:
-        reading = read(path, since=since)
+        reading = Reading(path, Query(since=since))
         for record in reading:
             self.damaged += reading.skipped
             reading.skipped = 0
-            if not _has_time(record) or not isinstance(record.get("kind"), str):
+            if not has_time(record) or not isinstance(record.get("kind"), str):
                 self.damaged += 1
                 continue
             if wanted(record):
                 yield record
         self.damaged += reading.skipped
-
-
-def _has_time(record: Record) -> bool:
-    stamp = record.get("stamp")
-    return isinstance(stamp, (int, float)) and abs(stamp) <= _LATEST
 
 
 def _stamp(record: Record) -> float:
