@@ -11,6 +11,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -314,7 +315,8 @@ class Host:
             site=self.site.site,
             paths=self.site.paths,
             pv=self.site.pv,
-            limits=policy.limits,
+            limits=replace(policy.limits, log_level=self.site.logs.level),
+            log_budget=self.site.logs.budget,
             turns=self._turns,
             wanted=self.troubles.wanted,
         )
