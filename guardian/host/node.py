@@ -160,6 +160,11 @@ class Node:
         """Whether it was told to end."""
         return self._over
 
+    @property
+    def has_ended(self) -> bool:
+        """It is leaving, and no process of it is there any more."""
+        return self._no_processes.is_set()
+
     def show(self) -> None:
         """Show the node. :meth:`begin` follows, or the first write of a client, which waits for nobody."""
         first = self._publisher.first(self.view, self._memory.shown(self._vitals, on=self.view.spm_monitor))
