@@ -11,13 +11,14 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from guardian.core import explain
 from guardian.core.ailments import Ailment
 from guardian.core.audit import write_record
-from guardian.core.host_rows import HOST_PV, PREFIX
+from guardian.core.host_rows import HOST_PV, PREFIX, HostFacts
 from guardian.core.interface import HOST_NODE, HOST_ROWS, NODES, pv_name
 from guardian.core.security import Everybody, Security
 from guardian.core.view import View
@@ -117,6 +118,11 @@ class Host:
     def process_name(self) -> str:
         """Its name among the processes of its machine, as PROC_NAME shows it."""
         return process_name(self.name, self.site.ifo)
+
+    @property
+    def facts(self) -> HostFacts | None:
+        """What its own PVs show; None before :meth:`start` and after :meth:`stop`."""
+        return None if self._own_pvs is None else self._own_pvs.facts
 
     @property
     def port(self) -> int:
@@ -314,7 +320,8 @@ class Host:
             site=self.site.site,
             paths=self.site.paths,
             pv=self.site.pv,
-            limits=policy.limits,
+            limits=replace(policy.limits, log_level=self.site.logs.level),
+            log_budget=self.site.logs.budget,
             turns=self._turns,
             wanted=self.troubles.wanted,
         )
