@@ -3,8 +3,8 @@
 What a question costs is the bytes that it has to look at, so most of them are never made into records:
 
 * Who wants the newest reads **backward from the end**, a megabyte at a time, and stops when there are enough.
-* Who wants a time finds the place in the file **by halving**; so records may be missed if the clock was set back by more
-  than :data:`SET_BACK_S`.
+* Who wants a time finds the place in the file **by halving**; so records may be missed if the clock was set back by
+  more than :data:`SET_BACK_S`.
 * Who wants certain records names **words** that their lines must have (:func:`word`), and megabytes without them are
   passed over. The words are a sieve, not a promise: other records come through, too, and the caller looks at each.
 

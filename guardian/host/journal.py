@@ -272,8 +272,8 @@ class Journal:
         if size > kept.total_bytes:
             self.warnings.append(
                 f"{self.path} has {size / 1e6:.0f} MB, and {kept.total_bytes / 1e6:g} MB are kept ([journal] "
-                f"total_mb): it is put aside whole, and removed when the next {kept.file_bytes / 1e6:g} MB are full. Copy it, if "
-                "it is to be kept"
+                f"total_mb): it is put aside whole, and removed when the next {kept.file_bytes / 1e6:g} MB are full. "
+                "Copy it, if it is to be kept"
             )
 
     def _mend(self, fd: int) -> bool:
