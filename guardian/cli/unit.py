@@ -1,4 +1,4 @@
-"""The systemd unit of a host, ``guardhost@SITE.service``: the one place where it is written, and each line has its reason.
+"""The systemd unit of a host, ``guardhost@SITE.service``: written in this one place, each line with its reason.
 
 The instance is the name of the site: ``guardhost@X1`` reads ``/etc/guardian/X1.toml``, and a user's own one
 ``~/.config/guardian/X1.toml``.
@@ -8,32 +8,32 @@ Source: systemd.service(5), systemd.exec(5), systemd.kill(5) of systemd 252.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from string import Template
 
 NAME = "guardhost@.service"
-#: From this version on a unit may say itself that SIGHUP is how it is reloaded, and that it tells when that is done.
-NOTIFY_RELOAD = 253
 
 _TEXT = Template("""\
-# Written by `guardctrl install`: run that again after an upgrade. What is to be otherwise on this machine belongs into a
-# file beside it: `systemctl ${user_option}edit guardhost@X1` makes one for a site, `guardhost@` one for all.
+# Written by `guardctrl install`: run that again after an upgrade. What is to be otherwise on this machine belongs into
+# a file beside it: `systemctl ${user_option}edit guardhost@X1` makes one for a site, `guardhost@` one for all.
 [Unit]
 Description=guardian host %i
 Documentation=man:systemd.service(5)
 $order
-# A host that fails at once, again and again, is given up after ten times in ten minutes, and `systemctl --failed` shows it.
+# A host that fails again and again is given up after ten times in ten minutes; `systemctl --failed` shows it then.
 StartLimitIntervalSec=600
 StartLimitBurst=10
 
 [Service]
 # READY comes when the PVs of all nodes are served; the host asks for more time as long as it comes further.
-Type=$type
+Type=notify
 # With [keeper] in the site file the host is a child of the process that systemd knows, and speaks for itself.
 # No worker can: the host takes the address out of their environment.
 NotifyAccess=all
 ExecStart=$command --site $site
-$reload# Fed while the event loop turns, the rounds are made and no watched thread is late. More than hang_after of [keeper], so
-# that the keeper comes first.
+# Fed while the event loop turns, the rounds are made and no watched thread is late. Twice hang_after of [keeper],
+# so that the keeper comes first.
 WatchdogSec=30
 # 2 is a wrong call: a site file with a fault, a port that is taken. That does not pass by itself.
 Restart=on-failure
@@ -54,6 +54,7 @@ $security
 [Install]
 WantedBy=$wanted
 """)
+_SUM = "# checksum of the lines above: "
 
 _SYSTEM_ORDER = """\
 Wants=network-online.target
@@ -81,31 +82,44 @@ LockPersonality=yes
 """
 
 
-def unit(*, command: str, run_as: str = "", user: bool = False, systemd: int = 0) -> str:
+def unit(*, command: str, run_as: str = "", user: bool = False) -> str:
     """The text of the unit.
 
     Parameters
     ----------
     command : guardhost, as an absolute path; words of systemd, so with what it needs quoted.
     run_as : the user who runs the nodes, for a unit of the system. user : it is a unit of the user himself.
-    systemd : its version; 0: any.
     """
-    notifies = systemd >= NOTIFY_RELOAD
-    return _TEXT.substitute(
+    text = _TEXT.substitute(
         command=quoted(command),
         user_option="--user " if user else "",
         order="" if user else f"{_SYSTEM_ORDER}",
         site=site_of(user=user),
-        type="notify-reload" if notifies else "notify",
-        reload="" if notifies else "ExecReload=/bin/kill -HUP $MAINPID\n",
         security="" if user else Template(_SYSTEM_SECURITY).substitute(run_as=run_as),
         wanted="default.target" if user else "multi-user.target",
     ).replace("\n\n# A host that fails", "\n# A host that fails")
+    return f"{text}{_SUM}{_checksum(text)}\n"
+
+
+def as_written(text: str) -> bool:
+    """Whether a unit is as :func:`unit` wrote it, be it that of an older version: nobody has changed it since."""
+    body, found, told = text.rpartition(_SUM)
+    return bool(found) and told.strip() == _checksum(body)
+
+
+def run_as_of(text: str) -> str:
+    """The user who runs the nodes, as a unit says; "": it does not."""
+    found = re.search(r"^User=(\S+)$", text, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def site_of(*, user: bool) -> str:
     """The site file of an instance, as the unit names it."""
     return "%E/guardian/%i.toml" if user else "/etc/guardian/%i.toml"
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def quoted(word: str) -> str:

@@ -82,6 +82,8 @@ from guardian.worker.system import check_name
 
 CONTROL_SOCKET = "control.sock"
 MAX_PORT = 65535
+#: Site files of hosts that are services of the machine, ``X1.toml``, and where these keep their state: ``X1``.
+SYSTEM_SITES, SYSTEM_STATE = Path("/etc/guardian"), Path("/var/lib/guardian")
 #: The largest whole number that a site file may say; a float holds each below.
 MOST = 2**53
 #: Letters of the name of a host.
@@ -186,7 +188,7 @@ def read_site(path: Path) -> Site:
         raise ExpectedError(f"site file {path}: " + "; ".join(faults))
     everybody = policies.node_policy(policy)
     site = replace(
-        _site(values, everybody, path.resolve().parent),
+        _site(values, everybody, path),
         own={node: policies.node_policy(table, everybody) for node, table in nodes.items()},
         keeping=policies.keeping(keeper),
         **{table.name: table.make(tables[name], path.resolve().parent) for name, table in _TABLES.items()},
@@ -393,9 +395,11 @@ def _typed(data: Mapping[str, Any], keys: Mapping[str, Any], where: str, faults:
     return good
 
 
-def _site(values: dict[str, Any], policy: NodePolicy, here: Path) -> Site:
-    ifo = values.get("ifo", "")
-    name = values.get("site", "") or ifo
+def _site(values: dict[str, Any], policy: NodePolicy, path: Path) -> Site:
+    ifo, here = values.get("ifo", ""), path.resolve().parent
+    state_dir = default_state_dir(values.get("site", "") or ifo)
+    if path.absolute().parent == SYSTEM_SITES:
+        state_dir = SYSTEM_STATE / path.stem
     return Site(
         ifo=ifo,
         site=values.get("site", ""),
@@ -404,7 +408,7 @@ def _site(values: dict[str, Any], policy: NodePolicy, here: Path) -> Site:
         paths=tuple(str((here / p).resolve()) for p in values.get("path", ())),
         port=values.get("port"),
         pv=values.get("pv", PV_TEMPLATE),
-        state_dir=here / values["state_dir"] if "state_dir" in values else default_state_dir(name),
+        state_dir=here / values["state_dir"] if "state_dir" in values else state_dir,
         log=here / values["log"] if "log" in values else None,
         on_start=policy.on_start,
         resume_within_s=policy.resume_within_s,
