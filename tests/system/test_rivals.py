@@ -35,9 +35,8 @@ WHERE: dict[str, Where] = {
 
 
 def _compete(kind: str, folder: Path, number: int) -> None:
-    if WHERE[kind] is on_two_machines or "machines" in kind:
-        if reason := why_not():
-            pytest.skip(reason)
+    if (WHERE[kind] is on_two_machines or "machines" in kind) and (reason := why_not()):
+        pytest.skip(reason)
     with WHERE[kind](folder) as rivals:
         print(f"{kind}: {rounds(rivals, number)}")
 
