@@ -89,7 +89,7 @@ def line_of(record: Record, *, local: bool = False) -> str:
             f"{record.get('count', 'some')} records could not be written (a full disk?)",
         ]
     else:
-        by = record.get("by")
+        by = record.get("by") if str(record.get("by")) not in str(record.get("text")) else ""
         told = [shown(record["stamp"], local), f"{record.get('node')} {record.get('id')}", f"{record['kind']}:"]
         told += [str(record.get("text", "")), f"(by {by})" if by else ""]
     text = " ".join(filter(None, told))
