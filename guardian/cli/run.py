@@ -34,6 +34,8 @@ from guardian.host.access import Access
 from guardian.host.control import Control
 from guardian.host.doorkeeper import Doorkeeper
 from guardian.host.host import NAME, Host
+from guardian.host.logfiles import LogFiles
+from guardian.host.logrules import FOLDER
 from guardian.host.logsink import LogSink
 from guardian.host.notify import Notify
 from guardian.host.service import Service
@@ -125,6 +127,14 @@ def _allow_descriptors() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def _sink(site: Site) -> LogSink:
+    """Where the log of the host goes."""
+    link = site.state_dir / FOLDER
+    files = LogFiles(site.log_folder, site.logs.bounds, link=link) if site.logs.files else None
+    target = 1 if site.log is None else site.log
+    return LogSink(target, files=files, level=site.logs.level, bounds=site.logs.bounds)
+
+
 class _ToSink(logging.Handler):
     """What libraries and the Channel Access face have to say goes into the log of the host.
 
@@ -172,7 +182,7 @@ async def _run(command: str, site: Site, first_load_must_work: bool, told: Notif
     loop = asyncio.get_running_loop()
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(sig, stop.set)
-    sink = LogSink(1 if site.log is None else site.log)
+    sink = _sink(site)
     handler = _ToSink(sink)
     logging.getLogger().addHandler(handler)
     if after:

@@ -11,6 +11,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +151,7 @@ class Host:
         own_pvs = OwnPvs(self.name, self.site.ifo, self._face, self.troubles, self._no_put)
         self._heartbeats = heartbeats.monitor(self.site.outside, lambda: own_pvs.facts)
         self._store = Store(directory)
-        self._journal = Journal(directory / JOURNAL)
+        self._journal = Journal(directory / JOURNAL, bounds=self.site.journal)
         self._audit = Audit(self._journal, self._sink)
         for warning in self._journal.warnings:
             self._warn(warning)
@@ -319,7 +320,8 @@ class Host:
             site=self.site.site,
             paths=self.site.paths,
             pv=self.site.pv,
-            limits=policy.limits,
+            limits=replace(policy.limits, log_level=self.site.logs.level),
+            log_budget=self.site.logs.budget,
             turns=self._turns,
             wanted=self.troubles.wanted,
         )

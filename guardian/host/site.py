@@ -32,6 +32,15 @@ A site file names the machine and its nodes; all of it is optional but ``nodes``
     restart = "on-failure"              # default: "never"; the other keys as above, and
     hang_after = 15                     # seconds that its loop may stand still; 0: for ever
 
+    [logs]                              # what nodes and their code say
+    files = true                        # each node has files of its own
+    dir = "/var/log/guardian/x1"        # where; default: state_dir/logs
+    file_mb = 8                         # a file that has grown so large is put aside, with its date in its name
+    total_mb = 1000                     # of all nodes; the oldest of those that have most are removed
+    lines_per_s = 200                   # of one worker, in the long run,
+    burst_lines = 1000                  # and at once; what it says beyond is counted
+    level = "INFO"                      # LOGLEVEL where nobody has said otherwise
+
     [journal]                           # the record of what nodes did
     file_mb = 16                        # a file that has grown so large is put aside, with its date in its name
     total_mb = 256                      # the oldest are removed, so that all together are no larger
@@ -62,9 +71,10 @@ from typing import Any
 from guardian.core.interface import BY_NAME, PV_TEMPLATE, STRING_BYTES, pv_name
 from guardian.core.settings import Limits
 from guardian.errors import ExpectedError
-from guardian.host import heartbeats, policies, rotation
+from guardian.host import heartbeats, logrules, policies, rotation
 from guardian.host.access import Access, why_not_entry
 from guardian.host.heartbeats import Outside
+from guardian.host.logrules import LogRules
 from guardian.host.policies import Keeping, NodePolicy
 from guardian.host.rotation import Bounds
 from guardian.host.settings import OnStart
@@ -93,6 +103,7 @@ class Site:
     log : file for the log; None: standard output.
     on_start, resume_within_s, limits : for all nodes but those in `own`, which have a policy of their own.
     keeping : what is done when the host itself dies or hangs.
+    logs : how the log is kept.
     journal : how much of the journal is kept.
     outside : who hears of the host.
     access : who may write.
@@ -113,9 +124,15 @@ class Site:
     limits: Limits = field(default_factory=Limits)
     own: Mapping[str, NodePolicy] = field(default_factory=dict)
     keeping: Keeping = field(default_factory=Keeping)
+    logs: LogRules = field(default_factory=LogRules)
     journal: Bounds = field(default_factory=Bounds)
     outside: Outside = field(default_factory=Outside)
     access: Access = field(default_factory=Access)
+
+    @property
+    def log_folder(self) -> Path:
+        """Where the log files of its nodes are."""
+        return self.logs.folder or self.state_dir / logrules.FOLDER
 
     @property
     def control_socket(self) -> Path:
@@ -303,6 +320,7 @@ _SITE_KEYS: dict[str, type | tuple[type, ...]] = {
     "node": dict,
     "keeper": dict,
     "journal": dict,
+    "logs": dict,
     "health": dict,
     "access": dict,
 }
@@ -348,6 +366,7 @@ class _Table:
 
 
 _TABLES = {
+    "logs": _Table(name="logs", keys=logrules.KEYS, faults=logrules.faults, make=logrules.rules),
     "journal": _Table(
         name="journal", keys=rotation.KEYS, faults=rotation.faults, make=lambda table, _: rotation.bounds(table)
     ),
