@@ -181,7 +181,8 @@ async def _run(command: str, site: Site, first_load_must_work: bool, told: Notif
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(sig, stop.set)
+        if sig != signal.SIGHUP or signal.getsignal(sig) is not signal.SIG_IGN:  # else: nohup
+            loop.add_signal_handler(sig, stop.set)
     sink = _sink(site)
     handler = _ToSink(sink)
     logging.getLogger().addHandler(handler)

@@ -1,8 +1,8 @@
 """A real systemd for one test: a manager of the kind that each user has, in namespaces of its own.
 
-It is never one of the system: that would set up the machine at its start, and a cleaner of it would empty /tmp. This one
-knows only the units of its folder (SYSTEMD_UNIT_PATH), all disks but that folder are read only for it and for all that
-it starts, and it has a /run of its own. It and all its processes are in a process namespace, and end with it.
+It is never one of the system: that would set up the machine at its start, and a cleaner of it would empty /tmp. This
+one knows only the units of its folder (SYSTEMD_UNIT_PATH), all disks but that folder are read only for it and for all
+that it starts, and it has a /run of its own. It and all its processes are in a process namespace, and end with it.
 
 Needs root, for the namespaces; :func:`why_not` says what is missing.
 """

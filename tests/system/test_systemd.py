@@ -184,7 +184,7 @@ def test_no_worker_and_nothing_that_it_starts_can_speak_for_the_host(site: Site)
     (site.folder / "OVEN.py").write_text(
         textwrap.dedent(MODULE)
         + "import os, subprocess\n"
-        + "log('ENVIRON ' + ' '.join(sorted(set(os.environ) & {'NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'})) + '.')\n"
+        + "log('ENVIRON ' + ' '.join({'NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'} & set(os.environ)) + '.')\n"
         + "log('CHILD ' + subprocess.run('echo [$NOTIFY_SOCKET]', shell=True, capture_output=True, text=True).stdout)\n"
     )
     site.up()
