@@ -102,6 +102,8 @@ def with_options(site: Site, options: argparse.Namespace) -> Site:
 
 def run(command: str, site: Site, *, first_load_must_work: bool = False, kept: Kept | None = None) -> int:
     """Run the nodes of `site` until SIGINT or SIGTERM. `kept`: what the keeper said, if there is one. The exit code."""
+    # procServ starts its children with these blocked: it could not end us, nor could user code end what it starts
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE})
     _allow_descriptors()
     told = notify.take(os.environ, {os.getpid(), os.getppid()} if kept else ())  # the keeper's number is the service's
     if told:
