@@ -119,6 +119,7 @@ class LogFiles:
         self._open.clear()
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
+            self._lock_fd = -1
         return 0
 
     # --- what the thread does ---
