@@ -33,9 +33,9 @@ from guardian.host.rotation import Bounds
 
 _ADVICE = "The nodes go on, and the journal has what they do: make room, or see to the disk"
 #: Lines taken from the queue in one go: formatting them holds the interpreter lock that the loop wants.
-_BATCH = 64
+_BATCH = 256
 #: So often, and then it is over and begun anew: only a disk may make it last.
-_TURNS = 50
+_TURNS = 20
 #: Between two turns, so that lines are written together, in seconds.
 _GAP_S = 0.02
 _RETRY_S = (0.2, 1.0)

@@ -122,7 +122,8 @@ def test_the_level_of_the_site_and_a_process_that_checks_code(tmp_path: Path) ->
     says = 'log("while it loads", level="DEBUG")\nlog("also then")\n'
     (tmp_path / "QUIET.py").write_text(says + "from guardian import GuardState\nclass A(GuardState):\n    pass\n")
     (tmp_path / "site.toml").write_text(
-        'nodes = ["QUIET"]\npath = ["."]\nstate_dir = "state"\nlog = "all.log"\n[logs]\nlevel = "WARNING"\ndir = "mine"\n'
+        'nodes = ["QUIET"]\npath = ["."]\nstate_dir = "state"\nlog = "all.log"\n'
+        '[logs]\nlevel = "WARNING"\ndir = "mine"\n'
     )
     host = Guardhost(tmp_path, {}, nodes=["QUIET"])
     host.command = ["--site", "site.toml", "--ifo", host.ifo, "--port", str(host.port)]
@@ -145,7 +146,8 @@ def test_the_last_words_of_a_process_are_written_whatever_LOGLEVEL_says(tmp_path
     crash += "        ctypes.string_at(0)\nedges = [('INIT', 'GO')]\n"
     (tmp_path / "CRASH.py").write_text(crash)
     (tmp_path / "site.toml").write_text(
-        'nodes = ["CRASH"]\npath = ["."]\nstate_dir = "state"\n[policy]\nrestart = "never"\n[logs]\nlevel = "CRITICAL"\n'
+        'nodes = ["CRASH"]\npath = ["."]\nstate_dir = "state"\n'
+        '[policy]\nrestart = "never"\n[logs]\nlevel = "CRITICAL"\n'
     )
     host = Guardhost(tmp_path, {}, nodes=["CRASH"])
     host.command = ["--site", "site.toml", "--ifo", host.ifo, "--port", str(host.port)]
