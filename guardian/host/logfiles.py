@@ -132,6 +132,8 @@ class LogFiles:
         OSError
             Something is left, or lost.
         """
+        if not self._waiting and not len(self._queue) and not self._queue.dropped:
+            return  # a host that ends before it has anything to say leaves no folder behind
         fault = self._not_ready()
         failed = set(self._waiting) if fault else self._write_each(set(self._waiting))
         turns = 0

@@ -6,15 +6,21 @@ lives. So no moment in which two of them ran is missed, however short.
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import random
+import re
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support import REPO, CaClient, Child, eventually, random_prefix
+import psutil
+
+from tests.support import REPO, CaClient, Child, eventually, procs, random_prefix
 from tests.support.lossy_wire import LossyWire
 from tests.support.netns import Cable
 from tests.support.shifted_clock import ShiftedClock
@@ -41,6 +47,12 @@ RECORDED = """
             lives()
             return True
     edges = [("INIT", "UP")]
+"""
+ALONE = """
+    from guardian import GuardState
+    request = nominal = "UP"
+    class UP(GuardState):
+        goto = True
 """
 #: Between the word and the start.
 LEAD_S = 0.05
@@ -148,14 +160,13 @@ class Rivals:
         winners = [name for name, (_, text) in known.items() if "on Channel Access port" in text]
         assert len(winners) == 1, f"{winners or 'nobody'} has the node\n{said}"
         winner, *_ = winners
-        pid = _pid(children[winner])
         for name in set(children) - {winner}:
             assert children[name].wait(60) == 2, children[name].report()
-            assert f", process {pid} of " in known[name][1], f"{winner} is {pid}\n{said}"
+            assert _told(name, children, known) == winner, f"{winner} has it\n{said}"
         pv = f"{ifo}:GRD-{NODE}"
         eventually(lambda: self.client.get(f"{pv}_STATE").value == "UP", 60, "the node to run")
         host = json.loads(self.client.get(f"{pv}_HOST", as_string=True).value)
-        assert host["pid"] == pid and host["runs"], host
+        assert host["pid"] == children[winner].pid and host["runs"], host
         assert "dentical process variable" not in self.client.child.output, self.client.child.report()
         runs = self.record.runs
         assert [run.machine for run in runs] == [winner], f"{runs}\n{said}"
@@ -193,16 +204,20 @@ def rounds(rivals: Rivals, number: int, *, jitter_s: float = 0.5) -> Tally:
 
 
 def _said(child: Child) -> str:
-    import re
-
     found = re.search(VERDICT, child.output, re.MULTILINE)
     if found is None and child.returncode is not None:
         raise AssertionError(child.report())
     return found[0] if found else ""
 
 
-def _pid(child: Child) -> int:
-    return child.pid
+def _told(name: str, children: dict[str, Child], known: dict[str, tuple[float, str]]) -> str:
+    """Who has the node by what this one said. Of three, one may have been told of the second, and that of the third."""
+    for _ in children:
+        found = re.search(r", process (\d+) of ", known[name][1])
+        if found is None:
+            break
+        (name,) = [other for other, child in children.items() if child.pid == int(found[1])]
+    return name
 
 
 class _Waits:
@@ -270,3 +285,96 @@ def on_two_machines(folder: Path, *, clocks_s: tuple[float, float] = (0.0, 0.0))
         rivals = Rivals(hosts, record, lambda: CaClient(hosts["A"].env, within=cable.machines[0].enter))
         stack.callback(rivals.close)
         yield rivals
+
+
+KEPT = """
+ifo = "{ifo}"
+nodes = ["SUS", "ONLY_{name}"]
+path = ["."]
+port = {port}
+state_dir = "state"
+[keeper]
+restart = "on-failure"
+restarts = 100000
+restart_delay = 0.1
+restart_delay_max = 0.1
+"""
+
+
+class KeptHosts:
+    """Two hosts under keepers, A and B; each wants the node, and has one of its own."""
+
+    def __init__(self, hosts: dict[str, Guardhost], record: Record) -> None:
+        self.hosts = hosts
+        self.record = record
+        self.winners: list[str] = []
+        self.back: list[float] = []
+
+    def start(self) -> None:
+        for host in self.hosts.values():
+            host.child = Child(host.argv, env=host.env, cwd=host.folder)
+        self._settled(dict.fromkeys(self.hosts, 0))
+
+    def killed_at_once(self) -> None:
+        """Both hosts are killed, and their keepers start them again. Exactly one has the node then, and not before the
+        last one that had it is gone; the nodes that each has alone are back."""
+        seen = {name: len(_child(host).output) for name, host in self.hosts.items()}
+        victims = [process for host in self.hosts.values() for process in _hosts_of(host)]
+        word = time.monotonic()
+        for process in victims:
+            os.kill(process, signal.SIGKILL)
+        self._settled(seen)
+        self.back.append(time.monotonic() - word)
+
+    def _settled(self, seen: dict[str, int]) -> None:
+        said = {
+            name: _child(host).wait_for(r"^guardhost: (.*) on Channel Access port", 60, start=seen[name])[1]
+            for name, host in self.hosts.items()
+        }
+        winners = [name for name, nodes in said.items() if NODE in nodes.split(", ")]
+        report = "\n".join(_child(host).report() for host in self.hosts.values())
+        assert len(winners) == 1, f"{winners or 'nobody'} has the node\n{report}"
+        assert all(f"ONLY_{name}" in nodes for name, nodes in said.items()), report
+        self.winners += winners
+        eventually(lambda: len(self.record.runs) >= len(self.winners), 60, f"the node to run\n{report}")
+        runs = self.record.runs
+        assert [run.machine for run in runs] == self.winners, f"{runs}\n{report}"
+        for before, after in itertools.pairwise(runs):
+            assert before.ended < after.began, f"both at once: {before}, {after}\n{report}"
+
+    def report(self) -> str:
+        each = ", ".join(f"{name} {self.winners.count(name)}" for name in self.hosts)
+        return f"{len(self.back)} times killed together; had it: {each}; back after {max(self.back):.2f} s at most"
+
+
+@contextmanager
+def kept_hosts(folder: Path, locks: Sequence[str]) -> Iterator[KeptHosts]:
+    """Running, each with the lock folder of that name."""
+    record, ifo = Record(folder / "record"), random_prefix().rstrip(":")
+    hosts: dict[str, Guardhost] = {}
+    for name, lock in zip("AB", locks, strict=True):
+        (folder / name).mkdir()
+        modules = {NODE: record.source, f"ONLY_{name}": ALONE}
+        host = hosts[name] = Guardhost(folder / name, modules, env=_env(name, folder / lock), ifo=ifo)
+        (folder / name / "site.toml").write_text(KEPT.format(ifo=ifo, name=name, port=host.port))
+        host.command = ["--site", "site.toml"]
+    for host in hosts.values():
+        host.env["EPICS_CA_ADDR_LIST"] = " ".join(f"127.0.0.1:{one.port}" for one in hosts.values())
+    kept = KeptHosts(hosts, record)
+    try:
+        kept.start()
+        yield kept
+    finally:
+        for host in hosts.values():
+            host.__exit__(None, None, None)
+
+
+def _child(host: Guardhost) -> Child:
+    assert host.child is not None
+    return host.child
+
+
+def _hosts_of(host: Guardhost) -> list[int]:
+    """The process that its keeper has started."""
+    started = psutil.Process(_child(host).pid).children()
+    return [one.pid for one in started if "guardian.cli.guardhost" in procs.command_line(one.pid)]
