@@ -222,15 +222,19 @@ class LogFiles:
         return failed
 
     def _write_to(self, node: str, one: _Waiting) -> None:
-        file = self._file(node)
-        limit = most_bytes(self._bounds.file_bytes, self._bounds.total_bytes, len(self._nodes))
-        now = self._clock()
-        if file.full(len(one.data), limit, now):
-            file.put_aside(now)
-            del self._open[node]
-            self._make_room()
+        while one.data:
             file = self._file(node)
-        file.append(one.data, one.newest)
+            limit = most_bytes(self._bounds.file_bytes, self._bounds.total_bytes, len(self._nodes))
+            # Whole lines that fit into one file; at least one.
+            piece = len(one.data) if len(one.data) <= limit else one.data.rfind(b"\n", 0, limit) + 1
+            piece = piece or one.data.find(b"\n") + 1
+            now = self._clock()
+            if file.full(piece, limit, now):
+                file.put_aside(now)
+                del self._open[node]
+                self._make_room()
+                file = self._file(node)
+            file.append(one.data, piece, one.newest)
 
     def _file(self, node: str) -> LogFile:
         file = self._open.get(node)

@@ -11,7 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from guardian.host.logfolder import node_files
@@ -169,7 +168,7 @@ def test_who_reads_stdout_stops_and_the_files_go_on(tmp_path: Path) -> None:
     host = Guardhost(tmp_path, {"COUNTS": COUNTS, "FLOODS": FLOODS})
     code = "import os, subprocess, sys\nos.environ['PYTHONUNBUFFERED'] = '1'\n"
     code += "host = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE)\nprint('host', host.pid, flush=True)\n"
-    code += "for line in host.stdout:\n    pass\n"
+    code += "for line in host.stdout:\n    pass\nsys.exit(host.wait())\n"
     with Child([sys.executable, "-c", code, *host.argv], env=host.env, cwd=tmp_path) as reader:
         reader.wait_for(r"on Channel Access port \d+", 60)
         eventually(lambda: "count 5" in written(host, "COUNTS"), what="some lines")
@@ -184,9 +183,8 @@ def test_who_reads_stdout_stops_and_the_files_go_on(tmp_path: Path) -> None:
         assert numbers == list(range(len(numbers)))
         found = re.search(r"host (\d+)", reader.output)
         assert found is not None
-        process = psutil.Process(int(found[1]))
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        os.kill(int(found[1]), signal.SIGTERM)
+        assert reader.wait(60) == 0, reader.report()
 
 
 def test_a_host_that_is_killed_loses_nothing_that_was_seen_and_appends(tmp_path: Path) -> None:
