@@ -71,8 +71,8 @@ class LogFile:
         self.close()
         return aside
 
-    def append(self, data: bytearray, newest: float) -> None:
-        """Write `data`, and take out of it what was written. `newest`: the time of its last line.
+    def append(self, data: bytearray, size: int, newest: float) -> None:
+        """Write so much of `data`, and take out of it what was written. `newest`: the time of its last line.
 
         Raises
         ------
@@ -83,8 +83,9 @@ class LogFile:
             self.size += os.write(self._fd, b"\n")
             self._ends_line = False
         self._newest = max(self._newest, newest)
-        while data:
-            count = os.write(self._fd, data)
+        while size:
+            count = os.write(self._fd, data[:size])
+            size -= count
             self.size += count
             self.torn = data[count - 1] != ord("\n")
             del data[:count]

@@ -33,9 +33,9 @@ from guardian.host.rotation import Bounds
 
 _ADVICE = "The nodes go on, and the journal has what they do: make room, or see to the disk"
 #: Lines taken from the queue in one go: formatting them holds the interpreter lock that the loop wants.
-_BATCH = 64
+_BATCH = 256
 #: So often, and then it is over and begun anew: only a disk may make it last.
-_TURNS = 50
+_TURNS = 20
 #: Between two turns, so that lines are written together, in seconds.
 _GAP_S = 0.02
 _RETRY_S = (0.2, 1.0)
@@ -119,6 +119,7 @@ class LogFiles:
         self._open.clear()
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
+            self._lock_fd = -1
         return 0
 
     # --- what the thread does ---
@@ -221,15 +222,19 @@ class LogFiles:
         return failed
 
     def _write_to(self, node: str, one: _Waiting) -> None:
-        file = self._file(node)
-        limit = most_bytes(self._bounds.file_bytes, self._bounds.total_bytes, len(self._nodes))
-        now = self._clock()
-        if file.full(len(one.data), limit, now):
-            file.put_aside(now)
-            del self._open[node]
-            self._make_room()
+        while one.data:
             file = self._file(node)
-        file.append(one.data, one.newest)
+            limit = most_bytes(self._bounds.file_bytes, self._bounds.total_bytes, len(self._nodes))
+            # Whole lines that fit into one file; at least one.
+            piece = len(one.data) if len(one.data) <= limit else one.data.rfind(b"\n", 0, limit) + 1
+            piece = piece or one.data.find(b"\n") + 1
+            now = self._clock()
+            if file.full(piece, limit, now):
+                file.put_aside(now)
+                del self._open[node]
+                self._make_room()
+                file = self._file(node)
+            file.append(one.data, piece, one.newest)
 
     def _file(self, node: str) -> LogFile:
         file = self._open.get(node)

@@ -15,7 +15,7 @@ from pathlib import Path
 #: Lines of several threads, and of host and worker, come about so much out of order, in seconds.
 SLACK_S = 10.0
 SUFFIX = ".log"
-_FILE = re.compile(r"([A-Z][A-Za-z0-9_-]*)\.log(\.\d{8}T\d{6}Z(?:-\d+)?)?")
+_FILE = re.compile(r"([A-Z][A-Za-z0-9_-]*)\.log(?:\.(\d{8}T\d{6}Z)(?:-(\d+))?)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,7 @@ class NodeFile:
     growing: bool  #: ``NODE.log`` itself
     size: int
     inode: int
+    aside: tuple[str, int] = ("", 0)  #: when it was put aside, and which one of that moment
 
 
 def log_path(folder: Path, node: str) -> Path:
@@ -56,10 +57,11 @@ def node_files(folder: Path) -> dict[str, list[NodeFile]]:
                     growing=name[2] is None,
                     size=status.st_size,
                     inode=status.st_ino,
+                    aside=(name[2] or "", int(name[3] or 0)),
                 )
                 found.setdefault(one.node, []).append(one)
     for files in found.values():
-        files.sort(key=lambda one: (one.growing, one.path.name))
+        files.sort(key=lambda one: (one.growing, one.aside))
     return found
 
 

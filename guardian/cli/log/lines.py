@@ -87,7 +87,7 @@ def _log(options: argparse.Namespace) -> int:
 
 def newest(reading: list[Reading], most: int) -> list[bytes]:
     """The newest lines, the oldest of them first. Files are read from their ends, no further than needed."""
-    each = [_tell_faults(backward(file, wanted) for file in reversed(files)) for files, wanted in reading]
+    each = [_tell_faults(backward(file, wanted) for file in reversed(files)) for files, wanted in reversed(reading)]
     return list(itertools.islice(heapq.merge(*each, key=_stamp, reverse=True), most))[::-1]
 
 
