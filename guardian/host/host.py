@@ -169,13 +169,11 @@ class Host:
         ExpectedError
             The name cannot be used, one of its PVs is another node's, or the node runs already: here or elsewhere.
         """
-        if refused := await self.add_all((name,)):
+        if refused := await self.add_all((name,), by=by):
             raise ExpectedError(refused[name])
-        if by:
-            self._sink.line(name, f"was added to this host by {by}")
         return self._nodes[name]
 
-    async def add_all(self, names: Iterable[str]) -> dict[str, str]:
+    async def add_all(self, names: Iterable[str], *, by: str = "") -> dict[str, str]:
         """:meth:`reserve`, :meth:`claim` and :meth:`put_up` in one go. Returns those that were refused, and why."""
         names = tuple(names)
         refused = self.reserve(names)
@@ -188,7 +186,18 @@ class Host:
             for name in mine:
                 self._withdraw(name)
             raise
+        for name in mine if by else ():
+            self._sink.line(name, f"was added to this host by {by}")
         return refused
+
+    def follow(self, site: Site) -> None:
+        """Its site file says something else: what a running host follows (:mod:`guardian.host.site_changes`).
+
+        Policies are in force at once, for nodes that run too; which nodes run is another matter.
+        """
+        self.site = site
+        for name, node in self._nodes.items():
+            node.follow(site=site.site, paths=site.paths, limits=site.policy(name).limits)
 
     def reserve(self, names: Iterable[str]) -> dict[str, str]:
         """The first step to put nodes up, which needs nothing of this host: nobody else on this machine may have them.

@@ -16,7 +16,6 @@ from guardian.host.access import Access
 from guardian.host.policies import Keeping, NodePolicy
 from guardian.host.site import (
     Site,
-    access_now,
     default_state_dir,
     pv_names,
     read_site,
