@@ -11,15 +11,17 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from guardian.core import explain
 from guardian.core.ailments import Ailment
 from guardian.core.audit import write_record
-from guardian.core.host_rows import HOST_PV, PREFIX
+from guardian.core.host_rows import HOST_PV, PREFIX, HostFacts
 from guardian.core.interface import HOST_NODE, HOST_ROWS, NODES, pv_name
 from guardian.core.security import Everybody, Security
+from guardian.core.settings import Limits
 from guardian.core.view import View
 from guardian.core.who import Who
 from guardian.enums import Severity
@@ -119,6 +121,11 @@ class Host:
         return process_name(self.name, self.site.ifo)
 
     @property
+    def facts(self) -> HostFacts | None:
+        """What its own PVs show; None before :meth:`start` and after :meth:`stop`."""
+        return None if self._own_pvs is None else self._own_pvs.facts
+
+    @property
     def port(self) -> int:
         """Where its nodes are shown."""
         return self._face.port
@@ -145,7 +152,7 @@ class Host:
         own_pvs = OwnPvs(self.name, self.site.ifo, self._face, self.troubles, self._no_put)
         self._heartbeats = heartbeats.monitor(self.site.outside, lambda: own_pvs.facts)
         self._store = Store(directory)
-        self._journal = Journal(directory / JOURNAL)
+        self._journal = Journal(directory / JOURNAL, bounds=self.site.journal)
         self._audit = Audit(self._journal, self._sink)
         for warning in self._journal.warnings:
             self._warn(warning)
@@ -197,7 +204,7 @@ class Host:
         """
         self.site = site
         for name, node in self._nodes.items():
-            node.follow(site=site.site, paths=site.paths, limits=site.policy(name).limits)
+            node.follow(site=site.site, paths=site.paths, limits=self._limits(name))
 
     def reserve(self, names: Iterable[str]) -> dict[str, str]:
         """The first step to put nodes up, which needs nothing of this host: nobody else on this machine may have them.
@@ -297,6 +304,9 @@ class Host:
         for pv in pv_names(self.site, name):
             del self._pvs[pv]
 
+    def _limits(self, name: str) -> Limits:
+        return replace(self.site.policy(name).limits, log_level=self.site.logs.level)
+
     def _show(self, name: str) -> Node:
         assert self._store is not None and self._journal is not None and self._spawner is not None
         assert self._audit is not None
@@ -323,7 +333,8 @@ class Host:
             site=self.site.site,
             paths=self.site.paths,
             pv=self.site.pv,
-            limits=policy.limits,
+            limits=self._limits(name),
+            log_budget=self.site.logs.budget,
             turns=self._turns,
             wanted=self.troubles.wanted,
         )

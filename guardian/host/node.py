@@ -57,6 +57,8 @@ from guardian.host.checks import Checks, Turns
 from guardian.host.face import Face, Unreadable
 from guardian.host.journal import Journal
 from guardian.host.life import Life
+from guardian.host.logline import LogLine
+from guardian.host.logrules import LogBudget
 from guardian.host.logsink import LogSink
 from guardian.host.memory import Memory
 from guardian.host.publish import Publisher, event_record
@@ -97,6 +99,7 @@ class Surroundings:
     pv: str
     limits: Limits
     turns: Turns
+    log_budget: LogBudget  #: of each worker
     wanted: Callable[[str], None]  #: told what could not be done for want of descriptors
 
 
@@ -129,6 +132,7 @@ class Node:
                 event_id=settings.event_id,
                 spm_monitor=settings.spm_monitor,
                 spm_notify=settings.spm_notify,
+                log_level=settings.log_level,
             ),
             around.limits,
         )
@@ -148,6 +152,7 @@ class Node:
         self._refusal: Step | None = None  # the last step that told of a write that was refused
         self._code = (around.site, around.paths)  # of the present worker: a check of new code looks where it does
         around.store.save(name, self._settings)
+        around.sink.set_level(name, self.view.log_level)
         around.sink.line(name, told)
 
     @property
@@ -158,6 +163,11 @@ class Node:
     def leaving(self) -> bool:
         """Whether it was told to end."""
         return self._over
+
+    @property
+    def has_ended(self) -> bool:
+        """It is leaving, and no process of it is there any more."""
+        return self._no_processes.is_set()
 
     def show(self) -> None:
         """Show the node. :meth:`begin` follows, or the first write of a client, which waits for nobody."""
@@ -440,6 +450,7 @@ class Node:
             gen=gen,
             spawner=around.spawner,
             sink=around.sink,
+            budget=around.log_budget,
             environ=worker_environ({"IFO": around.ifo, "SITE": site}),
             report=report,
             missed=(lambda: None) if check else partial(self._missed, gen),
@@ -455,6 +466,7 @@ class Node:
                 bonds=self._settings.bonds,
                 channels=() if check else tuple(self._channels_met),
                 setpoints=() if check else self._memory.points,
+                log_level=self.view.log_level,
                 check=check,
             )
         )
@@ -502,7 +514,12 @@ class Node:
 
     def _log(self, step: Step) -> None:
         stamp_us = round(round(step.view.stamp, 6) * 1e6)
-        self._around.sink.line(self.name, _one_line(step.text), level=_level(step), stamp_us=stamp_us)
+        sink = self._around.sink
+        if step.kind == "log_level":  # that others see less, or more, from now on is said in any case
+            sink.put(LogLine(stamp_us=stamp_us, node=self.name, text=_one_line(step.text)))
+            sink.set_level(self.name, step.view.log_level)
+        else:
+            sink.line(self.name, _one_line(step.text), level=_level(step), stamp_us=stamp_us)
 
     def _save(self, step: Step) -> None:
         start, before = self._engine.start, self._settings
@@ -519,6 +536,7 @@ class Node:
             request_id=start.request_id,
             spm_monitor=start.spm_monitor,
             spm_notify=start.spm_notify,
+            log_level=start.log_level,
         )
         stamp = step.view.stamp
         if step.kind == "request":

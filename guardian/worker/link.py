@@ -18,6 +18,7 @@ from guardian.core.events import Command, Report
 from guardian.core.interface import PV_TEMPLATE
 from guardian.core.peer import BondFacts
 from guardian.core.setpoints import Setpoint
+from guardian.enums import LogLevel
 from guardian.errors import LinkError
 
 #: A line longer than this is damage, not a message.
@@ -37,6 +38,7 @@ class Load:
     bonds : what the last worker had asked of other nodes (R21).
     channels : those that earlier workers have found; the new one connects them before its code asks.
     setpoints : what the last worker had set.
+    log_level : the least that goes to the log.
     check : only say whether it loads, and end; nothing is run, nothing is written to channels (R11).
     """
 
@@ -49,6 +51,7 @@ class Load:
     bonds: tuple[BondFacts, ...] = ()
     channels: tuple[str, ...] = ()
     setpoints: tuple[Setpoint, ...] = ()
+    log_level: LogLevel = LogLevel.INFO
     check: bool = False
 
 
