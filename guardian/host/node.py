@@ -160,6 +160,11 @@ class Node:
         return self._engine.view
 
     @property
+    def pid(self) -> int:
+        """Of its worker; 0: it has none."""
+        return self._life.process.pid
+
+    @property
     def leaving(self) -> bool:
         """Whether it was told to end."""
         return self._over

@@ -18,6 +18,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +34,19 @@ from guardian.host.site_changes import Changes, changes, followed
 
 _log = logging.getLogger(__name__)
 Say = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """Where a site is from.
+
+    Parameters
+    ----------
+    path : for messages. read : what it says now, with what the command line says on top; raises ExpectedError.
+    """
+
+    path: Path
+    read: Callable[[], Site]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +79,23 @@ class SiteFile:
 
     Parameters
     ----------
-    file : for messages. read : what it says now, with what the command line says on top; raises ExpectedError.
     doorkeeper : who judges by its [access]. say : takes a line for the log and its level.
+    reloading : is entered while the file is followed, so that a service manager knows.
     """
 
-    def __init__(self, host: Host, file: Path, read: Callable[[], Site], doorkeeper: Doorkeeper, say: Say) -> None:
-        self.file = file
+    def __init__(
+        self,
+        host: Host,
+        file: File,
+        doorkeeper: Doorkeeper,
+        say: Say,
+        reloading: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    ) -> None:
+        self.path = file.path
         self.read_at = time.time()
         self._host = host
-        self._read = read
+        self._read = file.read
+        self._reloading = reloading
         self._doorkeeper = doorkeeper
         self._say = say
         self._one_at_a_time = asyncio.Lock()
@@ -129,14 +151,8 @@ class SiteFile:
         """
         await self._up.wait()
         async with self._one_at_a_time:
-            found = await self.look()
-            if shown and shown != found.digest:
-                raise ExpectedError(
-                    f"nothing was done: {self.file.name}, or what runs, is otherwise than what was shown a moment ago; "
-                    "guardctrl reload shows the difference of now"
-                )
-            self._say(f"{self.file} is read anew, by {by}: {'; '.join(found.lines) or 'nothing is otherwise'}", "INFO")
-            done = await self._do(found, by)
+            with self._reloading():
+                done = await self._follow(by, shown)
             self.read_at = time.time()
         for one in done:
             self._say(one.text, "INFO" if one.ok else "ERROR")
@@ -150,7 +166,7 @@ class SiteFile:
             self._host.follow(replace(old, own={**old.own, node: site.policy(node)}))
             return ""
         return (
-            f"{self.file.name} does not list it: it is gone with the next start of the host, or guardctrl reload. "
+            f"{self.path.name} does not list it: it is gone with the next start of the host, or guardctrl reload. "
             "To keep it, add it to nodes"
         )
 
@@ -159,11 +175,21 @@ class SiteFile:
         if node not in (await self._now()).nodes:
             return ""
         return (
-            f"{self.file.name} lists it: it comes back with the next start of the host, or guardctrl reload. "
+            f"{self.path.name} lists it: it comes back with the next start of the host, or guardctrl reload. "
             "To be rid of it, take it out of nodes"
         )
 
     # --- inside ------------------------------------------------------------------------------------------------
+
+    async def _follow(self, by: str, shown: str) -> list[Done]:
+        found = await self.look()
+        if shown and shown != found.digest:
+            raise ExpectedError(
+                f"nothing was done: {self.path.name}, or what runs, is otherwise than what was shown a moment ago; "
+                "guardctrl reload shows the difference of now"
+            )
+        self._say(f"{self.path} is read anew, by {by}: {'; '.join(found.lines) or 'nothing is otherwise'}", "INFO")
+        return await self._do(found, by)
 
     def _read_all(self) -> tuple[Site, Rules]:
         site = self._read()
@@ -226,7 +252,7 @@ class SiteFile:
             except ExpectedError as error:
                 self._say(f"SIGHUP: nothing was done: {error}", "ERROR")
             except Exception:  # the next signal is to be heard all the same
-                _log.exception("SIGHUP: %s could not be followed; please report it", self.file)
+                _log.exception("SIGHUP: %s could not be followed; please report it", self.path)
 
     def _ailments(self) -> Iterable[Ailment]:
         if self._fault:
