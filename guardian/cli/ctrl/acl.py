@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from guardian.cli.ctrl import Orders, WrongCall, add_order, say
-from guardian.cli.ctrl.local import WHICH_HOST, ask_host
+from guardian.cli.ctrl.local import WHICH_HOST
 from guardian.cli.ctrl.names import site_of
+from guardian.cli.ctrl.places import ask_host
 from guardian.cli.output import FAILED, OK
 from guardian.core.interface import Asg
 from guardian.core.judge import address_of
