@@ -47,6 +47,7 @@ def _main(argv: Sequence[str] | None) -> int:
         listing,
         local,
         orders,
+        reload,
         request,
         status,
         tree,
@@ -56,7 +57,7 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--version", action="version", version=__version__)
     add_shared_options(parser)
     known = parser.add_subparsers(dest="do", required=True, metavar="ORDER")
-    for part in (listing, hosts, status, tree, request, orders, failed, local, acl, doctor, install):
+    for part in (listing, hosts, status, tree, request, orders, failed, local, reload, acl, doctor, install):
         part.add(known)
     options = parser.parse_args(argv)
     try:

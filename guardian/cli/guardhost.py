@@ -15,6 +15,7 @@ from guardian.cli.run import add_host_options, ifo_of, run, with_options
 from guardian.enums import Restart
 from guardian.errors import ExpectedError
 from guardian.host.site import Site, default_state_dir, read_site
+from guardian.host.site_file import File
 from guardian.worker.system import check_name
 
 
@@ -47,7 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         become("guardhost", words, keeping.restarting, keeping.hang_after_s)
     if mine is not None and mine.last:
         options.fresh = False  # that was said of the first one
-    return run("guardhost", with_options(site, options), kept=mine)
+    return run("guardhost", with_options(site, options), kept=mine, file=_file(options))
+
+
+def _file(options: argparse.Namespace) -> File | None:
+    """How the site file is read anew, if there is one."""
+    if options.site is None:
+        return None
+    path = options.site.absolute()
+    anew = argparse.Namespace(**{**vars(options), "fresh": False})
+    return File(path=path, read=lambda: with_options(read_site(path), anew))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The keeper of a host: a small parent process that starts it again when it dies or hangs (``[keeper]`` of a site).
 
 `guardhost` turns into its keeper, so a service manager, a terminal or a script sees one process with the number that it
-started, and sends its signals there. They are passed on. What else the keeper does:
+started, and sends its signals there. They are passed on; SIGHUP has the host read its site file anew, unless the
+terminal has hung up: then both end. What else the keeper does:
 
 * A host that ended as it was asked to (exit code 0) is not started again, nor is the first one if it was called wrongly
   (2); the keeper ends with its exit code. The same call cannot be wrong once a host has run and died: that its port is
@@ -34,6 +35,7 @@ from dataclasses import asdict
 from typing import NoReturn
 
 from guardian.cli.output import FAILED, OK, WRONG_CALL, tell
+from guardian.cli.terminal import SETTLE_S, Terminal
 from guardian.core.deaths import Deaths, RestartPolicy, told
 from guardian.core.standstill import Standstill
 from guardian.enums import Restart
@@ -42,8 +44,8 @@ from guardian.worker.descendants import Process, children, importable, look
 from guardian.worker.interrupt import DUMP_SIGNAL
 from guardian.worker.system_calls import adopt_orphans
 
-ASKING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
-TAKEN = ASKING | {signal.SIGCHLD}
+ASKING = frozenset({signal.SIGTERM, signal.SIGINT})
+TAKEN = ASKING | {signal.SIGHUP, signal.SIGCHLD}
 #: The longest pause between two looks at a host.
 LOOK_S = 1.0
 #: The first beat may take longer than any other: a host imports and reads files before its loop turns.
@@ -93,6 +95,7 @@ class Keeper:
         self._deaths = deaths
         self._hang_after_s = hang_after_s
         self._asked: set[int] = set()
+        self._terminal = Terminal()
         self._tell: Tell = lambda text: tell(command, text)
         self._manager = notify.listen_to(os.environ)  # it stays there, for the host
 
@@ -134,10 +137,8 @@ class Keeper:
     def _live(self, host: Host) -> None:
         """One host, until its end."""
         while not host.is_gone():
-            if (signal_info := take(host.look_s)) is not None and signal_info.si_signo in ASKING:
-                self._asked.add(signal_info.si_signo)
-                if signal_info.si_signo != signal.SIGINT or signal_info.si_code != SI_KERNEL:
-                    host.send(signal_info.si_signo)
+            if (number := self._take(host.look_s)) is not None:
+                host.send(number)
             host.look()
             if not host.has_beaten:
                 self._lives("a host starts")
@@ -147,8 +148,23 @@ class Keeper:
         until = time.monotonic() + for_s
         while not self._asked and (left_s := until - time.monotonic()) > 0:
             self._lives(f"there is no host; the next one starts in {left_s:.0f} s")
-            if (signal_info := take(min(left_s, LOOK_S))) is not None and signal_info.si_signo in ASKING:
-                self._asked.add(signal_info.si_signo)
+            if self._take(min(left_s, LOOK_S)) == signal.SIGHUP:
+                self._tell(f"SIGHUP: there is no host; the next one starts in {left_s:.1f} s and reads its site file")
+
+    def _take(self, for_s: float | None) -> int | None:
+        """The next signal, if the host is to hear of it. Whether somebody wants the end is noted."""
+        info = take(for_s)
+        if info is None or info.si_signo == signal.SIGCHLD:
+            return None
+        number = info.si_signo
+        if number == signal.SIGHUP:
+            if self._terminal.kept:
+                time.sleep(SETTLE_S)
+            if not self._terminal.has_hung_up():
+                return number
+            number = signal.SIGTERM
+        self._asked.add(number)
+        return None if number == signal.SIGINT and info.si_code == SI_KERNEL else number
 
     def _lives(self, how: str) -> None:
         """The service manager need not worry: somebody cares for the host, and has until the next look."""
@@ -293,7 +309,7 @@ def _start(line: Sequence[str], kept: dict[str, object]) -> int:
     if pid:
         return pid
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, TAKEN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, TAKEN - {signal.SIGHUP})  # that one when it can be taken
         os.execve(line[0], list(line), {**os.environ, pulse.KEPT: json.dumps(kept)})
     finally:
         os._exit(FAILED)

@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from guardian.cli.hang_up import HangUp
 from guardian.cli.kept import Kept
 from guardian.cli.options import add_module_options
 from guardian.cli.output import FAILED, OK, WRONG_CALL, complain, tell
@@ -39,7 +40,8 @@ from guardian.host.logrules import FOLDER
 from guardian.host.logsink import LogSink
 from guardian.host.notify import Notify
 from guardian.host.service import Service
-from guardian.host.site import MAX_PORT, Site, access_now, why_not_ifo
+from guardian.host.site import MAX_PORT, Site, why_not_ifo
+from guardian.host.site_file import File, SiteFile
 from guardian.worker.system import search_paths
 
 CA_PORT = 5064
@@ -100,17 +102,37 @@ def with_options(site: Site, options: argparse.Namespace) -> Site:
     return replace(site, **changes)
 
 
-def run(command: str, site: Site, *, first_load_must_work: bool = False, kept: Kept | None = None) -> int:
-    """Run the nodes of `site` until SIGINT or SIGTERM. `kept`: what the keeper said, if there is one. The exit code."""
-    # procServ starts its children with these blocked: it could not end us, nor could user code end what it starts
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE})
+def run(
+    command: str,
+    site: Site,
+    *,
+    first_load_must_work: bool = False,
+    kept: Kept | None = None,
+    file: File | None = None,
+) -> int:
+    """Run the nodes of `site` until SIGINT or SIGTERM.
+
+    Parameters
+    ----------
+    kept : what the keeper said, if there is one. file : where `site` is from; SIGHUP has it read anew.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    # procServ starts its children with these blocked: it could not end us, nor could user code end what it starts. HangUp
+    # sees to SIGHUP, when it can be taken
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGPIPE})
     _allow_descriptors()
     told = notify.take(os.environ, {os.getpid(), os.getppid()} if kept else ())  # the keeper's number is the service's
     if told:
         with contextlib.suppress(AttributeError, ValueError, OSError):  # no stderr that has a descriptor
             faulthandler.enable(file=sys.stderr)  # a watchdog ends it by SIGABRT: then it says where it stands
     try:
-        return asyncio.run(_run_kept(command, site, first_load_must_work, kept, told))
+        return asyncio.run(
+            _run_kept(command, site, told, first_load_must_work=first_load_must_work, kept=kept, file=file)
+        )
     except ExpectedError as error:
         complain(command, str(error))
         return WRONG_CALL
@@ -170,30 +192,51 @@ def _on_fault(host: Host, loop: asyncio.AbstractEventLoop, context: dict[str, An
         loop.default_exception_handler(context)
 
 
-async def _run_kept(command: str, site: Site, first_load_must_work: bool, kept: Kept | None, told: Notify) -> int:
+async def _run_kept(
+    command: str, site: Site, told: Notify, *, first_load_must_work: bool, kept: Kept | None, file: File | None
+) -> int:
     if kept is None:
-        return await _run(command, site, first_load_must_work, told)
+        return await _run(command, site, told, first_load_must_work=first_load_must_work, file=file)
     async with kept.beating():
-        return await _run(command, site, first_load_must_work, told, after=kept.last)
+        return await _run(
+            command,
+            site,
+            told,
+            first_load_must_work=first_load_must_work,
+            file=file,
+            after=kept.last,
+            keeper=os.getppid(),
+        )
 
 
-async def _run(command: str, site: Site, first_load_must_work: bool, told: Notify, after: str = "") -> int:
+async def _run(
+    command: str,
+    site: Site,
+    told: Notify,
+    *,
+    first_load_must_work: bool,
+    file: File | None,
+    after: str = "",
+    keeper: int = 0,
+) -> int:
     from ioc.server import Server  # caproto is heavy: not for --help
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if sig != signal.SIGHUP or signal.getsignal(sig) is not signal.SIG_IGN:  # else: nohup
-            loop.add_signal_handler(sig, stop.set)
+    for sig in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sig, stop.set)
+    hang_up = HangUp(stop, is_read_anew=file is not None)
     sink = _sink(site)
     handler = _ToSink(sink)
     logging.getLogger().addHandler(handler)
     if after:
         sink.line(NAME, f"this host is started by its keeper: {after}", level="ERROR")
+
+    def say(text: str, level: str) -> None:
+        sink.line(NAME, text, level=level)
+
     try:
-        doorkeeper = await Doorkeeper.begin(
-            site.access, lambda: access_now(site.access), lambda text, level: sink.line(NAME, text, level=level)
-        )
+        doorkeeper = await Doorkeeper.begin(site.access, lambda: (file.read() if file else site).access, say)
     except ExpectedError:
         logging.getLogger().removeHandler(handler)
         sink.close()
@@ -208,8 +251,9 @@ async def _run(command: str, site: Site, first_load_must_work: bool, told: Notif
 
     host = Host(site, server, sink, security=doorkeeper, on_ousted=on_ousted)
     loop.set_exception_handler(partial(_on_fault, host))
-    control = Control(host, doorkeeper)
-    service = Service(host, told, lambda text, level: sink.line(NAME, text, level=level))
+    service = Service(host, told, say)
+    site_file = None if file is None else SiteFile(host, file, doorkeeper, say, service.reloading)
+    control = Control(host, doorkeeper, site_file, keeper=keeper)
     service.open()
     code = OK
     try:
@@ -228,6 +272,10 @@ async def _run(command: str, site: Site, first_load_must_work: bool, told: Notif
         await host.put_up(names)
         await loop.run_in_executor(None, process.ready)
         service.ready()
+        host.follow(replace(host.site, fresh=False))  # that was said of the start
+        if site_file is not None:
+            hang_up.follow = site_file.signalled
+            site_file.ready()
         _announce(command, replace(site, nodes=tuple(host)), port)
         if first_load_must_work:
             code = await _first_load(command, host, tuple(host), stop)
@@ -238,7 +286,10 @@ async def _run(command: str, site: Site, first_load_must_work: bool, told: Notif
             code = WRONG_CALL
     finally:
         service.stops()
+        hang_up.close()
         await control.stop()
+        if site_file is not None:
+            await site_file.stop()
         faults = await host.stop()
         await server.stop()
         await service.close()

@@ -32,6 +32,8 @@ Type=notify
 # No worker can: the host takes the address out of their environment.
 NotifyAccess=all
 ExecStart=$command --site $site
+# `systemctl reload` has it read its site file anew; what that changes is in the log first.
+ExecReload=/bin/kill -HUP $$MAINPID
 # Fed while the event loop turns, the rounds are made and no watched thread is late. Twice hang_after of [keeper],
 # so that the keeper comes first.
 WatchdogSec=30

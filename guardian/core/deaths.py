@@ -56,12 +56,17 @@ class Deaths:
     """The deaths of one process, life after life. Times are monotonic seconds."""
 
     def __init__(self, policy: RestartPolicy) -> None:
-        self.policy = policy
-        most = policy.restarts + 1 if policy.restart is Restart.ON_FAILURE else _DOUBLINGS
-        self._at: deque[float] = deque(maxlen=max(most, _DOUBLINGS))  # in seconds of life
+        self._at: deque[float] = deque()  # in seconds of life
+        self.obey(policy)
         self._lived_s = 0.0
         self._bad_luck = 0
         self._born: float | None = None
+
+    def obey(self, policy: RestartPolicy) -> None:
+        """What is done from now on; what has happened is judged by it at the next death."""
+        self.policy = policy
+        most = policy.restarts + 1 if policy.restart is Restart.ON_FAILURE else _DOUBLINGS
+        self._at = deque(self._at, maxlen=max(most, _DOUBLINGS))
 
     def born(self, now: float) -> None:
         """A process is being started."""

@@ -78,6 +78,13 @@ class ResetFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RestartAsked:
+    """Somebody wants a new worker with new code, while the settings stay. It has been checked: OP is not STOP."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadAsked:
     """A write of LOAD=1."""
 
@@ -365,6 +372,7 @@ Input = (
     | Requested
     | Reenter
     | ResetFailed
+    | RestartAsked
     | LoadAsked
     | SetSpm
     | SetLogLevel

@@ -40,6 +40,10 @@ class Lifecycle:
         self.stuck = ""  #: why it was killed as hung: its end is a death like any other
         self.killed_for: Going | None = None  #: what the new worker is to enter after a redirect's kill (R8)
 
+    def obey(self, limits: Limits) -> None:
+        """Other limits are in force from now on."""
+        self._deaths.obey(limits.restarting)
+
     def spawn(self, now: float) -> int:
         self.gen += 1
         self.alive = True

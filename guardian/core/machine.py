@@ -95,8 +95,8 @@ class Machine:
         self._request_known = start.request is not None
         self._life = Lifecycle(self.limits)
         self._pace = Pace(cycle_s=self.limits.cycle_s)
-        self._redirect_timeout_s = self.limits.redirect_timeout_s
-        self._watchdog_s = self.limits.watchdog_s
+        self._said_redirect_s: float | None = None  #: by the module; None: the limits say
+        self._said_watchdog_s: float | None = None
         self._deadlines: dict[str, float] = {}
         self._notes: dict[str, str] = {}
         self._actions: list[Action] = []
@@ -105,6 +105,21 @@ class Machine:
         self._deferred: set[str] = set()  #: what was written while it could not be acted on: "request", "mode" (R10)
         self._entry = 0
         self._stay = Stay()
+
+    # --- the limits ---
+
+    def obey(self, limits: Limits) -> None:
+        """Other limits are in force from now on. What is being waited for already ends when it was to end."""
+        self.limits = limits
+        self._life.obey(limits)
+
+    @property
+    def _redirect_timeout_s(self) -> float:
+        return self._said_redirect_s or self.limits.redirect_timeout_s
+
+    @property
+    def _watchdog_s(self) -> float:
+        return self.limits.watchdog_s if self._said_watchdog_s is None else self._said_watchdog_s
 
     # --- the plan ---
 

@@ -16,6 +16,7 @@ from guardian.core.events import (
     LoadFailed,
     Pause,
     ResetFailed,
+    RestartAsked,
     Spawn,
     Stop,
     Stuck,
@@ -98,8 +99,8 @@ class Supervision(Machine):
 
     def _adopt(self, facts: SystemFacts, graph: Graph) -> None:
         """The code that was read is in force."""
-        self._redirect_timeout_s = facts.redirect_timeout_s or self.limits.redirect_timeout_s
-        self._watchdog_s = self.limits.watchdog_s if facts.watchdog_s is None else facts.watchdog_s
+        self._said_redirect_s = facts.redirect_timeout_s
+        self._said_watchdog_s = facts.watchdog_s
         self._set(
             graph=graph,
             nominal=facts.nominal,
@@ -147,17 +148,36 @@ class Supervision(Machine):
 
     def _stop(self, text: str, by: str) -> None:
         """R10: interrupt, and kill what has not ended in time."""
-        self._forget_entry()
-        self._deferred.clear()
-        self._deadlines.pop("restart", None)
-        self._notes.pop("worker", None)  # what was to follow a death does not any more
-        self._life.pardon()
-        self._set(known=False, failed=False)
+        self._let_go()
         if self._life.alive:
             self._end_worker()
         else:
             self._set(worker=Worker.STOP)
         self._step("op", text, by=by)
+
+    def _on_restart(self, event: RestartAsked) -> None:
+        """STOP and EXEC in one: the worker ends as at STOP, a new one starts in INIT (R25), the settings stay."""
+        if self._v.op is Op.STOP:
+            return
+        self._accept()
+        life = self._life
+        self._let_go()
+        if life.alive:
+            life.asked_again = life.stopping
+            self._end_worker()
+            self._step("worker", f"restart by {event.by}: worker {life.gen} ends, a new one follows", by=event.by)
+        else:
+            self._step("worker", f"restart by {event.by}: a new worker starts", by=event.by)
+            self._spawn()
+
+    def _let_go(self) -> None:
+        """What the worker did, and what was to follow its death, does not count any more."""
+        self._forget_entry()
+        self._deferred.clear()
+        self._deadlines.pop("restart", None)
+        self._notes.pop("worker", None)
+        self._life.pardon()
+        self._set(known=False, failed=False)
 
     def _end_worker(self) -> None:
         if not self._life.stopping:

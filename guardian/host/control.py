@@ -1,4 +1,4 @@
-"""The local control socket of a host: adds, removes, starts and stops single nodes while the others run.
+"""The local control socket of a host. What can be ordered through it is in :mod:`guardian.host.orders`.
 
 One JSON object a line in, one out: ``{"do": "create", "node": "SUS_MC1"}`` is answered with ``{"ok": true, ...}`` or
 ``{"ok": false, "error": "..."}``. Whoever may open the socket (mode 0600: the user who runs the host) may use it.
@@ -18,20 +18,18 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from guardian.core import explain
 from guardian.core.ailments import Ailment
-from guardian.core.interface import BY_NAME, Asg
-from guardian.core.security import Security
 from guardian.core.who import Who
-from guardian.enums import Op, Severity
+from guardian.enums import Severity
 from guardian.errors import ExpectedError
 from guardian.host.doorkeeper import Doorkeeper
 from guardian.host.host import Host
+from guardian.host.orders import Order, Orders
+from guardian.host.site_file import SiteFile
 from guardian.host.users import user_name
 
 _log = logging.getLogger(__name__)
@@ -45,25 +43,28 @@ _SICK = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO})
 AGAIN_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """An order: the node it is about, who gives it, and all its words."""
-
-    node: str
-    who: Who
-    words: Mapping[str, str]
-
-
 class NoHost(ExpectedError):
     """No host listens there; it never did, or is dead."""
 
 
 class Control:
-    """Serves the control socket of `host`."""
+    """Serves the control socket of `host`.
 
-    def __init__(self, host: Host, doorkeeper: Doorkeeper | None = None) -> None:
+    Parameters
+    ----------
+    doorkeeper, site_file : None: the host has none. keeper : process id of its keeper; 0: it has none.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        doorkeeper: Doorkeeper | None = None,
+        site_file: SiteFile | None = None,
+        *,
+        keeper: int = 0,
+    ) -> None:
         self._host = host
-        self._doorkeeper = doorkeeper
+        self._orders = Orders(host, doorkeeper, site_file, keeper)
         self._path = host.site.control_socket
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
@@ -115,8 +116,9 @@ class Control:
             yield Ailment(
                 what="control",
                 severity=Severity.MINOR,
-                text=f"control socket {self._path} cannot be made: {self._sick}. guardctrl create, destroy, start and "
-                "stop do not reach this host, its PVs do; it is tried again, make room or repair the disk",
+                text=f"control socket {self._path} cannot be made: {self._sick}. guardctrl create, destroy, start, "
+                "stop, restart and reload do not reach this host, its PVs do; it is tried again, make room or "
+                "repair the disk",
             )
 
     async def stop(self) -> None:
@@ -154,121 +156,21 @@ class Control:
 
     async def _answer(self, line: bytes, who: Who) -> dict[str, Any]:
         try:
-            order = json.loads(line)
-            do, node = self._ORDERS[order["do"]], str(order.get("node", ""))
-            asked = Order(node, who, {name: str(word) for name, word in order.items()})
-        except (ValueError, KeyError, TypeError, RecursionError):
-            known = ", ".join(self._ORDERS)
+            words = json.loads(line)
+            order = Order(
+                str(words["do"]), str(words.get("node", "")), who, {name: str(word) for name, word in words.items()}
+            )
+            do = self._orders.known[order.do]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            known = ", ".join(self._orders.known)
             return {"ok": False, "error": f"{line[:80]!r} is no order; known are {known}"}
         try:
-            return {"ok": True, **await do(self, asked)}
+            return {"ok": True, **await do(order)}
         except ExpectedError as error:
             return {"ok": False, "error": str(error)}
         except Exception as error:  # whoever asked must hear of it
             _log.exception("the order %r failed", line[:80])
-            return {"ok": False, "error": f"{order['do']} {node}: {type(error).__name__}: {error}; please report it"}
-
-    # --- orders ------------------------------------------------------------------------------------------------
-
-    async def _create(self, order: Order) -> dict[str, Any]:
-        await self._host.add(order.node, by=str(order.who))
-        return {"node": order.node}
-
-    async def _destroy(self, order: Order) -> dict[str, Any]:
-        await self._host.remove(order.node, by=str(order.who))
-        return {"node": order.node}
-
-    async def _start(self, order: Order) -> dict[str, Any]:
-        return self._op(order, Op.EXEC)
-
-    async def _stop(self, order: Order) -> dict[str, Any]:
-        return self._op(order, Op.STOP)
-
-    def _op(self, order: Order, op: Op) -> dict[str, Any]:
-        self._make_sure_it_runs(order.node)
-        self._host[order.node].set_op(op, order.who)
-        return {"node": order.node}
-
-    def _make_sure_it_runs(self, node: str) -> None:
-        if node not in self._host:
-            raise ExpectedError(f"{node} does not run in this host; guardctrl create {node} adds it")
-        if self._host[node].leaving:
-            raise ExpectedError(f"{node} is being removed; guardctrl create {node} adds it again")
-
-    async def _rights(self, order: Order) -> dict[str, Any]:
-        """What a client may do. The rules are the same for all nodes of a host."""
-        if order.node:
-            self._make_sure_it_runs(order.node)
-        words = order.words
-        who = Who(*(words.get(name, "") for name in ("user", "host", "address")))
-        return {"groups": rights_facts(self._rules, who)}
-
-    async def _load_rules(self, order: Order) -> dict[str, Any]:
-        access = await self._rules.load(by=str(order.who))
-        return {"from": str(access.acf or access.file or "")}
-
-    @property
-    def _rules(self) -> Doorkeeper:
-        if self._doorkeeper is None:
-            raise ExpectedError("everybody may write here")
-        return self._doorkeeper
-
-    async def _list(self, _order: Order) -> dict[str, Any]:
-        return {"nodes": [_facts(self._host, name) for name in self._host]}
-
-    async def _about(self, _order: Order) -> dict[str, Any]:
-        site = self._host.site
-        return {
-            "ifo": site.ifo,
-            "pv": site.pv,
-            "port": self._host.port,
-            "pid": os.getpid(),
-            "dir": str(site.state_dir.absolute()),
-            "nodes": list(self._host),
-        }
-
-    _ORDERS: dict[str, Callable[[Control, Order], Awaitable[dict[str, Any]]]] = {
-        "create": _create,
-        "destroy": _destroy,
-        "start": _start,
-        "stop": _stop,
-        "list": _list,
-        "about": _about,
-        "rights": _rights,
-        "load rules": _load_rules,
-    }
-
-
-def rights_facts(security: Security, who: Who) -> list[dict[str, Any]]:
-    """What a client may do with the PVs of each group, and why."""
-    found = []
-    for asg in Asg:
-        verdict = security.judge(asg, who)
-        found.append(
-            {
-                "group": asg.value,
-                "may": verdict.level.name.lower(),
-                "rule": verdict.rule,
-                "why": verdict.why,
-                "pvs": [row.name for row in BY_NAME.values() if row.asg is asg],
-            }
-        )
-    return found
-
-
-def _facts(host: Host, name: str) -> dict[str, Any]:
-    view = host[name].view
-    return {
-        "node": name,
-        "state": view.state,
-        "request": view.request,
-        "status": view.status.name,
-        "op": view.op.name,
-        "mode": view.mode.name,
-        "worker": view.worker.name,
-        "ok": explain.is_ok(view),
-        "why": explain.why_not_ok(view),
-    }
+            return {"ok": False, "error": f"{order.do} {order.node}: {type(error).__name__}: {error}; please report it"}
 
 
 def _bind(sock: socket.socket, path: Path) -> None:

@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable
 
+from guardian.core.acf import Acf
 from guardian.core.interface import Asg
 from guardian.core.security import Level, Verdict
 from guardian.core.who import Who
@@ -66,12 +67,17 @@ class Doorkeeper:
         new._tell()
         return new
 
-    async def load(self, *, by: str) -> Access:
+    @property
+    def acf(self) -> Acf | None:
+        """The access security file that is in force."""
+        return self._rules.acf
+
+    async def load(self, *, by: str, access: Access | None = None) -> Access:
         """Take over what the files say now, for clients that are connected too. If they are bad all stays as it is.
 
         Parameters
         ----------
-        by : who has it done, for the log.
+        by : who has it done, for the log. access : of a site file that was just read; None: read it.
 
         Raises
         ------
@@ -80,13 +86,13 @@ class Doorkeeper:
         """
 
         async with self._loading:
-            self._put_in_force(await self._in_thread(lambda: read_rules(self._reread())))
-            access = self._rules.access
+            self._put_in_force(await self._in_thread(lambda: read_rules(access or self._reread())))
+            now = self._rules.access
         self._told.clear()
-        self._say(f"who may write was read anew from {access.acf or access.file or 'nowhere'}, by {by}", "INFO")
+        self._say(f"who may write was read anew from {now.acf or now.file or 'nowhere'}, by {by}", "INFO")
         self._tell()
         self.on_change()
-        return access
+        return now
 
     def _put_in_force(self, rules: Rules) -> None:
         self._judge = rules.judge()

@@ -21,6 +21,7 @@ from guardian.core.audit import write_record
 from guardian.core.host_rows import HOST_PV, PREFIX, HostFacts
 from guardian.core.interface import HOST_NODE, HOST_ROWS, NODES, pv_name
 from guardian.core.security import Everybody, Security
+from guardian.core.settings import Limits
 from guardian.core.view import View
 from guardian.core.who import Who
 from guardian.enums import Severity
@@ -175,13 +176,11 @@ class Host:
         ExpectedError
             The name cannot be used, one of its PVs is another node's, or the node runs already: here or elsewhere.
         """
-        if refused := await self.add_all((name,)):
+        if refused := await self.add_all((name,), by=by):
             raise ExpectedError(refused[name])
-        if by:
-            self._sink.line(name, f"was added to this host by {by}")
         return self._nodes[name]
 
-    async def add_all(self, names: Iterable[str]) -> dict[str, str]:
+    async def add_all(self, names: Iterable[str], *, by: str = "") -> dict[str, str]:
         """:meth:`reserve`, :meth:`claim` and :meth:`put_up` in one go. Returns those that were refused, and why."""
         names = tuple(names)
         refused = self.reserve(names)
@@ -194,7 +193,18 @@ class Host:
             for name in mine:
                 self._withdraw(name)
             raise
+        for name in mine if by else ():
+            self._sink.line(name, f"was added to this host by {by}")
         return refused
+
+    def follow(self, site: Site) -> None:
+        """Its site file says something else: what a running host follows (:mod:`guardian.host.site_changes`).
+
+        Policies are in force at once, for nodes that run too; which nodes run is another matter.
+        """
+        self.site = site
+        for name, node in self._nodes.items():
+            node.follow(site=site.site, paths=site.paths, limits=self._limits(name))
 
     def reserve(self, names: Iterable[str]) -> dict[str, str]:
         """The first step to put nodes up, which needs nothing of this host: nobody else on this machine may have them.
@@ -294,6 +304,9 @@ class Host:
         for pv in pv_names(self.site, name):
             del self._pvs[pv]
 
+    def _limits(self, name: str) -> Limits:
+        return replace(self.site.policy(name).limits, log_level=self.site.logs.level)
+
     def _show(self, name: str) -> Node:
         assert self._store is not None and self._journal is not None and self._spawner is not None
         assert self._audit is not None
@@ -320,7 +333,7 @@ class Host:
             site=self.site.site,
             paths=self.site.paths,
             pv=self.site.pv,
-            limits=replace(policy.limits, log_level=self.site.logs.level),
+            limits=self._limits(name),
             log_budget=self.site.logs.budget,
             turns=self._turns,
             wanted=self.troubles.wanted,

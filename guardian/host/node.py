@@ -36,6 +36,7 @@ from guardian.core.events import (
     Reached,
     Refused,
     Report,
+    RestartAsked,
     SetOp,
     Setpoints,
     Spawn,
@@ -77,6 +78,8 @@ _LEVELS = {"error": "ERROR", "refused": "WARNING", "notify": "WARNING", "connect
 MOST_FORESEEN = 5_000
 #: How long a node that leaves waits for its worker's end, in seconds.
 END_S = 30.0
+#: How long whoever restarts a node waits for its new worker, in seconds: imports may take that long.
+RESTART_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +150,7 @@ class Node:
         self._vigil = Vigil(self._engine, feed=self.feed, say=self._warn, show=self._show_threads)
         self._begun = self._over = False
         self._refusal: Step | None = None  # the last step that told of a write that was refused
+        self._code = (around.site, around.paths)  # of the present worker: a check of new code looks where it does
         around.store.save(name, self._settings)
         around.sink.set_level(name, self.view.log_level)
         around.sink.line(name, told)
@@ -154,6 +158,11 @@ class Node:
     @property
     def view(self) -> View:
         return self._engine.view
+
+    @property
+    def pid(self) -> int:
+        """Of its worker; 0: it has none."""
+        return self._life.process.pid
 
     @property
     def leaving(self) -> bool:
@@ -218,6 +227,41 @@ class Node:
         """OP=EXEC or STOP from the control socket, whose file mode says who may: no rule of Channel Access is asked."""
         self.begin()
         self._take("OP", op, who, SetOp(op=op, by=str(who)))
+
+    async def restart(self, who: Who, within_s: float = RESTART_S) -> View:
+        """A new worker with new code; PVs stay up, and settings stay: OP, MODE, REQUEST, and what was numbered.
+
+        Returns
+        -------
+        View
+            With the new worker there: RUN or PAUSE; or with what became of it.
+
+        Raises
+        ------
+        ExpectedError
+            The node is stopped; or in `within_s` seconds there was no new worker that had read its code.
+        """
+        self.begin()
+        view, before = self.view, self._engine.gen
+        if view.op is Op.STOP:
+            raise ExpectedError(
+                f"{self.name} is stopped{f', by {view.op_by}' if view.op_by else ''}, and has no worker to restart; "
+                f"guardctrl start {self.name} starts one, with new code"
+            )
+        self.feed(RestartAsked(by=str(who)))
+        try:
+            return await self.wait_for(lambda v: self._engine.gen > before and _has_begun(v), within_s)
+        except TimeoutError:
+            if self._engine.gen > before:
+                what = "its new worker is still reading its code; guardctrl status tells how that ends"
+            else:
+                what = "its worker was killed and is not gone (stuck in the kernel, on a dead disk? see `ps`)"
+            raise ExpectedError(f"{self.name}: after {within_s:g} s {what}") from None
+
+    def follow(self, *, site: str, paths: tuple[str, ...], limits: Limits) -> None:
+        """What its site says is otherwise from now on. The limits are in force at once, the rest with a new worker."""
+        self._around = replace(self._around, site=site, paths=paths, limits=limits)
+        self._engine.obey(limits)
 
     def _take(self, row: str, value: Any, who: Who, event: Input | None) -> asyncio.Future[None] | None:
         before, settings = self.view, self._settings
@@ -391,6 +435,7 @@ class Node:
 
     def _spawn(self, gen: int) -> None:
         self._life.asked()
+        self._code = (self._around.site, self._around.paths)
         try:
             self._worker = self._process(f"{self.name}#{gen}", gen, self._heard)
             self._vigil.begin(self._worker)
@@ -403,7 +448,7 @@ class Node:
         self, key: str, gen: int, report: Callable[[int, Report], None], *, check: bool = False
     ) -> WorkerHandle:
         """A process that loads the system of this node."""
-        around = self._around
+        around, (site, paths) = self._around, self._code
         process = WorkerHandle(
             node=self.name,
             key=key,
@@ -411,7 +456,7 @@ class Node:
             spawner=around.spawner,
             sink=around.sink,
             budget=around.log_budget,
-            environ=worker_environ({"IFO": around.ifo, "SITE": around.site}),
+            environ=worker_environ({"IFO": around.ifo, "SITE": site}),
             report=report,
             missed=(lambda: None) if check else partial(self._missed, gen),
         )
@@ -419,8 +464,8 @@ class Node:
             Load(
                 node=self.name,
                 ifo=around.ifo,
-                site=around.site,
-                paths=around.paths,
+                site=site,
+                paths=paths,
                 indices=dict(self._settings.indices),
                 pv=around.pv,
                 bonds=self._settings.bonds,
@@ -539,6 +584,11 @@ class Node:
             elif condition(self.view):
                 self._waiters.remove(waiter)
                 future.set_result(self.view)
+
+
+def _has_begun(view: View) -> bool:
+    """Whether a new worker has read its code, or it is known what became of it."""
+    return view.worker is not Worker.INIT or view.load_status is LoadStatus.ERROR
 
 
 def _one_line(text: str) -> str:

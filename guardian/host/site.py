@@ -199,16 +199,6 @@ def read_site(path: Path) -> Site:
     return site
 
 
-def access_now(access: Access) -> Access:
-    """What the site file says of it now; what the command line says stays as it is.
-
-    Raises
-    ------
-    ExpectedError
-    """
-    return access if access.file is None else read_site(access.file).access
-
-
 def pv_names(site: Site, node: str) -> list[str]:
     """All PVs of a node."""
     return [pv_name(site.pv, ifo=site.ifo, node=node, name=row) for row in BY_NAME]
@@ -372,6 +362,12 @@ _TABLES = {
     ),
     "health": _Table(name="outside", keys=heartbeats.KEYS, faults=heartbeats.faults, make=heartbeats.outside),
 }
+
+
+def key_of(name: str) -> str:
+    """The key or table of the file that a field of :class:`Site` comes from."""
+    tables = {"keeping": "keeper", **{table.name: key for key, table in _TABLES.items()}}
+    return tables.get(name, name)
 
 
 def _typed(data: Mapping[str, Any], keys: Mapping[str, Any], where: str, faults: list[str]) -> dict[str, Any]:

@@ -275,6 +275,24 @@ class Store:
                 path.unlink()
 
 
+def peek(directory: Path) -> tuple[float, dict[str, Settings]]:
+    """What the settings in a directory say; nothing is changed there, and what cannot be read is passed over.
+
+    Returns
+    -------
+    float
+        Epoch seconds when a host was last alive with them; 0.0: nobody knows.
+    dict
+        The settings of each node.
+    """
+    found = {}
+    for path in sorted(directory.glob("*.json")):
+        if _NAME.fullmatch(path.stem):
+            with contextlib.suppress(OSError, DamagedError):
+                found[path.stem] = decode(path.read_bytes()).settings
+    return max(map(_stamp_in, directory.glob(f"{_ALIVE}*")), default=0.0), found
+
+
 def _safe(path: Path) -> Path:
     return path.with_name(path.name + ".safe")
 

@@ -38,6 +38,7 @@ from guardian.core.events import (
     Report,
     Requested,
     ResetFailed,
+    RestartAsked,
     Returned,
     SetManager,
     SetMode,
@@ -213,6 +214,7 @@ class World:
             SetSpm(notify=False, by="anna"),
             Reenter(by="anna"),
             ResetFailed(by="anna"),
+            RestartAsked(by="anna"),
             *(LoadAsked(by="anna"),) * 2,
         ]
         if self.engine.view.graph is not None:

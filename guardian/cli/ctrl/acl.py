@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from guardian.cli.ctrl import Orders, WrongCall, add_order, say
-from guardian.cli.ctrl.local import WHICH_HOST, ask_host
+from guardian.cli.ctrl.local import WHICH_HOST
 from guardian.cli.ctrl.names import site_of
+from guardian.cli.ctrl.places import ask_host
 from guardian.cli.output import FAILED, OK
 from guardian.core.interface import Asg
 from guardian.core.judge import address_of
@@ -21,8 +22,9 @@ from guardian.core.security import Level
 from guardian.core.who import Who
 from guardian.errors import ExpectedError
 from guardian.host.access import Access, read_rules
-from guardian.host.control import NoHost, rights_facts
+from guardian.host.control import NoHost
 from guardian.host.doorkeeper import who_am_i
+from guardian.host.orders import rights_facts
 
 _ABOUT = f"""\
 {WHICH_HOST} Where none runs, --site is judged as it stands in

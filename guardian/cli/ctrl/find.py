@@ -137,7 +137,12 @@ def agreed(what: str, nodes: Sequence[str], *, yes: bool) -> bool:
     """Whether an order to so many nodes is meant: asked on the terminal, or answered by a pipe, if there are many."""
     if yes or len(nodes) <= MANY:
         return True
-    print(f"{COMMAND}: {what} of {len(nodes)} nodes: {some(nodes)}? [y/N] ", end="", file=sys.stderr, flush=True)
+    return said_yes(f"{what} of {len(nodes)} nodes: {some(nodes)}?")
+
+
+def said_yes(question: str) -> bool:
+    """Ask on the terminal; only a yes is a yes."""
+    print(f"{COMMAND}: {question} [y/N] ", end="", file=sys.stderr, flush=True)
     try:
         answer = sys.stdin.readline()
     except (KeyboardInterrupt, ValueError):  # ValueError: what is no text

@@ -1,97 +1,141 @@
-"""``guardctrl create|destroy|start|stop NODE...``: to a host on this machine, through its control socket.
+"""``guardctrl create|destroy|start|stop|restart NODE...``: to a host on this machine, through its control socket.
 
 Nodes come and go there while the others run and notice nothing. No Channel Access is needed, so these orders also work
-where the host is deaf; and only the user who runs the host may give them. Where the command line does not say which
-host, and there is none in the usual place, the node itself is asked who runs it.
+where the host is deaf; and only the user who runs the host may give them. Many nodes are ordered at the same time.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
-from guardian.cli.ctrl import Orders, add_nodes, add_order, say
-from guardian.cli.ctrl.names import Names, control_socket, names_of
+from guardian.cli.ctrl import Orders, WrongCall, add_nodes, add_order, say
+from guardian.cli.ctrl.find import agreed, is_pattern, some
+from guardian.cli.ctrl.places import ask_at, ask_host, place_of
 from guardian.cli.output import FAILED, OK
 from guardian.errors import ExpectedError
-from guardian.host.claim import parse
-from guardian.host.control import NoHost, ask
-from guardian.host.site import CONTROL_SOCKET
+from guardian.host.control import NoHost
+from guardian.host.node import END_S, RESTART_S
 
 _TEXT = {
     "create": "add a node to a host on this machine",
     "destroy": "remove a node from a host on this machine",
     "start": "write OP=EXEC, through a host on this machine",
     "stop": "write OP=STOP, through a host on this machine",
+    "restart": "give a node a new worker with new code, through a host on this machine",
 }
 _DONE = {
     "create": "{node} is added and starts",
     "destroy": "{node} is removed; its settings are kept",
     "start": "{node}: OP=EXEC",
     "stop": "{node}: OP=STOP",
+    "restart": "{node}: a new worker runs, process {pid}",
 }
-
-
+_PAUSED = "{node}: a new worker is there, process {pid}; OP=PAUSE still, OP=EXEC goes on"
 WHICH_HOST = "Which host: --state-dir or --site, else that of --ifo or $IFO, else the one that runs the node."
+_ABOUT = {
+    "create": "Which host: --state-dir or --site, else that of --ifo or $IFO. A pattern means the nodes that its site "
+    "file lists and that do not run.",
+    "restart": "PVs stay up, OP, MODE and REQUEST as they are; the node begins in INIT. A node that was given up is "
+    f"reset; one that is stopped stays so, and that is told. {WHICH_HOST}",
+}
+#: An answer comes when it is done, or the host has given up on it.
+_TIMES_S = {"destroy": END_S + 15, "restart": RESTART_S + 15}
+_PATTERN = "name of the node, or a pattern: 'SUS_*'"
+_AT_ONCE = 32
 
 
 def add(orders: Orders) -> None:
     """Define the orders."""
     for do, text in _TEXT.items():
-        about = WHICH_HOST if do != "create" else "Which host: --state-dir or --site, else that of --ifo or $IFO."
-        add_nodes(add_order(orders, do, _tell, text, about=about), text="name of the node")
+        order = add_order(orders, do, _tell, text, about=_ABOUT.get(do, WHICH_HOST))
+        add_nodes(order, text=_PATTERN)
+        order.add_argument("--yes", action="store_true", help="do not ask, however many nodes there are")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What became of one node. `note`: what else is to be known."""
+
+    node: str
+    ok: bool
+    text: str
+    note: str = ""
+    no_host: bool = False
+
+    @property
+    def facts(self) -> dict[str, str | bool]:
+        return {key: value for key, value in asdict(self).items() if value or key not in ("note", "no_host")}
 
 
 def _tell(options: argparse.Namespace) -> int:
-    code, told = OK, []
-    for node in options.nodes:
-        try:
-            ask_host("" if options.do == "create" else node, options, {"do": options.do, "node": node})
-            told.append({"node": node, "ok": True, "text": _DONE[options.do].format(node=node)})
-            if not options.json:
-                print(told[-1]["text"])
-        except ExpectedError as error:
-            say(str(error))
-            told.append({"node": node, "ok": False, "text": str(error)})
-            code = FAILED
+    nodes = _meant(options)
+    if not agreed(options.do, nodes, yes=options.yes):
+        raise ExpectedError("nothing was done")
+    places = {node: _place(node, options) for node in nodes}  # before there are threads: libca may be asked
+    told = []
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for said in pool.map(lambda node: _one(node, places[node], options), nodes):
+            told.append(said)
+            if not said.ok and not (said.no_host and any(one.text == said.text for one in told[:-1])):
+                say(said.text)
+            elif said.ok and not options.json:
+                print(said.text, *([f"  {said.note}"] if said.note else []), sep="\n", flush=True)
     if options.json:
-        print(json.dumps(told))
-    return code
+        print(json.dumps([said.facts for said in told]))
+    return OK if all(said.ok for said in told) else FAILED
 
 
-def ask_host(node: str, options: argparse.Namespace, order: dict[str, Any]) -> dict[str, Any]:
-    """The answer of the host on this machine that the command line means, or else of the one that runs `node`.
+def _place(node: str, options: argparse.Namespace) -> Path | ExpectedError:
+    try:
+        return place_of("" if options.do == "create" else node, options)
+    except WrongCall:
+        raise
+    except ExpectedError as error:
+        return error
 
-    Parameters
-    ----------
-    node : "" for any.
+
+def _one(node: str, place: Path | ExpectedError, options: argparse.Namespace) -> _Said:
+    do = options.do
+    try:
+        if isinstance(place, ExpectedError):
+            raise place
+        answer = ask_at(place, options, {"do": do, "node": node}, timeout_s=_TIMES_S.get(do, 15.0))
+    except ExpectedError as error:
+        return _Said(node=node, ok=False, text=str(error), no_host=isinstance(error, NoHost))
+    text = _PAUSED if answer.get("worker") == "PAUSE" else _DONE[do]
+    return _Said(node=node, ok=True, text=text.format(**answer), note=answer.get("note", ""))
+
+
+def _meant(options: argparse.Namespace) -> list[str]:
+    """The nodes that the words mean, in their order, each once. Only for a pattern the host is asked which it runs.
 
     Raises
     ------
-    NoHost, WrongCall
     ExpectedError
-        The node runs on another machine, or the host says no.
+        A pattern matches no node, or no host answers.
     """
-    try:
-        return ask(control_socket(options), order)
-    except NoHost:
-        if not node or options.site or options.state_dir or (place := _place_of(node, names_of(options))) is None:
-            raise
-        return ask(place / CONTROL_SOCKET, order)
+    if not any(map(is_pattern, options.nodes)):
+        return list(dict.fromkeys(options.nodes))
+    answer = ask_host("", options, {"do": "status"})
+    there = answer["missing"] if options.do == "create" else [one["node"] for one in answer["nodes"]]
+    return list(dict.fromkeys(node for word in options.nodes for node in _matching(word, there, options.do)))
 
 
-def _place_of(node: str, names: Names) -> Path | None:
-    """The state directory of the host that runs a node, as the node says; None: it does not say."""
-    from guardian.cli.caclient import Session
-    from guardian.cli.ctrl.remote import connect
-
-    (remote,) = connect(Session(), (node,), names, ("HOST",))
-    claim = parse(remote.text("HOST")) if remote.there and remote.ours else None
-    if claim is None:
-        return None
-    if claim.machine != socket.gethostname():
-        raise ExpectedError(f"{node} is run by {claim}; on that machine: guardctrl --state-dir {claim.dir} ...")
-    return Path(claim.dir)
+def _matching(word: str, there: list[str], do: str) -> Iterator[str]:
+    if not is_pattern(word):
+        yield word
+        return
+    matching = [node for node in there if fnmatchcase(node, word)]
+    if not matching:
+        if do == "create":
+            what = f"listed and not running are {some(there)}" if there else "all that it lists run"
+            raise ExpectedError(f"the site file, as it was read last, lists no node {word!r} that does not run; {what}")
+        what = f"it runs {some(there)}" if there else "it runs none"
+        raise ExpectedError(f"no node of this host matches {word!r}; {what}")
+    yield from matching

@@ -1,4 +1,7 @@
-"""``guardctrl status NODE...``: all of a node on one screen. ``guardctrl why [NODE...]``: the sentence alone."""
+"""``guardctrl status NODE...``: all of a node on one screen. ``guardctrl why [NODE...]``: the sentence alone.
+
+Without a node ``status`` shows a host on this machine and its nodes, see `guardian.cli.ctrl.overview`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from guardian.cli.ctrl.facts import Facts
 from guardian.cli.ctrl.find import chosen
 from guardian.cli.ctrl.listing import facts_of, named, silent, tell_silent
 from guardian.cli.ctrl.names import Names, names_of
+from guardian.cli.ctrl.overview import overview
 from guardian.cli.output import FAILED, OK
 from guardian.core.explain import clock
 from guardian.errors import ExpectedError
@@ -24,10 +28,15 @@ _ROWS = (
     "SUBNODES_TOTAL", "SUBNODES_NOT_OK",
 )  # fmt: skip
 
+_ABOUT = """\
+Without NODE: a host on this machine and its nodes, a line each, without Channel Access; of --site or --state-dir, else
+those of --ifo or $IFO; of several hosts, one line each."""
+
 
 def add(orders: Orders) -> None:
     """Define the orders."""
-    add_nodes(add_order(orders, "status", _status, "show all of a node"), text="name of a node, or a pattern: SUS_*")
+    status = add_order(orders, "status", _status, "show all of a node, or a host with its nodes", about=_ABOUT)
+    add_nodes(status, text="name of a node, or a pattern: SUS_*", least_one=False)
     why = add_order(
         orders,
         "why",
@@ -54,6 +63,9 @@ def _why(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
+    if not options.nodes:
+        options.nothing = "{}"
+        return overview(options)
     from guardian.cli.caclient import Session
     from guardian.cli.ctrl.remote import connect
 

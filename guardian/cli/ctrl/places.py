@@ -1,0 +1,141 @@
+"""Which host on this machine an order goes to, and which hosts there are here. No Channel Access, as long as it goes.
+
+What the command line says counts: --site, --state-dir, else the usual place for --ifo or $IFO. If nobody listens there,
+the hosts of this machine are found by their lock files and in the usual places, and asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from guardian.cli.ctrl.names import Names, control_socket, names_of
+from guardian.errors import ExpectedError
+from guardian.host.claim import parse
+from guardian.host.control import NoHost, ask
+from guardian.host.locks import folder, written
+from guardian.host.site import CONTROL_SOCKET, SYSTEM_STATE, default_state_dir
+
+#: A host that is busy answers later; who looks for hosts does not wait for one that hangs.
+LOOK_S = 3.0
+
+
+def ask_host(node: str, options: argparse.Namespace, order: dict[str, Any], timeout_s: float = 15.0) -> dict[str, Any]:
+    """The answer of the host at :func:`place_of`.
+
+    Raises
+    ------
+    NoHost, WrongCall
+    ExpectedError
+        As of :func:`place_of`; or the host says no.
+    """
+    return ask_at(place_of(node, options), options, order, timeout_s)
+
+
+def ask_at(place: Path, options: argparse.Namespace, order: dict[str, Any], timeout_s: float = 15.0) -> dict[str, Any]:
+    """The same of a host whose place is known; safe in threads."""
+    try:
+        return ask(place, order, timeout_s)
+    except NoHost as error:
+        if options.site:
+            raise NoHost(f"{error}. To start it: guardhost --site {options.site}") from None
+        raise
+
+
+def place_of(node: str, options: argparse.Namespace) -> Path:
+    """The control socket of the host on this machine that the command line means, or else of the one that runs `node`.
+
+    Parameters
+    ----------
+    node : "" for any.
+
+    Raises
+    ------
+    WrongCall
+    ExpectedError
+        Several hosts could be meant, or the node runs on another machine.
+    """
+    usual = control_socket(options)
+    if options.site or options.state_dir or _is_heard(usual):
+        return usual
+    return _another(node, options) or usual
+
+
+@cache
+def hosts_here(ifo: str | None = None) -> dict[Path, dict[str, Any]]:
+    """The hosts of this machine that this user may ask: control sockets, with what each says about itself.
+
+    Parameters
+    ----------
+    ifo : of its PVs; None: any.
+    """
+    machine = socket.gethostname()
+    claims = [claim for text in written(folder()).values() if (claim := parse(text)) and claim.machine == machine]
+    places = {Path(claim.dir) / CONTROL_SOCKET for claim in claims}
+    for base in (default_state_dir("").parent, SYSTEM_STATE):
+        with suppress(OSError):
+            places |= {path.absolute() for path in base.glob(f"*/{CONTROL_SOCKET}")}
+    with ThreadPoolExecutor(16) as pool:
+        answers = dict(zip(sorted(places), pool.map(_about, sorted(places)), strict=True))
+    return {place: told for place, told in answers.items() if told and ifo in (None, told["ifo"])}
+
+
+def ifo_meant(options: argparse.Namespace) -> str | None:
+    """By --ifo or $IFO; None: nothing is said."""
+    ifo: str | None = options.ifo
+    return os.environ.get("IFO") if ifo is None else ifo
+
+
+def several(found: dict[Path, dict[str, Any]]) -> str:
+    """What to say where any of these could be meant."""
+    each = "; ".join(f"--state-dir {place.parent} ({len(told['nodes'])} nodes)" for place, told in found.items())
+    return f"several hosts run on this machine; say which one: {each}"
+
+
+def _about(place: Path) -> dict[str, Any]:
+    with suppress(ExpectedError):
+        return ask(place, {"do": "about"}, LOOK_S)
+    return {}
+
+
+def _is_heard(place: Path) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket(socket.AF_UNIX) as sock, suppress(OSError):
+        sock.setblocking(False)
+        try:
+            sock.connect(os.fspath(place))
+        except BlockingIOError:  # busy
+            pass
+        return True
+    return False
+
+
+def _another(node: str, options: argparse.Namespace) -> Path | None:
+    """The control socket of the host that runs a node, or of the only one here."""
+    found = hosts_here(ifo_meant(options))
+    mine = {place: told for place, told in found.items() if not node or node in told["nodes"]}
+    if len(mine) > 1:
+        raise ExpectedError(several(mine))
+    if mine:
+        return next(iter(mine))
+    return _as_it_says(node, names_of(options)) if node else None
+
+
+def _as_it_says(node: str, names: Names) -> Path | None:
+    """The same, as the node itself says over Channel Access; None: it does not say."""
+    from guardian.cli.caclient import Session
+    from guardian.cli.ctrl.remote import connect
+
+    (remote,) = connect(Session(), (node,), names, ("HOST",))
+    claim = parse(remote.text("HOST")) if remote.there and remote.ours else None
+    if claim is None:
+        return None
+    if claim.machine != socket.gethostname():
+        raise ExpectedError(f"{node} is run by {claim}; on that machine: guardctrl --state-dir {claim.dir} ...")
+    return Path(claim.dir) / CONTROL_SOCKET
