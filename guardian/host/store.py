@@ -275,6 +275,13 @@ class Store:
                 path.unlink()
 
 
+def alive_stamps(directory: Path) -> list[float]:
+    """Epoch seconds at which hosts with this directory are known to have lived, one for each run of a host; sorted."""
+    with contextlib.suppress(OSError):
+        return sorted(filter(None, map(_stamp_in, directory.glob(f"{_ALIVE}*"))))
+    return []
+
+
 def _safe(path: Path) -> Path:
     return path.with_name(path.name + ".safe")
 

@@ -118,8 +118,6 @@ class Journals:
                 if one in told:
                     continue
                 try:
-                    if one.suffix in _PACKED:
-                        raise OSError(0, "what is packed is read if it is .gz; unpack this one")
                     _hold(one, held)
                 except FileNotFoundError:  # put aside or removed this moment
                     known = -1
@@ -134,7 +132,12 @@ class Journals:
     def _of(self, files: list[_File], query: Query, wanted: Callable[[Record], bool]) -> Iterator[Record]:
         for each in reversed(files) if query.newest_first else files:
             try:
-                if query.since is None or each.changed_at >= query.since:  # else its last record is older
+                if query.since is not None and each.changed_at < query.since:
+                    pass  # its last record is older
+                elif each.path.suffix in _PACKED:
+                    say(f"{each.path}: what is packed is read if it is .gz; unpack this one")
+                    continue
+                else:
                     yield from self._in(each.file, query, wanted)
                 self._could_read = True
             except (OSError, EOFError, zlib.error) as error:
