@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from guardian._version import __version__
-from guardian.cli.log import COMMAND, WrongCall, add_shared_options, audit, events, lines, say
+from guardian.cli.log import COMMAND, WrongCall, add_shared_options, audit, events, lines, say, stays
 from guardian.cli.output import FAILED, WRONG_CALL, OrderParser, not_taken, open_streams
 from guardian.errors import ExpectedError
 
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=__version__)
     add_shared_options(parser)
     orders = parser.add_subparsers(dest="do", required=True, metavar="ORDER")
-    for part in (lines, events, audit):
+    for part in (lines, events, stays, audit):
         part.add(orders)
     words = sys.argv[1:] if argv is None else list(argv)
     options = parser.parse_args(lines.order_words(words, orders.choices))

@@ -1,17 +1,18 @@
 """The JSON documents among a node's PVs: what they hold, and how they are read back. Pure.
 
 SUMMARY and SUBNODES are read by managers, GRAPH by whoever plans or draws, SPM_SETPOINTS and SPM_DIFFS by
-``guardutil setpoints``; all of them by consoles.
+``guardutil setpoints``, DURATIONS by ``guardctrl request``; all of them by consoles.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from guardian.core import explain
+from guardian.core.durations import StateTimes
 from guardian.core.graph import Edge, Graph, StateInfo
 from guardian.core.setpoints import Difference, Setpoint, shown_of
 from guardian.core.threads import Seen
@@ -23,6 +24,7 @@ SUBNODES_BYTES = 65_536
 SETPOINTS_BYTES = 262_144
 DIFFERENCES_BYTES = 65_536
 THREADS_BYTES = 65_536
+DURATIONS_BYTES = 262_144
 #: Of WHY in SUMMARY: what a manager shows of its subordinates.
 WHY_BYTES = 300
 #: Of USERMSG in SUMMARY: what a manager passes on.
@@ -177,6 +179,46 @@ def threads(seen: Iterable[Seen]) -> str:
         for one in sorted(seen, key=lambda one: (not one.late, one.thread.name))
     ]
     return _as_many_as_fit("threads", rows, len(rows), THREADS_BYTES)
+
+
+def durations(times: Mapping[str, StateTimes]) -> str:
+    """DURATIONS: how long each state takes, in seconds; as many as fit, and how many were left off."""
+    rows = [
+        {
+            "state": state,
+            "done": {
+                "count": one.done.count,
+                "usual": one.done.usual_s,
+                "p90": one.done.p90_s,
+                "most": one.done.most_s,
+                "last": one.done.last_s,
+            },
+            "stay": {
+                "count": one.stay.count,
+                "total": one.stay.total_s,
+                "usual": one.stay.usual_s,
+                "p90": one.stay.p90_s,
+                "last": one.stay.last_s,
+            },
+        }
+        for state, one in sorted(times.items())
+    ]
+    return _as_many_as_fit("states", rows, len(rows), DURATIONS_BYTES)
+
+
+def read_durations(text: str) -> dict[str, tuple[float, float]]:
+    """Of each state in DURATIONS that has ever completed: what that usually takes, and the longest lately; seconds.
+
+    Raises
+    ------
+    ValueError
+        It is no such document; of another program.
+    """
+    try:
+        told = [(row["state"], row["done"]) for row in json.loads(text)["states"]]
+        return {str(state): (float(done["usual"]), float(done["most"])) for state, done in told if done["count"] > 0}
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ValueError(f"it is no durations: {error!r}") from None
 
 
 def _as_many_as_fit(name: str, rows: list[dict[str, Any]], count: int, size: int) -> str:

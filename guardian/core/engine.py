@@ -109,6 +109,11 @@ class Engine(Loading):
         return min(self._deadlines.values(), default=None)
 
     @property
+    def complete(self) -> bool:
+        """Whether the present stay has completed, also where that is shown by nothing, as no way leads on."""
+        return self._stay.complete is True
+
+    @property
     def start(self) -> Start:
         """The settings as they are to be stored (R21)."""
         v = self._v

@@ -24,6 +24,7 @@ from guardian._version import __version__
 from guardian.core import explain
 from guardian.core.documents import (
     DIFFERENCES_BYTES,
+    DURATIONS_BYTES,
     SETPOINTS_BYTES,
     SUBNODES_BYTES,
     SUMMARY_BYTES,
@@ -31,6 +32,7 @@ from guardian.core.documents import (
     as_json,
     clip,
     differences,
+    durations,
     graph_facts,
     setpoints,
     subnodes,
@@ -119,7 +121,8 @@ class Vitals:
     pv_total : channels that user code has used.
     spm_total : of these, how many are remembered with what they were set to; spm_changed : how many are otherwise.
     spm_setpoints, spm_diffs : which, see `guardian.core.documents`.
-    process : the worker process. threads : those of its threads that are watched, see `guardian.core.documents`.
+    process : the worker process. threads : those of its threads that are watched; durations : how long its
+        states take; both see `guardian.core.documents`.
     host : JSON {machine, pid, user, port, dir, since, id, runs}: who runs the node. See `guardian.host.claim`.
     """
 
@@ -132,6 +135,7 @@ class Vitals:
     spm_diffs: str = differences(0, ())
     process: Process = field(default_factory=Process)
     threads: str = threads(())
+    durations: str = durations({})
     host: str = ""
 
 
@@ -652,6 +656,15 @@ ROWS: tuple[Row, ...] = (
         size=THREADS_BYTES,
         text="JSON: the threads that are watched",
         value=lambda w: w.threads,
+        source=Source.VITALS,
+        archive=Archive.NO,
+    ),
+    Row(
+        name="DURATIONS",
+        kind=Kind.LONG,
+        size=DURATIONS_BYTES,
+        text="JSON: how long its states take",
+        value=lambda w: w.durations,
         source=Source.VITALS,
         archive=Archive.NO,
     ),

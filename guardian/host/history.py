@@ -22,6 +22,7 @@ import gzip
 import json
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -81,7 +82,8 @@ class Reading(Iterator[Record]):
 
     Parameters
     ----------
-    file : a path, which is opened when the first record is asked for, or what is open already; it is closed at the end.
+    file : a path, which is opened when the first record is asked for, and closed at the end; or what is open already,
+        and stays so.
 
     Attributes
     ----------
@@ -106,8 +108,9 @@ class Reading(Iterator[Record]):
         self._records.close()
 
     def _read(self, file: Path | IO[bytes]) -> Generator[Record, None, None]:
-        with open_file(file) if isinstance(file, Path) else file as opened:
+        with open_file(file) if isinstance(file, Path) else nullcontext(file) as opened:
             if isinstance(opened, gzip.GzipFile):  # it can only be read forward
+                opened.seek(0)
                 found = (
                     record
                     for block in _forward(iter(lambda: opened.read(_BLOCK), b""))

@@ -30,6 +30,7 @@ from guardian.host import claims, heartbeats, hostname, locks
 from guardian.host.audit import Audit
 from guardian.host.checks import Turns
 from guardian.host.claims import Claims
+from guardian.host.durations import DURATIONS, Durations
 from guardian.host.face import Face, Unreadable, Update
 from guardian.host.journal import JOURNAL, Journal
 from guardian.host.locks import Locks
@@ -85,6 +86,7 @@ class Host:
         self._spawner: Spawner | None = None
         self._store: Store | None = None
         self._journal: Journal | None = None
+        self._durations: Durations | None = None
         self._audit: Audit | None = None
         self._turns = Turns()
         self._locks = Locks(locks.folder())
@@ -153,6 +155,9 @@ class Host:
         self._heartbeats = heartbeats.monitor(self.site.outside, lambda: own_pvs.facts)
         self._store = Store(directory)
         self._journal = Journal(directory / JOURNAL, bounds=self.site.journal)
+        self._durations = Durations(
+            directory / DURATIONS, warn=lambda node, text: self._sink.line(node, text, level="WARNING")
+        )
         self._audit = Audit(self._journal, self._sink)
         for warning in self._journal.warnings:
             self._warn(warning)
@@ -309,7 +314,7 @@ class Host:
 
     def _show(self, name: str) -> Node:
         assert self._store is not None and self._journal is not None and self._spawner is not None
-        assert self._audit is not None
+        assert self._audit is not None and self._durations is not None
         stored, warnings = self._store.load(name)
         for warning in warnings:
             self._sink.line(name, warning, level="WARNING")
@@ -325,6 +330,7 @@ class Host:
             face=self._face,
             spawner=self._spawner,
             store=self._store,
+            durations=self._durations,
             journal=self._journal,
             audit=self._audit,
             sink=self._sink,
@@ -402,7 +408,7 @@ class Host:
             self._audit.close()
         if last_words is not None:
             await last_words  # the hub may be slow, and the nodes have not waited for it
-        for closing in (self._store, self._journal):
+        for closing in (self._store, self._journal, self._durations):
             if closing is not None and not await loop.run_in_executor(None, closing.close):
                 faults.append(f"something is lost: {closing.trouble() or 'a disk did not answer in time'}")
         for fault in faults:
@@ -473,8 +479,9 @@ class Host:
     def _beat(self) -> None:
         """A second has passed, for the host itself."""
         assert self._own_pvs is not None and self._store is not None and self._journal is not None
+        assert self._durations is not None
         not_ok = sum(not explain.is_ok(node.view) for node in self._nodes.values())
-        threads = (*self._store.threads(), *self._journal.threads())
+        threads = (*self._store.threads(), *self._journal.threads(), *self._durations.threads())
         if self._heartbeats is not None:
             self._heartbeats.beat()
         if self._own_pvs.beat(nodes=len(self._nodes), not_ok=not_ok, threads=threads):
@@ -482,5 +489,5 @@ class Host:
 
     def _ailments(self) -> Iterable[Ailment]:
         """A full or failing disk stops nobody, nor does it that no workers can be made; but it is told."""
-        keepers = (self._spawner, self._store, self._journal, self._sink, self._claims)
+        keepers = (self._spawner, self._store, self._journal, self._durations, self._sink, self._claims)
         return [one for keeper in keepers if keeper is not None and (one := keeper.ailment()) is not None]

@@ -54,6 +54,7 @@ from guardian.enums import LoadStatus, Op, Worker
 from guardian.errors import ExpectedError, RefusedError
 from guardian.host.audit import Audit
 from guardian.host.checks import Checks, Turns
+from guardian.host.durations import Durations
 from guardian.host.face import Face, Unreadable
 from guardian.host.journal import Journal
 from guardian.host.life import Life
@@ -89,6 +90,7 @@ class Surroundings:
     face: Face
     spawner: Spawner
     store: Store
+    durations: Durations
     journal: Journal
     audit: Audit
     sink: LogSink
@@ -136,10 +138,11 @@ class Node:
             ),
             around.limits,
         )
+        self._durations = around.durations.of(name)
         self._publisher = Publisher()
         self._worker: WorkerHandle | None = None
         self._life = Life(f"{around.ifo}:{name}" if around.ifo else name)
-        self._vitals = Vitals(host=host, process=self._life.process)
+        self._vitals = Vitals(host=host, process=self._life.process, durations=self._durations.text(self._loop.time()))
         self._checks = Checks(name, around.turns, partial(self._process, check=True), self.feed)
         self._no_processes = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -296,8 +299,11 @@ class Node:
         if self._over:
             return
         self.begin()
-        for action in self._engine.feed(event, Now(self._loop.time(), time.time())):
+        now = Now(self._loop.time(), time.time())
+        actions = self._engine.feed(event, now)
+        for action in actions:
             self._do(action)
+        self._durations.hear(actions, complete=self._engine.complete, now=now.mono)
         self._life.settles(failed=self.view.failed)
         self._show_process()
         self._vigil.settle()
@@ -336,15 +342,19 @@ class Node:
         """Once a second: what the host itself measures."""
         if self._over:
             return
-        exectime_s = 0.0
+        exectime_s, now = 0.0, self._loop.time()
         if self._worker is not None:
-            beat, now = self._worker.beat(), self._loop.time()
+            beat = self._worker.beat()
             exectime_s = beat.busy_s(now) or beat.last_duration_s
             self._vigil.tick(beat, now)
         self._keep(self._memory.save(self._settings))
         threads = self._vigil.threads
         self._post_vitals(
-            heartbeat=round(now_epoch, 1), exectime_s=exectime_s, pv_total=self._pv_total, threads=threads
+            heartbeat=round(now_epoch, 1),
+            exectime_s=exectime_s,
+            pv_total=self._pv_total,
+            threads=threads,
+            durations=self._durations.text(now),
         )
 
     def _post_vitals(self, **changes: Any) -> None:
@@ -389,6 +399,8 @@ class Node:
         """
         if not self._over:
             self._over = True
+            self._durations.leave()
+            self._tell_end()
             if self._timer is not None:
                 self._timer.cancel()
             self._around.face.close(self.name)
@@ -516,6 +528,11 @@ class Node:
             self._log(step)
             around.journal.append({"node": self.name, **event_record(step)})
         self._save(step)
+
+    def _tell_end(self) -> None:
+        """Until when it was there, for the journal. No step: nothing has happened to the node."""
+        end = event_record(Step(view=self.view, kind="end", text="the node ends here"))
+        self._around.journal.append({"node": self.name, **end, "id": 0, "stamp": round(time.time(), 6)})
 
     def _log(self, step: Step) -> None:
         stamp_us = round(round(step.view.stamp, 6) * 1e6)

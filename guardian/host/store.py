@@ -290,7 +290,14 @@ def peek(directory: Path) -> tuple[float, dict[str, Settings]]:
         if _NAME.fullmatch(path.stem):
             with contextlib.suppress(OSError, DamagedError):
                 found[path.stem] = decode(path.read_bytes()).settings
-    return max(map(_stamp_in, directory.glob(f"{_ALIVE}*")), default=0.0), found
+    return max(alive_stamps(directory), default=0.0), found
+
+
+def alive_stamps(directory: Path) -> list[float]:
+    """Epoch seconds at which hosts with this directory are known to have lived, one for each run of a host; sorted."""
+    with contextlib.suppress(OSError):
+        return sorted(filter(None, map(_stamp_in, directory.glob(f"{_ALIVE}*"))))
+    return []
 
 
 def _safe(path: Path) -> Path:

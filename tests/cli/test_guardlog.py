@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 
 from guardian.cli.guardlog import main
-from guardian.cli.log import WrongCall
+from guardian.cli.log import WrongCall, journals
 from guardian.cli.log.times import shown, span
 from guardian.core.audit import write_record
+from guardian.core.durations import Spans, StateTimes
 from guardian.core.interface import BY_NAME
 from guardian.core.view import View
 from guardian.core.who import Who
+from guardian.host.durations import encode
+from guardian.host.rotation import put_aside
 
 ANN = Who("ann", "ws3", "10.1.2.3")
 GUARDIAN = Who("guardian", "h1guard1", "10.1.0.1")
@@ -340,3 +343,111 @@ def test_that_there_are_no_such_events_is_said(says: Any, morning: Path) -> None
     code, lines, err = says("NOPE", "--kind", "load", order="events", where=morning)
     assert (code, lines) == (0, []) and "no such event is in the journal (it begins 2026-11-28 03:00:00Z)" in err
     assert says("SUS_MC1", "-n", "-1", order="events", where=morning)[0] == 2
+
+
+# --- what is read, and what it costs ------------------------------------------------------------------------------
+
+
+def test_the_newest_writes_are_shown_and_it_is_said_that_there_are_older_ones(says: Any, folder: Path) -> None:
+    code, lines, err = says("-n", "2", "--json")
+    assert code == 0 and [json.loads(line) for line in lines] == NIGHT[-2:] and "older ones are not shown" in err
+    assert says("-n", "6")[2] == ""
+
+
+def test_a_file_that_is_put_aside_while_the_journal_is_read_is_neither_missed_nor_read_twice(
+    says: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It happens each time between the list of the folder and the opening of a file, at the worst moment."""
+    path, left = folder / "journal.jsonl", [3]
+    opened = journals.open_file
+
+    def open_late(one: Path) -> Any:
+        if one == path and left[0]:
+            left[0] -= 1
+            put_aside(path, at("28 07:00") + left[0])
+            journal(folder, [write(f"28 07:0{left[0]}", "SUS_MC1", "OP", "EXEC", ANN)])
+        return opened(one)
+
+    monkeypatch.setattr(journals, "open_file", open_late)
+    lines = says("--json")[1]
+    stamps = [json.loads(line)["stamp"] for line in lines]
+    assert left == [0] and len(stamps) == len(set(stamps)) == 9
+
+
+def test_a_file_that_is_removed_while_the_journal_is_read_is_not_missed(
+    says: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = journal(folder, [write("20 10:00", "SUS_MC1", "OP", 0, ANN)], "journal.jsonl.20261120T100000Z")
+    opened = journals.open_file
+
+    def remove_first(one: Path) -> Any:
+        (gone / "journal.jsonl.20261120T100000Z").unlink(missing_ok=True)
+        return opened(one)
+
+    monkeypatch.setattr(journals, "open_file", remove_first)
+    assert (len(says("--json")[1]), says()[2]) == (6, "")
+
+
+# --- times --------------------------------------------------------------------------------------------------------
+
+
+def entered(stamp: str, state: str, node: str = "SUS_MC1", kind: str = "enter", status: str = "ENTER") -> Any:
+    return {"id": 1, "stamp": at(stamp), "kind": kind, "node": node, "state": state, "status": status, "text": kind}
+
+
+SHIFT = [
+    entered("28 00:00", "INIT"),
+    entered("28 00:00:10", "SAFE"),
+    entered("28 02:00:10", "LOCKED"),
+    entered("28 02:30", "SAFE", node="SUS_MC2"),
+    entered("28 03:00:10", "SAFE"),
+    entered("28 03:30:10", "SAFE", kind="end"),
+    entered("28 04:00:10", "INIT", kind="worker", status="INIT"),
+    entered("28 04:00:10", "INIT"),
+    entered("28 04:00:20", "LOCKED"),
+    entered("28 06:00:20", "LOCKED", kind="notify", status="DONE"),
+]
+
+
+@pytest.fixture
+def shift(tmp_path: Path) -> Path:
+    (tmp_path / "shift" / "durations").mkdir(parents=True)
+    known = {"LOCKED": StateTimes(done=Spans().and_one(200.0).and_one(240.0).and_one(660.0))}
+    (tmp_path / "shift" / "durations" / "SUS_MC1.json").write_bytes(encode(known))
+    return journal(tmp_path / "shift", SHIFT)
+
+
+def test_how_long_a_node_was_in_which_state(says: Any, shift: Path) -> None:
+    code, lines, err = says("SUS_MC1", order="times", where=shift)
+    assert (code, err) == (0, "")
+    assert [" ".join(line.split()) for line in lines] == [
+        "SUS_MC1, from 2026-11-28 00:00:00Z to 2026-11-28 06:00:20Z, of which its host was away 30 min",
+        "STATE SHARE TOTAL TIMES STAY DONE AFTER AT MOST",
+        "LOCKED 54.5 % 3 h 2 90 min 4 min 11 min",
+        "SAFE 45.4 % 2.5 h 2 75 min - -",
+        "INIT 0.1 % 20 s 2 10 s - -",
+    ]
+
+
+def test_and_in_a_part_of_the_night(says: Any, shift: Path) -> None:
+    where = ("--since", "2026-11-28 02:30", "--until", "2026-11-28 03:15:10", "--json")
+    rows = [json.loads(line) for line in says("SUS_MC1", *where, order="times", where=shift)[1]]
+    assert [(row["state"], row["total_s"], row["count"]) for row in rows] == [("LOCKED", 1810.0, 1), ("SAFE", 900.0, 1)]
+    assert rows[0]["done"] == {"count": 3, "usual_s": 240.0, "p90_s": 660.0, "most_s": 660.0}
+    assert sum(row["share"] for row in rows) == pytest.approx(1)
+    assert (
+        says("SUS_MC1", "--since", "2026-11-28 03:40", "--until", "2026-11-28 03:50", order="times", where=shift)[0]
+        == 1
+    )
+
+
+def test_a_host_that_lives_is_where_it_was_until_now(says: Any, shift: Path) -> None:
+    (shift / ".alive-abc").write_text(f"{at('28 07:59:57'):017.3f}\n")
+    (row, *_) = [json.loads(line) for line in says("SUS_MC1", "--json", order="times", where=shift)[1]]
+    assert (row["state"], row["total_s"]) == ("LOCKED", 3600.0 + 3600 * 4 - 20)
+    assert len(says("SUS_MC1", "SUS_MC2", order="times", where=shift)[1]) == 5 + 1 + 3
+
+
+def test_times_of_a_node_that_is_not_there(says: Any, shift: Path) -> None:
+    code, lines, err = says("NOPE", order="times", where=shift)
+    assert (code, lines) == (1, []) and "NOPE was in no state at that time" in err

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from guardian.cli.ctrl.facts import Facts
+from guardian.core.durations import Expected, expected
 from guardian.core.graph import LISTED, Graph
+from guardian.core.when import span
 from guardian.enums import NONE_STATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journey:
-    """`states`: all that it passes, both ends included; empty where that is not known or there is no path."""
+    """`states`: all that it passes, both ends included; empty where that is not known or there is no path.
+
+    `expected`: how long it is going to take; None if nothing has to be waited for, or the node does not say.
+    """
 
     node: str
     states: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    expected: Expected | None = None
 
     def __str__(self) -> str:
         if not self.states:
             return f"{self.node}: no way is known"
-        return f"{self.node}: " + (" -> ".join(self.states) if len(self.states) > 1 else f"is in {self.states[0]}")
+        way = " -> ".join(self.states) if len(self.states) > 1 else f"is in {self.states[0]}"
+        return f"{self.node}: {way}{_how_long(self.expected)}"
 
 
 def why_not_state(facts: Facts, graph: Graph | None, state: str) -> str | None:
@@ -54,6 +62,40 @@ def journey(facts: Facts, graph: Graph | None, state: str) -> Journey:
     else:
         warnings.append(graph.why_no_path(facts.state, state))
     return Journey(node=facts.node, states=states, warnings=tuple(warnings))
+
+
+def timed(way: Journey, facts: Facts, graph: Graph | None, known: Mapping[str, tuple[float, float]]) -> Journey:
+    """The way, with how long it is going to take.
+
+    Parameters
+    ----------
+    known : what the node says of its states, see `guardian.core.documents.read_durations`.
+    """
+    if not way.states or (to_come := _to_complete(way.states, facts, graph)) == ():
+        return way
+    return replace(way, expected=expected(to_come, known))
+
+
+def _to_complete(states: tuple[str, ...], facts: Facts, graph: Graph | None) -> tuple[str, ...]:
+    """Those of a way that have to complete until it has arrived; the present one only if that is waited for."""
+    present, *rest = states
+    if facts.status == "DONE" or facts.mode == "MANUAL":
+        return tuple(rest)
+    leaves_at_once = rest and graph is not None and graph.is_goto(rest[0]) and graph[present].redirect
+    return tuple(rest) if leaves_at_once else states
+
+
+def _how_long(told: Expected | None) -> str:
+    if told is None:
+        return ""
+    if not told.timed:
+        return f" ({' and '.join(told.untimed[:LISTED])} never timed)"
+    missing = f" ({' and '.join(told.untimed[:LISTED])} never timed)" if told.untimed else ""
+    return f", usually {_about(told.usual_s)}, at most so far {_about(told.most_s)}{missing}"
+
+
+def _about(seconds: float) -> str:
+    return "less than 1 s" if seconds < 1 else span(seconds)
 
 
 def _hindrances(facts: Facts) -> list[str]:

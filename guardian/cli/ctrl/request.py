@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 from guardian.cli.ctrl import COMMAND, Orders, WrongCall, add_nodes, add_order, say
 from guardian.cli.ctrl.facts import Facts
 from guardian.cli.ctrl.find import SOME, agreed, chosen, is_pattern, may_be_node
-from guardian.cli.ctrl.journey import Journey, journey, why_not_state
+from guardian.cli.ctrl.journey import Journey, journey, timed, why_not_state
 from guardian.cli.ctrl.listing import silent
 from guardian.cli.ctrl.names import Names, names_of
 from guardian.cli.output import FAILED, OK
-from guardian.core.documents import read_graph
+from guardian.core.documents import read_durations, read_graph
 from guardian.core.graph import Graph
+from guardian.enums import NONE_STATE
 from guardian.errors import ExpectedError
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ if TYPE_CHECKING:
     from guardian.cli.ctrl.wait import Asked, Verdict
 
 TIMEOUT_S = 60.0
-_ROWS = ("GRAPH", "REQUEST_CMD")
+_ROWS = ("GRAPH", "REQUEST_CMD", "DURATIONS")
 _ABOUT = """\
-The way is shown first. With --wait the exit code is 0 when all nodes have arrived, 1 if one was refused, failed or was
-asked for something else meanwhile, 4 if one stalled, 3 if the time is over."""
+The way is shown first, and how long it usually takes. With --wait the exit code is 0 when all nodes have arrived, 1
+if one was refused, failed or was asked for something else meanwhile, 4 if one stalled, 3 if the time is over."""
 
 
 def add(orders: Orders) -> None:
@@ -86,7 +87,7 @@ def _request(options: argparse.Namespace) -> int:
     if faults := [why for n, f in facts.items() if (why := why_not_state(f, graphs[n], options.state))]:
         more = f" And {len(faults) - SOME} nodes more." if len(faults) > SOME else ""
         raise ExpectedError(f"nothing was requested: {'; '.join(faults[:SOME])}{more}")
-    ways = {node: journey(facts[node], graphs[node], options.state) for node in facts}
+    ways = {remote.node: _way(remote, facts[remote.node], graphs[remote.node], options.state) for remote in remotes}
     if not options.json:
         for way in ways.values():
             print(way)
@@ -98,6 +99,16 @@ def _request(options: argparse.Namespace) -> int:
     if not agreed(f"request {options.state}", list(facts), yes=options.yes):
         raise ExpectedError("nothing was requested")
     return _ask(remotes, facts, ways, options)
+
+
+def _way(remote: Remote, facts: Facts, graph: Graph | None, state: str) -> Journey:
+    """The way, and how long it is going to take, where the node says so."""
+    way = journey(facts, graph, state)
+    try:
+        told = remote.text("DURATIONS") if state != NONE_STATE else ""
+        return timed(way, facts, graph, read_durations(told)) if told else way
+    except (ValueError, ExpectedError):  # good to know, and no more
+        return way
 
 
 def _warn(way: Journey) -> None:
@@ -204,6 +215,9 @@ def _report(
         text = "" if end is None else end.text
         told.append({"node": node, "state": options.state, "path": way.states, "warnings": way.warnings})
         told[-1] |= {"result": result, "why": text}
+        if way.expected is not None:
+            told[-1] |= {"usually_s": way.expected.usual_s, "most_s": way.expected.most_s}
+            told[-1]["never_timed"] = list(way.expected.untimed)
         if options.json or options.dry_run:
             continue
         if end is None:

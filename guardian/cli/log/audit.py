@@ -9,24 +9,31 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 
 from guardian.cli.log import Orders, WrongCall, add_order, say
-from guardian.cli.log.journals import Journals, Record
+from guardian.cli.log.journals import Journals, Record, add_count, how_many, newest
 from guardian.cli.log.times import shown, span
 from guardian.cli.output import OK
 from guardian.core.audit import KIND
 from guardian.core.request_cmd import Command
 from guardian.core.who import Who
-from guardian.host.history import Query
+from guardian.host.history import Query, word, word_like
 
-_ABOUT = """\
+#: Shown without -n, the newest.
+USUAL = 500
+#: What is counted is written so much later than it began, at most; seconds.
+_COUNTED_S = 120.0
+_DROPPED = "dropped"
+
+_ABOUT = f"""\
 A line a write: when, which PV, the value before and the one that was written, who. User and host are what the client
 says of itself, the address is where it really came from. NODE may be a pattern, in quotes: 'SUS_*'; without one, all
-nodes."""
+nodes. The newest {USUAL} are shown, or with --since all since then; -n 0 shows all."""
 
 
 def add(orders: Orders) -> None:
     """Define the order."""
     order = add_order(orders, "audit", _audit, "show who wrote what on the PVs of nodes", about=_ABOUT)
     order.add_argument("nodes", nargs="*", metavar="NODE", help="name of a node, or a pattern (default: all)")
+    add_count(order, USUAL)
     order.add_argument("--refused", action="store_true", help="only what was refused")
     order.add_argument("--user", metavar="WHO", help="only of this user, or of the person behind it; or a pattern")
     order.add_argument("--pv", metavar="PV", help="only this PV: MODE, or its whole name; or a pattern")
@@ -37,28 +44,34 @@ def _audit(options: argparse.Namespace) -> int:
     for option in ("user", "pv"):
         if getattr(options, option) == "":
             raise WrongCall(f"--{option} is empty")
-    journals = Journals(options)
-    wanted, found, dropped, nodes = _filter(options, until), 0, 0, set()
+    most = how_many(options, USUAL, since)
+    journals, wanted, dropped = Journals(options), _filter(options, until), 0
 
     def looks(record: Record) -> bool:
         nonlocal dropped
-        nodes.add(str(record.get("node")))
-        if record["kind"] == "dropped":
+        if record["kind"] == _DROPPED:
             dropped += record["count"] if isinstance(record.get("count"), int) else 1
-        return bool(record["kind"] == KIND)
-
-    for record in journals.records(Query(since=since), looks):
         try:
-            if not wanted(record):
-                continue
-            line = json.dumps(record) if options.json else line_of(record, local=options.local)
+            return bool(record["kind"] == KIND) and wanted(record) and bool(line_of(record))
         except (KeyError, TypeError, AttributeError):
             journals.damaged += 1
-            continue
+            return False
+
+    query = Query(
+        since=since,
+        until=None if until is None else until + _COUNTED_S,
+        words=(*((word(KIND), word_like(node)) for node in options.nodes or ["*"]), (word(_DROPPED),)),
+        newest_first=most > 0,
+    )
+    found = 0
+    records, more = newest(journals.records(query, looks), most)
+    for record in records:
         found += 1
-        print(line)
+        print(json.dumps(record) if options.json else line_of(record, local=options.local))
+    if more:
+        say(more)
     for node in options.nodes:
-        if node not in nodes and not any(letter in node for letter in "*?["):
+        if not any(letter in node for letter in "*?[") and not journals.knows(node, since, until):
             say(f"{node} is not in this journal at that time; is it a node of another host (--site, --state-dir)?")
     if not found:
         begin = journals.begin()

@@ -8,15 +8,20 @@ from __future__ import annotations
 import argparse
 import contextlib
 import heapq
+import os
+import resource
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from guardian.cli.log import WrongCall, say
 from guardian.errors import ExpectedError
-from guardian.host.history import Query, Reading, has_time
+from guardian.host.history import Query, Reading, has_time, open_file, word
 from guardian.host.journal import JOURNAL
+from guardian.host.rotation import aside
 from guardian.host.site import default_state_dir, read_site
 
 Record = dict[str, Any]
@@ -24,14 +29,25 @@ Record = dict[str, Any]
 _ASIDE = ".damaged-"
 #: Packed in ways that are not read here.
 _PACKED = frozenset({".bz2", ".lz4", ".xz", ".zip", ".zst"})
+#: A folder is looked at until nothing has changed, so often at most.
+_LOOKS = 10
+
+
+@dataclass(slots=True)
+class _File:
+    """A file that is open: whatever becomes of its name, its records can be read."""
+
+    path: Path
+    file: IO[bytes]
+    changed_at: float
 
 
 class Journals:
-    """The journals that the command line means.
+    """The journals that the command line means. All are opened first, so that nothing is missed that is put aside then.
 
     Attributes
     ----------
-    damaged : lines passed over so far, of those that were read.
+    damaged : lines passed over so far, of those that were read. folders : the state directories of their hosts.
 
     Raises
     ------
@@ -43,11 +59,20 @@ class Journals:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.damaged = 0
-        self._read = 0
-        self._hosts = _hosts(options)
+        self._found = self._could_read = False
+        self.folders = _folders(options)
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(ValueError, OSError):  # some hosts have many files, some users many hosts
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        self._hosts = [files for folder in self.folders if (files := self._open(folder))]
+        if not self._hosts and not self._found:
+            named = ", ".join(map(str, self.folders[:3])) + (" ..." if len(self.folders) > 3 else "")
+            raise ExpectedError(
+                f"no {JOURNAL} in {named}; give --site or --state-dir of a host that has run on this machine"
+            )
 
     def records(self, query: Query, wanted: Callable[[Record], bool]) -> Iterator[Record]:
-        """Those that are `wanted`, by their times as far as files are in order; all that have a time.
+        """Those that are `wanted`, by their times as far as files are in order; all that have a time. Once, or again.
 
         Parameters
         ----------
@@ -61,7 +86,7 @@ class Journals:
         yield from heapq.merge(
             *(self._of(files, query, wanted) for files in self._hosts), key=_stamp, reverse=query.newest_first
         )
-        if not self._read:
+        if not self._could_read:
             raise ExpectedError("none of the journals could be read")
 
     def begin(self) -> float | None:
@@ -69,25 +94,57 @@ class Journals:
         stamps: list[float] = []
         for files in self._hosts:
             with contextlib.suppress(OSError, EOFError, zlib.error, StopIteration):
-                stamps.append(next(_stamp(one) for one in Reading(files[0]) if has_time(one)))
+                stamps.append(next(_stamp(one) for one in Reading(files[0].file) if has_time(one)))
         return min(stamps, default=None)
 
-    def _of(self, files: list[Path], query: Query, wanted: Callable[[Record], bool]) -> Iterator[Record]:
-        for path in reversed(files) if query.newest_first else files:
-            try:
-                if query.since is not None and path.stat().st_mtime < query.since:
-                    self._read += 1
-                    continue  # its last record is older
-                if path.suffix in _PACKED:
-                    say(f"{path}: what is packed is read if it is .gz; unpack this one")
-                    continue
-                yield from self._in(path, query, wanted)
-                self._read += 1
-            except (OSError, EOFError, zlib.error) as error:
-                say(f"{path}: {getattr(error, 'strerror', None) or error}; it is read as far as it can be")
+    def knows(self, node: str, since: float | None = None, until: float | None = None) -> bool:
+        """Whether there is any record of a node."""
+        query = Query(since=since, until=until, words=((word(node),),), newest_first=True)
+        return next(self.records(query, lambda record: record.get("node") == node), None) is not None
 
-    def _in(self, path: Path, query: Query, wanted: Callable[[Record], bool]) -> Iterator[Record]:
-        reading = Reading(path, query)
+    def close(self) -> None:
+        """Close all files."""
+        for each in (each for files in self._hosts for each in files):
+            each.file.close()
+
+    def _open(self, folder: Path) -> list[_File]:
+        """``journal.jsonl`` and what it was before, the oldest first; also what others put aside: ``.1``, ``.gz``."""
+        path, held, told = folder / JOURNAL, dict[tuple[int, int], _File](), set[Path]()
+        for _ in range(_LOOKS):
+            known = len(held)
+            others = [one for one in _glob(path) if _ASIDE not in one.name]
+            ours = aside(path)
+            for one in (*(other for other in others if other not in ours), *ours):
+                if one in told:
+                    continue
+                try:
+                    _hold(one, held)
+                except FileNotFoundError:  # put aside or removed this moment
+                    known = -1
+                except OSError as error:
+                    told.add(one)
+                    say(f"{one}: {error.strerror}; it is not read")
+            if len(held) == known:
+                break
+        self._found = self._found or bool(told)
+        return sorted(held.values(), key=lambda one: (one.path == path, one.changed_at))
+
+    def _of(self, files: list[_File], query: Query, wanted: Callable[[Record], bool]) -> Iterator[Record]:
+        for each in reversed(files) if query.newest_first else files:
+            try:
+                if query.since is not None and each.changed_at < query.since:
+                    pass  # its last record is older
+                elif each.path.suffix in _PACKED:
+                    say(f"{each.path}: what is packed is read if it is .gz; unpack this one")
+                    continue
+                else:
+                    yield from self._in(each.file, query, wanted)
+                self._could_read = True
+            except (OSError, EOFError, zlib.error) as error:
+                say(f"{each.path}: {getattr(error, 'strerror', None) or error}; it is read as far as it can be")
+
+    def _in(self, file: IO[bytes], query: Query, wanted: Callable[[Record], bool]) -> Iterator[Record]:
+        reading = Reading(file, query)
         for record in reading:
             self.damaged += reading.skipped
             reading.skipped = 0
@@ -99,37 +156,72 @@ class Journals:
         self.damaged += reading.skipped
 
 
+def add_count(order: argparse.ArgumentParser, usual: int) -> None:
+    """The option that says how many are shown."""
+    order.add_argument(
+        "-n", "--lines", type=int, metavar="N", help=f"the newest N; 0: all ({usual}, or all since a time)"
+    )
+
+
+def how_many(options: argparse.Namespace, usual: int, since: float | None) -> int:
+    """How many of the newest are meant; 0: all.
+
+    Raises
+    ------
+    WrongCall
+    """
+    most: int = options.lines if options.lines is not None else usual if since is None else 0
+    if most < 0:
+        raise WrongCall(f"-n {most}: say how many of the newest are to be shown, or 0 for all")
+    return most
+
+
+def newest(records: Iterator[Record], most: int) -> tuple[Iterable[Record], str]:
+    """As many as are meant, the oldest first; and what to say if there are more, else "".
+
+    Parameters
+    ----------
+    records : the newest first, if not all are meant (`most` 0).
+    """
+    if not most:
+        return records, ""
+    found = list(islice(records, most + 1))
+    more = "older ones are not shown; -n N shows more, -n 0 or --since TIME all" if len(found) > most else ""
+    return reversed(found[:most]), more
+
+
+def _hold(path: Path, held: dict[tuple[int, int], _File]) -> None:
+    """Open a file, unless it is open already and has got another name."""
+    file = open_file(path)
+    info = os.fstat(file.fileno())
+    known = held.setdefault((info.st_dev, info.st_ino), _File(path, file, info.st_mtime))
+    if known.file is not file:
+        known.path = path
+        file.close()
+
+
+def _glob(path: Path) -> list[Path]:
+    try:
+        return sorted(path.parent.glob(f"{path.name}*"))
+    except OSError:  # the folder was removed meanwhile
+        return []
+
+
 def _stamp(record: Record) -> float:
     return float(record["stamp"])
 
 
-def _hosts(options: argparse.Namespace) -> list[list[Path]]:
-    """The files of each host, the oldest first."""
+def _folders(options: argparse.Namespace) -> list[Path]:
+    """The state directories that are meant."""
     if options.site:
         try:
-            folders = [read_site(options.site).state_dir]
+            return [read_site(options.site).state_dir]
         except ExpectedError as error:
             raise WrongCall(str(error)) from None
-    elif options.state_dir:
-        folders = [options.state_dir]
-    else:
-        base = default_state_dir("").parent
-        folders = sorted(path for path in base.glob("*") if path.is_dir())
-        if not folders:
-            raise ExpectedError(f"no host has run here as this user ({base} is empty); give --site or --state-dir")
-    found = [files for folder in folders if (files := _files(folder))]
-    if not found:
-        named = ", ".join(map(str, folders[:3])) + (" ..." if len(folders) > 3 else "")
-        raise ExpectedError(
-            f"no {JOURNAL} in {named}; give --site or --state-dir of a host that has run on this machine"
-        )
-    return found
-
-
-def _files(folder: Path) -> list[Path]:
-    """``journal.jsonl`` and what it was before it was rotated: ``.1``, ``-20261128.gz``."""
-    try:
-        found = [(path.stat().st_mtime, path) for path in folder.glob(f"{JOURNAL}*") if _ASIDE not in path.name]
-    except OSError:  # removed meanwhile; the host is about to make it anew
-        found = [(0.0, folder / JOURNAL)]
-    return [path for _, path in sorted(found, key=lambda one: (one[1].name == JOURNAL, one[0]))]
+    if options.state_dir:
+        return [options.state_dir]
+    base = default_state_dir("").parent
+    folders = sorted(path for path in base.glob("*") if path.is_dir())
+    if not folders:
+        raise ExpectedError(f"no host has run here as this user ({base} is empty); give --site or --state-dir")
+    return folders

@@ -177,13 +177,13 @@ def test_a_node_of_two_hosts_is_told(capsys: pytest.CaptureFixture[str]) -> None
 def test_a_request_shows_the_way_and_waits_for_the_arrival(site: Site) -> None:
     told = site.shell("request", "ALIGNED", "SUS_1", "--wait")
     assert told.code == OK, told
-    assert re.fullmatch(r"SUS_1: SAFE -> DAMPED -> ALIGNED\nSUS_1: arrived in ALIGNED, after \d\.\d s\n", told.out), (
-        told
-    )
+    assert re.fullmatch(
+        r"SUS_1: SAFE -> DAMPED -> ALIGNED[^\n]*\nSUS_1: arrived in ALIGNED, after \d\.\d s\n", told.out
+    ), told
     assert site.one.get("SUS_1", "STATE") == "ALIGNED"
     assert re.match(r"\w+@", site.one.get("SUS_1", "REQUEST_BY"))  # who asked, and from where
     told = site.shell("request", "DAMPED", "SUS_1", "--dry-run")
-    assert told.code == OK and told.out == "SUS_1: ALIGNED -> SAFE -> DAMPED\n"
+    assert told.code == OK and told.out.startswith("SUS_1: ALIGNED -> SAFE -> DAMPED")
     assert told.err == "guardctrl: warning: SUS_1: the way passes SAFE, a goto state\n"
     assert site.one.get("SUS_1", "REQUEST") == "ALIGNED"
     told = site.shell("request", "SAFE", "SUS_1")

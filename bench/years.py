@@ -1,0 +1,246 @@
+"""A day of a large machine, simulated: what it leaves on the disk and in memory, and how soon it can be asked.
+
+A hundred nodes and a million events go through the real journal and the real log files, as fast as these take them, with the
+times of a whole day; so all is put aside and removed as in weeks. Then people ask, by real ``guardlog`` processes, the start
+of Python included.
+
+* ``disk``: the most that was taken at any moment, beside the bound.
+* ``memory``: how much the writing process has grown since the first twentieth.
+* ``asked``: each question three times, the worst beside the limit of 1 s. One node has few events, far back.
+
+With fewer events (``--events``) the bounds are smaller by the same factor, so that files are full all the same. Ends with exit
+code 1 if anything misses its limit. What else runs for years has its place in :data:`PARTS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from guardian.core.audit import write_record
+from guardian.core.durations import Spans, StateTimes
+from guardian.core.interface import BY_NAME
+from guardian.core.view import View
+from guardian.core.who import Who
+from guardian.host import durations, logfiles
+from guardian.host.journal import JOURNAL, Journal
+from guardian.host.logfiles import LogFiles
+from guardian.host.logline import lines_of
+from guardian.host.rotation import Bounds, taken
+
+DAY_S, LIMIT_MB = 86400.0, 50.0
+FULL = 1_000_000  #: events for which the bounds are those of a real host
+STATES = ("INIT", "DOWN", "ALIGNED", "LOCKING", "LOCKED")
+RARE = "RARE"
+ANN = Who("ann", "ws3", "10.1.2.3")
+
+
+@dataclass
+class Day:
+    """What is simulated, and what was found: sentences of what missed its limit."""
+
+    folder: Path
+    events: int
+    nodes: int
+    limit_s: float
+    missed: list[str] = field(default_factory=list)
+    end: float = field(default_factory=time.time)
+
+    def __post_init__(self) -> None:
+        self.names = [f"SUS_MC{number}" for number in range(self.nodes)]
+
+    def bounds(self, full: Bounds) -> Bounds:
+        """What is kept, as much less as there are fewer events."""
+        part = min(1.0, self.events / FULL)
+        return Bounds(file_bytes=int(full.file_bytes * part), total_bytes=int(full.total_bytes * part))
+
+    def stamp(self, number: int) -> float:
+        return self.end - DAY_S * (1 - number / self.events)
+
+    def show(self, what: str, found: float, limit: float, unit: str) -> None:
+        verdict = "within" if found <= limit else "MISSES"
+        print(f"  {what:44} {found:9.2f} {unit}: {found / limit:.2f} x the limit of {limit:g} {unit} ({verdict})")
+        if found > limit:
+            self.missed.append(f"{what}: {found:.2f} {unit}, and {limit:g} are allowed")
+
+
+class Growth:
+    """How much memory this process has come to need, since :meth:`begin`."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self._begin = 0
+
+    def begin(self) -> None:
+        self._begin = self._process.memory_info().rss
+
+    @property
+    def mb(self) -> float:
+        return max(0.0, (self._process.memory_info().rss - self._begin) / 1e6)
+
+
+# --- the journal --------------------------------------------------------------------------------------------------
+
+
+def records(day: Day) -> Iterator[dict[str, Any]]:
+    """The events of the day: mostly transitions, some requests and the writes that made them, some notifications."""
+    dice, where, rare_every = random.Random(8), dict.fromkeys(day.names, 0), max(1, day.events // 100)
+    for number in range(day.events):
+        node, stamp = dice.choice(day.names), round(day.stamp(number), 6)
+        if number % rare_every == rare_every // 2 and number < 0.9 * day.events:
+            node = RARE
+            where.setdefault(node, 0)
+        before = STATES[where[node]]
+        kind = dice.choices(("enter", "request", "notify", "write"), (80, 8, 8, 4))[0]
+        if kind == "write":
+            yield write_record(
+                node=node, pv=f"X1:GRD-{node}_REQUEST", row=BY_NAME["REQUEST"], value="LOCKED", who=ANN, view=View(),
+                id=number, stamp=stamp,
+            )  # fmt: skip
+            continue
+        if kind == "enter":
+            where[node] = (where[node] + 1) % len(STATES)
+        state = STATES[where[node]]
+        text = {
+            "enter": f"EDGE: {before} -> {state} ({10 * where[node]}), target {state}: {before}.run() completed",
+            "request": f"REQUEST LOCKED by {ANN}",
+            "notify": "notify: the power in the arms is low, the alignment of the input is to be looked at",
+        }[kind]
+        yield {
+            "node": node, "id": number, "stamp": stamp, "kind": kind, "text": text,
+            "by": str(ANN) if kind == "request" else "", "via": "EDGE" if kind == "enter" else "", "state": state,
+            "target": state, "status": "ENTER" if kind == "enter" else "RUN", "request": "LOCKED", "op": "EXEC",
+            "mode": "AUTO", "worker": "RUN",
+        }  # fmt: skip
+
+
+def journal(day: Day) -> None:
+    """Events through the real journal, then what people ask of it."""
+    path, now = day.folder / JOURNAL, [day.stamp(0)]
+    bounds, most, growth = day.bounds(Bounds()), 0, Growth()
+    written = Journal(path, bounds=bounds, clock=lambda: now[0])
+    began, twentieth = time.monotonic(), max(1, day.events // 20)
+    for number, record in enumerate(records(day)):
+        now[0] = record["stamp"]
+        written.append(record)
+        if number == twentieth:
+            growth.begin()
+        if number % 2000 == 0:
+            assert written.flush(60, durable=False), written.trouble()
+            most = max(most, taken(path))
+    assert written.flush(60), written.trouble()
+    took_s, grown_mb = time.monotonic() - began, growth.mb
+    assert written.close(60) and written.trouble() is None, written.trouble()
+    print(f"journal: {day.events} events of {day.nodes} nodes, {day.events / took_s:.0f} a second")
+    day.show("disk", max(most, taken(path)) / 1e6, bounds.total_bytes / 1e6, "MB")
+    day.show("memory", grown_mb, LIMIT_MB, "MB")
+    (day.folder / durations.DURATIONS).mkdir(exist_ok=True)
+    usual = {state: StateTimes(done=Spans().and_one(3.0)) for state in STATES}
+    (day.folder / durations.DURATIONS / "SUS_MC1.json").write_bytes(durations.encode(usual))
+    ask(day, "events SUS_MC1")
+    ask(day, "events SUS_MC1 -n 0")
+    ask(day, "events SUS_MC1 --since 1h")
+    ask(day, "events SUS_MC1 --since 20h")
+    ask(day, "events SUS_MC1 --since 12h --until 11h")
+    ask(day, "events *")
+    ask(day, "events * --since 10m")
+    ask(day, "events * --until 12h -n 1000")
+    ask(day, f"events {RARE}")
+    ask(day, f"events {RARE} --since 20h --json")
+    ask(day, "audit")
+    ask(day, "audit SUS_MC1 -n 0")
+    ask(day, "audit --refused")
+    ask(day, "audit SUS_MC1 --since 3h")
+    ask(day, "times SUS_MC1")
+    ask(day, "times SUS_MC1 --since 2h")
+    ask(day, f"times {RARE}")
+
+
+# --- the log files of nodes ---------------------------------------------------------------------------------------
+
+
+def logs(day: Day) -> None:
+    """As many lines of nodes and their code through the real log files."""
+    now = [day.stamp(0)]
+    bounds, most, growth, folder = day.bounds(logfiles.BOUNDS), 0, Growth(), day.folder / "logs"
+    files = LogFiles(folder, bounds, clock=lambda: now[0])
+    began, twentieth, dice = time.monotonic(), max(1, day.events // 20), random.Random(9)
+    for number in range(day.events):
+        now[0] = day.stamp(number)
+        text = f"the power in the arms is {dice.random():.6f} W, the offset is {dice.random():.6f}, the gain is 0.3"
+        for line in lines_of(dice.choice(day.names), text, context="LOCKING.run", stamp_us=int(now[0] * 1e6)):
+            files.put(line)
+        if number == twentieth:
+            growth.begin()
+        if number % 5000 == 0:
+            time.sleep(0)
+            most = max(most, size(folder))
+        while len(files._queue) > 10_000:
+            time.sleep(0.001)
+    grown_mb = growth.mb
+    files.close(60)
+    took_s = time.monotonic() - began
+    print(f"logs: {day.events} lines of {day.nodes} nodes, {day.events / took_s:.0f} a second")
+    day.show("disk", max(most, size(folder)) / 1e6, bounds.total_bytes / 1e6, "MB")
+    day.show("memory", grown_mb, LIMIT_MB, "MB")
+    ask(day, "log SUS_MC1")
+    ask(day, "log SUS_MC1 --since 1h")
+    ask(day, "log * --since 1m")
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(one.stat().st_size for one in folder.rglob("*") if one.is_file() and not one.is_symlink())
+
+
+# --- asking -------------------------------------------------------------------------------------------------------
+
+
+def ask(day: Day, words: str, times: int = 3) -> None:
+    """The worst time of a question."""
+    argv = [sys.executable, "-m", "guardian.cli.guardlog", *words.split(), "--state-dir", str(day.folder)]
+    took, lines = [], 0
+    for _ in range(times):
+        began = time.monotonic()
+        done = subprocess.run(argv, capture_output=True, check=False)
+        took.append(time.monotonic() - began)
+        lines = done.stdout.count(b"\n")
+        if done.returncode or b"damaged" in done.stderr:
+            day.missed.append(f"guardlog {words}: exit code {done.returncode}, {done.stderr.decode()[-300:]}")
+    day.show(f"guardlog {words} ({lines} lines)", max(took), day.limit_s, "s")
+
+
+PARTS: dict[str, Callable[[Day], None]] = {"journal": journal, "logs": logs}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=FULL)
+    parser.add_argument("--nodes", type=int, default=100)
+    parser.add_argument("--limit", type=float, default=1.0, help="seconds that a question may take (1)")
+    parser.add_argument("--only", choices=PARTS, action="append", help="only this part; may be repeated")
+    parser.add_argument("--dir", type=Path, help="where the files are made, and stay")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        day = Day(options.dir or Path(folder), options.events, options.nodes, options.limit)
+        os.makedirs(day.folder, exist_ok=True)
+        for name in options.only or PARTS:
+            PARTS[name](day)
+    for sentence in day.missed:
+        print(f"MISSES {sentence}")
+    raise SystemExit(bool(day.missed))
+
+
+if __name__ == "__main__":
+    main()
