@@ -20,6 +20,7 @@ from typing import NamedTuple
 from guardian.core.graph import SystemFacts
 from guardian.core.peer import BondFacts
 from guardian.core.setpoints import Difference, Setpoint
+from guardian.core.sources import SourceFile
 from guardian.core.threads import Watched
 from guardian.core.view import Subnode, View
 from guardian.enums import Call, ErrorKind, Mode, OnComplete, Op, ProcessState, Status
@@ -162,6 +163,20 @@ class Loaded:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadFailed:
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """The user's files that are imported now, as they were compiled. Told just before what they belong to is.
+
+    Parameters
+    ----------
+    more : what follows belongs to the same. late : nothing was loaded; a method has imported them.
+    """
+
+    files: tuple[SourceFile, ...]
+    more: bool = False
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,6 +323,7 @@ class Hung:
 Report = (
     Loaded
     | LoadFailed
+    | Sources
     | Reloading
     | Reloaded
     | ReloadFailed

@@ -37,6 +37,7 @@ class Load:
     bonds : what the last worker had asked of other nodes (R21).
     channels : those that earlier workers have found; the new one connects them before its code asks.
     setpoints : what the last worker had set.
+    archived : names of contents that the host has; they need not be told (:class:`~guardian.core.events.Sources`).
     check : only say whether it loads, and end; nothing is run, nothing is written to channels (R11).
     """
 
@@ -49,6 +50,7 @@ class Load:
     bonds: tuple[BondFacts, ...] = ()
     channels: tuple[str, ...] = ()
     setpoints: tuple[Setpoint, ...] = ()
+    archived: tuple[str, ...] = ()
     check: bool = False
 
 
