@@ -119,6 +119,7 @@ class Vitals:
     spm_total : of these, how many are remembered with what they were set to; spm_changed : how many are otherwise.
     spm_setpoints, spm_diffs : which, see `guardian.core.documents`.
     process : the worker process. threads : those of its threads that are watched, see `guardian.core.documents`.
+    archive_id, code_changed : see `guardian.host.archive` and `guardian.host.edits`.
     host : JSON {machine, pid, user, port, dir, since, id, runs}: who runs the node. See `guardian.host.claim`.
     """
 
@@ -131,6 +132,8 @@ class Vitals:
     spm_diffs: str = differences(0, ())
     process: Process = field(default_factory=Process)
     threads: str = threads(())
+    archive_id: str = ""
+    code_changed: bool = False
     host: str = ""
 
 
@@ -645,6 +648,21 @@ ROWS: tuple[Row, ...] = (
         value=lambda w: w.threads,
         source=Source.VITALS,
         archive=Archive.NO,
+    ),
+    Row(
+        name="CODE_CHANGED",
+        kind=Kind.BOOL,
+        labels=_YES_NO,
+        text="files differ from what was loaded",
+        value=lambda w: w.code_changed,
+        source=Source.VITALS,
+    ),
+    Row(
+        name="ARCHIVE_ID",
+        kind=Kind.STRING,
+        text="commit that holds the code it runs",
+        value=lambda w: w.archive_id,
+        source=Source.VITALS,
     ),
     Row(
         name="HOST",

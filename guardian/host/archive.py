@@ -27,7 +27,7 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -230,16 +230,139 @@ class Archive:
                     raise GitError(f"{error.strerror}; removed {', '.join(broken)}, left by a git that is gone") from None
                 raise
 
-    def _commit(self, batch: Iterable[CodeLoad]) -> None:
+    def _commit(self, batch: Sequence[CodeLoad]) -> None:
         self._prepare()
-        heads = self._heads({load.node for load in batch})
-        done = {load: commit for load in batch if (commit := heads[load.node].of(load))}
-        for load in batch:  # what was followed by what is there already was written, too
-            if any(later.node == load.node and later in done for later in batch) and load not in done:
-                if heads[load.node].commit == done.get(self._latest(batch, load.node)):
-                    done[load] = heads[load.node].commit
-        self._are_done(done)
-        if rest := [load for load in batch if load not in done]:
-            stream = self._stream(rest, heads)
-            self._are_done(dict(zip(rest, self._repository.fast_import(stream), strict=True)))
+        nodes = sorted({load.node for load in batch})
+        heads = dict(zip(nodes, self._heads(nodes), strict=True))
+        written = {node: heads[node].find(load for load in batch if load.node == node) for node in nodes}
+        self._are_written({load: heads[load.node].commit for loads in written.values() for load in loads})
+        rest = [load for load in batch if load not in written[load.node]]
+        if rest:
+            commits = self._repository.fast_import(self._stream(rest, heads))
+            self._are_written(dict(zip(rest, commits, strict=True)))
             self._untidy += len(rest)
+
+    def _prepare(self) -> None:
+        """The repository is there, and can be found from the state directory."""
+        if not self._repository.exists():
+            self._repository.make()
+        if self._link is not None and not os.path.lexists(self._link):
+            self._link.symlink_to(self.directory)
+
+    def _heads(self, nodes: Sequence[str]) -> list[_Head]:
+        refs = [f"refs/heads/{node}" for node in nodes]
+        commits = self._repository.objects([f"{ref}^{{commit}}" for ref in refs])
+        states = self._repository.objects([f"{ref}:{STATES}" for ref in refs])
+        return [
+            _Head(commit=commit[0] if commit else "", states=document[1] if document else b"")
+            for commit, document in zip(commits, states, strict=True)
+        ]
+
+    def _are_written(self, commits: Mapping[CodeLoad, str]) -> None:
+        with self._lock:
+            for load, commit in commits.items():
+                with contextlib.suppress(ValueError):  # it had to go meanwhile
+                    self._waiting.remove(load)
+                self._dropped.pop(load.node, None)
+                if self._last.get(load.node) is load:
+                    self._ids[load.node] = commit
+            self._forget_contents()
+
+    def _stream(self, loads: Sequence[CodeLoad], heads: Mapping[str, _Head]) -> bytes:
+        """What ``git fast-import`` is told."""
+        wanted = {file.blob: file.path for load in loads for file in named(load.files).values()}
+        there = self._repository.there(wanted)
+        contents = {blob: self._content(blob, path) for blob, path in wanted.items() if blob not in there}
+        marks = {blob: number for number, blob in enumerate((b for b, c in contents.items() if c is not None), 1)}
+        out = [b"feature done\n"]
+        for blob, mark in marks.items():
+            out += [b"blob\nmark :%d\n" % mark, _data(contents[blob] or b"")]
+        before = {node: _files_of(head.states) for node, head in heads.items()}
+        parents = {node: head.commit for node, head in heads.items()}
+        for mark, load in enumerate(loads, len(marks) + 1):
+            after = {name: file.blob for name, file in named(load.files).items()}
+            lost = [name for name, blob in after.items() if blob in contents and blob not in marks]
+            message = self._message(load, before[load.node], after, lost)
+            out.append(b"commit refs/heads/%s\nmark :%d\n" % (load.node.encode(), mark))
+            out.append(b"author %s <> %d +0000\n" % (_person(load.by or load.node), load.at))
+            out.append(b"committer %s <> %d +0000\n" % (_person(socket.gethostname()), load.at))
+            out.append(_data(message.encode(errors="replace")))
+            if parent := parents.pop(load.node, ""):
+                out.append(b"from %s\n" % parent.encode())
+            out.append(b"deleteall\n")
+            for name, blob in after.items():
+                if name not in lost:
+                    what = b":%d" % marks[blob] if blob in marks else blob.encode()
+                    out.append(b"M 100644 %s %s\n" % (what, quoted(name)))
+            out += [b"M 100644 inline %s\n" % STATES.encode(), _data(_without(load.states, lost))]
+            out.append(b"get-mark :%d\n" % mark)
+            before[load.node] = after
+        return b"".join([*out, b"done\n"])
+
+    def _content(self, blob: str, path: str) -> bytes | None:
+        """Of a file that the repository does not have: what was told, else what lies on disk, if that is the same."""
+        packed = self._packed.get(blob)
+        with contextlib.suppress(OSError, zlib.error):
+            data = Path(path).read_bytes() if packed is None else unpack(packed)
+            if blob_id(data) == blob:
+                return data
+        return None
+
+    def _message(self, load: CodeLoad, before: Mapping[str, str], after: Mapping[str, str], lost: list[str]) -> str:
+        """The words of a commit."""
+        changed = what_changed(before, after) if before else f"{len(after)} files, the first that are archived"
+        by = f", by {load.by}" if load.by else ""
+        text = f"{load.node} loaded{by}: {changed or 'the same files'}\n"
+        if dropped := self._dropped[load.node]:
+            text += f"\n{dropped} loads before this one could not be kept.\n"
+        if lost:
+            text += f"\nNot kept, as nobody has them any more: {', '.join(lost)}\n"
+        return text
+
+    def _tidy(self) -> None:
+        """Pack what is loose, at a quiet moment. It goes on while nodes load."""
+        if self._tidying is not None:
+            if self._tidying.poll() is None:
+                return
+            self._tidying = None
+        now = time.monotonic()
+        if self._untidy and (self._untidy >= _TIDY_COMMITS or now - self._tidied_at > _TIDY_S):
+            self._tidying, self._untidy, self._tidied_at = self._repository.begin_tidying(), 0, now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Head:
+    """The end of a branch; ``commit`` "" and no states: there is none."""
+
+    commit: str
+    states: bytes
+
+    def find(self, loads: Iterable[CodeLoad]) -> list[CodeLoad]:
+        """Those of the loads of this node, in order, up to the one that it holds."""
+        loads = list(loads)
+        at = max((n for n, load in enumerate(loads, 1) if load.states == self.states), default=0)
+        return loads[:at]
+
+
+def _data(content: bytes) -> bytes:
+    return b"data %d\n" % len(content) + content + b"\n"
+
+
+def _person(name: str) -> bytes:
+    """As it may stand before <> in a commit."""
+    return "".join(c if c.isprintable() and c not in "<>" else " " for c in name).strip().encode(errors="replace")
+
+
+def _files_of(states: bytes) -> dict[str, str]:
+    """The names of contents by names of files that ``states.json`` tells of."""
+    try:
+        return {name: file["blob"] for name, file in json.loads(states)["files"].items()} if states else {}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}  # somebody else has written that branch
+
+
+def _without(states: bytes, lost: list[str]) -> bytes:
+    """``states.json``, which says what is missing; it so differs from that of the same code, whole."""
+    if not lost:
+        return states
+    return json.dumps({**json.loads(states), "lost": lost}, indent=1).encode() + b"\n"
