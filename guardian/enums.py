@@ -120,6 +120,16 @@ class Severity(IntEnum):
     INVALID = 3  #: the value is not known any more
 
 
+class LogLevel(IntEnum):
+    """What a line of the log is; on LOGLEVEL: the least that is written."""
+
+    DEBUG = 0  #: for whoever looks for a fault in the code
+    INFO = 1  #: what happens, and what code prints
+    WARNING = 2  #: look at it when you can; also what code writes on stderr
+    ERROR = 3  #: something has failed
+    CRITICAL = 4  #: as code says it; the guardian itself does not
+
+
 class OnComplete(Enum):
     """What a worker does after its state has completed."""
 

@@ -29,7 +29,7 @@ from typing import Self
 
 from guardian.core.events import Report, Stop
 from guardian.enums import Call
-from guardian.host.logsink import lines_of
+from guardian.host.logline import lines_of
 from guardian.worker import link, newborn, process
 from guardian.worker.beat import BeatReader, BeatWriter, create_page
 from guardian.worker.descendants import children

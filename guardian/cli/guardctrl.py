@@ -43,6 +43,7 @@ def _main(argv: Sequence[str] | None) -> int:
         doctor,
         failed,
         hosts,
+        install,
         listing,
         local,
         orders,
@@ -55,7 +56,7 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--version", action="version", version=__version__)
     add_shared_options(parser)
     known = parser.add_subparsers(dest="do", required=True, metavar="ORDER")
-    for part in (listing, hosts, status, tree, request, orders, failed, local, acl, doctor):
+    for part in (listing, hosts, status, tree, request, orders, failed, local, acl, doctor, install):
         part.add(known)
     options = parser.parse_args(argv)
     try:

@@ -5,11 +5,12 @@ Exit codes are those of `guardian.cli.output`: 1 says that there is nothing that
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 
 from guardian._version import __version__
-from guardian.cli.log import COMMAND, WrongCall, add_shared_options, audit, say
+from guardian.cli.log import COMMAND, WrongCall, add_shared_options, audit, events, lines, say
 from guardian.cli.output import FAILED, WRONG_CALL, OrderParser, not_taken, open_streams
 from guardian.errors import ExpectedError
 
@@ -21,9 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=__version__)
     add_shared_options(parser)
     orders = parser.add_subparsers(dest="do", required=True, metavar="ORDER")
-    for part in (audit,):
+    for part in (lines, events, audit):
         part.add(orders)
-    options = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    options = parser.parse_args(lines.order_words(words, orders.choices))
     try:
         code: int = options.run(options)
         sys.stdout.flush()
@@ -32,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(str(error))
         return WRONG_CALL if isinstance(error, WrongCall) else FAILED
     except KeyboardInterrupt:
-        return FAILED
+        return 128 + signal.SIGINT if getattr(options, "follow", False) else FAILED
     except OSError as error:
         return not_taken(COMMAND, error)
 

@@ -1,5 +1,7 @@
 """``guardutil``: looks at system modules without running them: prints, checks and draws them, and makes new ones.
 
+And it writes the PVs of a site as other programs take them (``export``).
+
 No channel is touched and no host is needed, but by ``setpoints``, which asks a node that runs. Exit codes are those of
 `guardian.cli.output`: 1 says that there is no such path, or that the check found something; 2, a wrong call or a module
 that does not load.
@@ -12,17 +14,20 @@ from collections.abc import Sequence
 
 from guardian._version import __version__
 from guardian.cli.output import FAILED, WRONG_CALL, OrderParser, not_taken, open_streams
-from guardian.cli.util import COMMAND, check, facts, graph, new, say, setpoints
+from guardian.cli.util import COMMAND, check, export, facts, graph, new, say, setpoints
 from guardian.errors import ExpectedError, GuardianError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do one order."""
     open_streams()
-    parser = OrderParser(prog=COMMAND, description="Look at system modules without running them.")
+    parser = OrderParser(
+        prog=COMMAND,
+        description="Look at system modules without running them, and write what other programs need to know.",
+    )
     parser.add_argument("--version", action="version", version=__version__)
     orders = parser.add_subparsers(dest="do", required=True, metavar="ORDER")
-    for part in (facts, check, graph, new, setpoints):
+    for part in (facts, check, graph, new, setpoints, export):
         part.add(orders)
     options = parser.parse_args(argv)
     try:

@@ -14,6 +14,8 @@ started, and sends its signals there. They are passed on. What else the keeper d
   a death. Only time counts for which the keeper itself was seen to run.
 * A host that somebody has stopped (SIGSTOP, a debugger) has not hung: somebody holds it. That is told, nothing is done.
 * If the keeper dies the kernel sends the host SIGTERM, and it ends its nodes in good order.
+* A service manager hears of the host from the host itself (`guardian.host.service`). The keeper speaks only while there
+  is none, or one that has not beaten yet: that it lives, and what it waits for.
 
 There are no threads, no handlers and no libraries here: signals are blocked, and taken one at a time. So there is no
 moment at which one is lost, or finds half of something done.
@@ -35,7 +37,7 @@ from guardian.cli.output import FAILED, OK, WRONG_CALL, tell
 from guardian.core.deaths import Deaths, RestartPolicy, told
 from guardian.core.standstill import Standstill
 from guardian.enums import Restart
-from guardian.host import pulse
+from guardian.host import notify, pulse
 from guardian.worker.descendants import Process, children, importable, look
 from guardian.worker.interrupt import DUMP_SIGNAL
 from guardian.worker.system_calls import adopt_orphans
@@ -90,6 +92,7 @@ class Keeper:
         self._hang_after_s = hang_after_s
         self._asked: set[int] = set()
         self._tell: Tell = lambda text: tell(command, text)
+        self._manager = notify.listen_to(os.environ)  # it stays there, for the host
 
     def run(self) -> int:
         """Until it is asked to end, or gives up. Returns the exit code."""
@@ -109,6 +112,7 @@ class Keeper:
                 continue
             self._live(host)
             last = f"the host (pid {host.pid}) {host.how} after {self._deaths.ended(time.monotonic()):.1f} s"
+            self._lives(last)
             clear_up(self._tell)
             if self._asked and host.ended_by not in (0, *self._asked):
                 self._tell(f"{last}, while it was ending")
@@ -133,13 +137,20 @@ class Keeper:
                 if signal_info.si_signo != signal.SIGINT or signal_info.si_code != SI_KERNEL:
                     host.send(signal_info.si_signo)
             host.look()
+            if not host.has_beaten:
+                self._lives("a host starts")
 
     def _wait(self, for_s: float) -> None:
         """Unless somebody wants the end."""
         until = time.monotonic() + for_s
         while not self._asked and (left_s := until - time.monotonic()) > 0:
-            if (signal_info := take(left_s)) is not None and signal_info.si_signo in ASKING:
+            self._lives(f"there is no host; the next one starts in {left_s:.0f} s")
+            if (signal_info := take(min(left_s, LOOK_S))) is not None and signal_info.si_signo in ASKING:
                 self._asked.add(signal_info.si_signo)
+
+    def _lives(self, how: str) -> None:
+        """The service manager need not worry: somebody cares for the host, and has until the next look."""
+        self._manager.send(notify.ALIVE, notify.more_time(START_S), notify.status(how))
 
 
 class Host:
@@ -166,6 +177,10 @@ class Host:
         self._killed_at: float | None = None
         self.code = self.ended_by = 0
         self.how = ""
+
+    @property
+    def has_beaten(self) -> bool:
+        return bool(self._pulse.count)
 
     def send(self, number: int) -> None:
         os.kill(self.pid, number)  # it is not reaped yet, so the number is its own

@@ -9,10 +9,12 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import faulthandler
 import logging
 import os
 import resource
 import signal
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,11 +29,16 @@ from guardian.core.interface import pv_name
 from guardian.enums import LoadStatus
 from guardian.errors import ExosError, ExpectedError, GuardianError
 from guardian.health import process
+from guardian.host import notify
 from guardian.host.access import Access
 from guardian.host.control import Control
 from guardian.host.doorkeeper import Doorkeeper
 from guardian.host.host import NAME, Host
+from guardian.host.logfiles import LogFiles
+from guardian.host.logrules import FOLDER
 from guardian.host.logsink import LogSink
+from guardian.host.notify import Notify
+from guardian.host.service import Service
 from guardian.host.site import MAX_PORT, Site, access_now, why_not_ifo
 from guardian.worker.system import search_paths
 
@@ -96,8 +103,12 @@ def with_options(site: Site, options: argparse.Namespace) -> Site:
 def run(command: str, site: Site, *, first_load_must_work: bool = False, kept: Kept | None = None) -> int:
     """Run the nodes of `site` until SIGINT or SIGTERM. `kept`: what the keeper said, if there is one. The exit code."""
     _allow_descriptors()
+    told = notify.take(os.environ, {os.getpid(), os.getppid()} if kept else ())  # the keeper's number is the service's
+    if told:
+        with contextlib.suppress(AttributeError, ValueError, OSError):  # no stderr that has a descriptor
+            faulthandler.enable(file=sys.stderr)  # a watchdog ends it by SIGABRT: then it says where it stands
     try:
-        return asyncio.run(_run_kept(command, site, first_load_must_work, kept))
+        return asyncio.run(_run_kept(command, site, first_load_must_work, kept, told))
     except ExpectedError as error:
         complain(command, str(error))
         return WRONG_CALL
@@ -114,6 +125,14 @@ def _allow_descriptors() -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with contextlib.suppress(OSError, ValueError):  # a sandbox may forbid it
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _sink(site: Site) -> LogSink:
+    """Where the log of the host goes."""
+    link = site.state_dir / FOLDER
+    files = LogFiles(site.log_folder, site.logs.bounds, link=link) if site.logs.files else None
+    target = 1 if site.log is None else site.log
+    return LogSink(target, files=files, level=site.logs.level, bounds=site.logs.bounds)
 
 
 class _ToSink(logging.Handler):
@@ -149,21 +168,21 @@ def _on_fault(host: Host, loop: asyncio.AbstractEventLoop, context: dict[str, An
         loop.default_exception_handler(context)
 
 
-async def _run_kept(command: str, site: Site, first_load_must_work: bool, kept: Kept | None) -> int:
+async def _run_kept(command: str, site: Site, first_load_must_work: bool, kept: Kept | None, told: Notify) -> int:
     if kept is None:
-        return await _run(command, site, first_load_must_work)
+        return await _run(command, site, first_load_must_work, told)
     async with kept.beating():
-        return await _run(command, site, first_load_must_work, after=kept.last)
+        return await _run(command, site, first_load_must_work, told, after=kept.last)
 
 
-async def _run(command: str, site: Site, first_load_must_work: bool, after: str = "") -> int:
+async def _run(command: str, site: Site, first_load_must_work: bool, told: Notify, after: str = "") -> int:
     from ioc.server import Server  # caproto is heavy: not for --help
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(sig, stop.set)
-    sink = LogSink(1 if site.log is None else site.log)
+    sink = _sink(site)
     handler = _ToSink(sink)
     logging.getLogger().addHandler(handler)
     if after:
@@ -187,8 +206,11 @@ async def _run(command: str, site: Site, first_load_must_work: bool, after: str 
     host = Host(site, server, sink, security=doorkeeper, on_ousted=on_ousted)
     loop.set_exception_handler(partial(_on_fault, host))
     control = Control(host, doorkeeper)
+    service = Service(host, told, lambda text, level: sink.line(NAME, text, level=level))
+    service.open()
     code = OK
     try:
+        service.starts(f"takes {_nodes(site.nodes)}")
         names = _without(host.reserve(site.nodes), site.nodes, command)
         if not names:
             return WRONG_CALL
@@ -196,11 +218,13 @@ async def _run(command: str, site: Site, first_load_must_work: bool, after: str 
         names = _without(await host.claim(names), names, command)
         if not names:
             return WRONG_CALL
+        service.starts(f"shows {_nodes(names)}")
         await host.start()
         await loop.run_in_executor(None, _be_called, host.process_name)
         await control.start()
         await host.put_up(names)
         await loop.run_in_executor(None, process.ready)
+        service.ready()
         _announce(command, replace(site, nodes=tuple(host)), port)
         if first_load_must_work:
             code = await _first_load(command, host, tuple(host), stop)
@@ -210,9 +234,11 @@ async def _run(command: str, site: Site, first_load_must_work: bool, after: str 
             complain(command, f"nothing is left to run: {why}")
             code = WRONG_CALL
     finally:
+        service.stops()
         await control.stop()
         faults = await host.stop()
         await server.stop()
+        await service.close()
         logging.getLogger().removeHandler(handler)
         for fault in faults:
             tell(command, fault)
@@ -255,8 +281,13 @@ async def _first_load(command: str, host: Host, names: Sequence[str], stop: asyn
     return OK
 
 
+def _nodes(names: Sequence[str]) -> str:
+    """A few by name, many by number."""
+    return ", ".join(names) if len(names) <= 4 else f"{len(names)} nodes"
+
+
 def _announce(command: str, site: Site, port: int) -> None:
-    names = ", ".join(site.nodes) if len(site.nodes) <= 4 else f"{len(site.nodes)} nodes"
+    names = _nodes(site.nodes)
     example = pv_name(site.pv, ifo=site.ifo, node=site.nodes[0], name="STATE") if site.nodes else ""
     tell(command, f"{names} on Channel Access port {port}, for instance {example}")
     if port != CA_PORT:

@@ -11,11 +11,22 @@ from difflib import get_close_matches
 from enum import IntEnum
 from typing import Any, TypeVar
 
-from guardian.core.events import Input, LoadAsked, Reenter, Requested, ResetFailed, SetManager, SetMode, SetOp, SetSpm
+from guardian.core.events import (
+    Input,
+    LoadAsked,
+    Reenter,
+    Requested,
+    ResetFailed,
+    SetLogLevel,
+    SetManager,
+    SetMode,
+    SetOp,
+    SetSpm,
+)
 from guardian.core.graph import LISTED, NAME_BYTES
 from guardian.core.request_cmd import read_command
 from guardian.core.view import View
-from guardian.enums import NONE_INDEX, NONE_STATE, Mode, Op
+from guardian.enums import NONE_INDEX, NONE_STATE, LogLevel, Mode, Op
 from guardian.errors import RefusedError
 
 E = TypeVar("E", bound=IntEnum)
@@ -125,6 +136,10 @@ def _spm_notify(value: Any, by: str, _view: View) -> Input:
     return SetSpm(notify=_yes(value), by=by)
 
 
+def _log_level(value: Any, by: str, _view: View) -> Input:
+    return SetLogLevel(level=_enum(LogLevel, value), by=by)
+
+
 def _yes(value: Any) -> bool:
     """What is written on a momentary PV (1 does it, 0 nothing), or on a switch."""
     key = value.strip().lower() if isinstance(value, str) else value
@@ -147,4 +162,5 @@ _PARSERS: dict[str, Callable[[Any, str, View], Input | None]] = {
     "LOAD": _load,
     "SPM_MONITOR": _spm_monitor,
     "SPM_NOTIFY": _spm_notify,
+    "LOGLEVEL": _log_level,
 }

@@ -44,6 +44,7 @@ from guardian.core.events import (
     ResetFailed,
     Resume,
     Returned,
+    SetLogLevel,
     SetManager,
     SetMode,
     SetOp,
@@ -51,6 +52,7 @@ from guardian.core.events import (
     Slow,
     Stuck,
     Subnodes,
+    Verbosity,
 )
 from guardian.core.graph import LISTED
 from guardian.core.loading import Loading
@@ -122,6 +124,7 @@ class Engine(Loading):
             event_id=v.event_id,
             spm_monitor=self._spm_said[0],
             spm_notify=self._spm_said[1],
+            log_level=self._log_level_said,
         )
 
     def feed(self, event: Input, now: Now) -> list[Action]:
@@ -233,6 +236,15 @@ class Engine(Loading):
         self._spm_said = (monitor, notify)
         self._tell_spm()
         self._step("spm", f"{' and '.join(texts)} by {event.by}", by=event.by)
+
+    def _on_log_level(self, event: SetLogLevel) -> None:
+        """What a person has said stays so, over restarts (R21)."""
+        self._accept()
+        self._log_level_said = event.level
+        self._set(log_level=event.level)
+        if self._life.alive and not self._life.stopping:
+            self._tell(Verbosity(level=event.level))
+        self._step("log_level", f"LOGLEVEL {event.level.name} by {event.by}", by=event.by)
 
     def _on_refused(self, event: Refused) -> None:
         text = f"{event.pv}={event.value} by {event.by} refused: {event.reason}"
@@ -417,6 +429,7 @@ class Engine(Loading):
         Reenter: _on_reenter,
         ResetFailed: Supervision._on_reset_failed,
         SetSpm: _on_spm,
+        SetLogLevel: _on_log_level,
         LoadAsked: Loading._on_load_asked,
         CheckBegan: Loading._on_check_began,
         Checked: Loading._on_checked,

@@ -23,7 +23,7 @@ from guardian.core.setpoints import Difference, Setpoint
 from guardian.core.sources import SourceFile
 from guardian.core.threads import Watched
 from guardian.core.view import Subnode, View
-from guardian.enums import Call, ErrorKind, Mode, OnComplete, Op, ProcessState, Status
+from guardian.enums import Call, ErrorKind, LogLevel, Mode, OnComplete, Op, ProcessState, Status
 
 
 class Now(NamedTuple):
@@ -91,6 +91,14 @@ class SetSpm:
 
     monitor: bool | None = None
     notify: bool | None = None
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetLogLevel:
+    """A write of LOGLEVEL."""
+
+    level: LogLevel
     by: str
 
 
@@ -375,6 +383,7 @@ Input = (
     | ResetFailed
     | LoadAsked
     | SetSpm
+    | SetLogLevel
     | Refused
     | Begin
     | Elapsed
@@ -455,7 +464,14 @@ class Watch:
     notify: bool
 
 
-Command = Enter | Policy | Judge | Leave | Pause | Resume | Reload | GiveUp | Stop | Watch
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verbosity:
+    """The least that goes to the log; a new worker is born with it. Obeyed also while a method runs."""
+
+    level: LogLevel
+
+
+Command = Enter | Policy | Judge | Leave | Pause | Resume | Reload | GiveUp | Stop | Watch | Verbosity
 
 # --- actions ----------------------------------------------------------------------------------------------------
 

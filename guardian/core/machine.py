@@ -86,9 +86,11 @@ class Machine:
             request_cmd=start.request_cmd,
             spm_monitor=bool(start.spm_monitor),
             spm_notify=bool(start.spm_notify),
+            log_level=self.limits.log_level if start.log_level is None else start.log_level,
         )
         self._spm_said = (start.spm_monitor, start.spm_notify)  #: by people; None: what the module says counts
         self._spm_told = (False, False)  #: to the worker
+        self._log_level_said = start.log_level  #: by people; None: what the limits say counts
         self._published: View | None = None
         self._request_known = start.request is not None
         self._life = Lifecycle(self.limits)

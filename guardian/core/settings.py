@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from guardian.core.deaths import RestartPolicy
-from guardian.enums import Mode, Op, Restart, Status
+from guardian.enums import LogLevel, Mode, Op, Restart, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,7 @@ class Limits:
     load_timeout_s: float = 60.0
     start_timeout_s: float = 300.0  #: as many nodes start at once, and their imports share the processor
     cycle_s: float = 1 / 16
+    log_level: LogLevel = LogLevel.INFO  #: the least that is written, where nobody has said otherwise
 
     @property
     def restarting(self) -> RestartPolicy:
@@ -40,7 +41,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """The settings a node starts with (R1, R21). ``request``, ``spm_monitor``, ``spm_notify`` None: the module's."""
+    """The settings a node starts with (R1, R21). ``request``, ``spm_monitor``, ``spm_notify`` None: the module's;
+    ``log_level`` None: that of the limits."""
 
     op: Op = Op.EXEC
     op_by: str = ""
@@ -54,6 +56,7 @@ class Start:
     event_id: int = 0
     spm_monitor: bool | None = None
     spm_notify: bool | None = None
+    log_level: LogLevel | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

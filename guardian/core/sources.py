@@ -1,10 +1,11 @@
 """The files of user code as they were compiled: their content, their names in an archive, and what is told with them.
 
-Pure. A content is named as git names it, by the SHA-1 of ``blob SIZE\\0`` and its bytes, so that whoever has a name finds
-it in any repository, and two files of one content are one.
+Pure. A content is named as git names it, by the SHA-1 of ``blob SIZE\\0`` and its bytes, so that whoever has a name
+finds it in any repository, and two files of one content are one.
 
-In the archive a file stands by its path below the search path that it came from: ``SUS_MC1.py``, ``lib/optics.py``. Where
-two search paths have a file of the same name, the first keeps it and the others stand below ``path2/``, ``path3/``.
+In the archive a file stands by its path below the search path that it came from: ``SUS_MC1.py``, ``lib/optics.py``.
+Where two search paths have a file of the same name, the first keeps it and the others stand below ``path2/``,
+``path3/``.
 """
 
 from __future__ import annotations

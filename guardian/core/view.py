@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from guardian.core.graph import Graph
-from guardian.enums import INIT_STATE, NONE_STATE, ErrorKind, LoadStatus, Mode, Op, Status, Worker
+from guardian.enums import INIT_STATE, NONE_STATE, ErrorKind, LoadStatus, LogLevel, Mode, Op, Status, Worker
 
 #: Channels that a sentence names.
 NAMED = 5
@@ -80,6 +80,7 @@ class View:
     failed : the worker died too often and is not restarted (R12).
     subnodes : the nodes that user code manages or watches.
     spm_monitor, spm_notify : the switches of the set-point monitor.
+    log_level : the least that is written to the log.
     since : for each condition of WHY, the epoch second it began.
     """
 
@@ -120,6 +121,7 @@ class View:
     subnodes: tuple[Subnode, ...] = ()
     spm_monitor: bool = False
     spm_notify: bool = False
+    log_level: LogLevel = LogLevel.INFO
     since: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @property

@@ -117,8 +117,8 @@ class Archive:
         self._tidied_at = float("-inf")
         self._trouble = Trouble(
             f"the code that nodes have loaded is not archived in {directory}",
-            "What they run is kept in memory and tried again; nodes run on. Repair the directory (`git fsck` says what is "
-            "wrong inside), or see [archive] in the site file.",
+            "What they run is kept in memory and tried again, and they run on. Repair the directory (`git fsck` says "
+            "what is wrong inside), or see [archive] in the site file.",
             clock,
         )
         self._lane = None
@@ -168,8 +168,8 @@ class Archive:
             return Ailment(what="archive", severity=Severity.MINOR, text=text, dated=True)
         if self._lane.hangs_s():
             text = (
-                f"the archive {self.directory} waits for a disk that does not answer. What nodes run is kept in memory, "
-                "and they run on: see to the disk, or to the server that it is on"
+                f"the archive {self.directory} waits for a disk that does not answer. What nodes run is kept in "
+                "memory, and they run on: see to the disk, or to the server that it is on"
             )
             return Ailment(what="archive", severity=Severity.MINOR, text=text)
         return None
@@ -227,7 +227,9 @@ class Archive:
             except GitError as error:
                 broken = self._repository.break_locks(time.time())
                 if broken:
-                    raise GitError(f"{error.strerror}; removed {', '.join(broken)}, left by a git that is gone") from None
+                    raise GitError(
+                        f"{error.strerror}; removed {', '.join(broken)}, left by a git that is gone"
+                    ) from None
                 raise
 
     def _commit(self, batch: Sequence[CodeLoad]) -> None:

@@ -90,7 +90,9 @@ class Edits:
             now[path] = self._content(path)
         self._seen = {path: seen for path, seen in self._seen.items() if path in now}
         changed = {
-            node for node, files in loaded.items() if any(now[path] not in (blob, UNKNOWN) for path, blob in files.items())
+            node
+            for node, files in loaded.items()
+            if any(now[path] not in (blob, UNKNOWN) for path, blob in files.items())
         }
         unsure = {node for node, files in loaded.items() if any(now[path] == UNKNOWN for path in files)}
         with self._lock:

@@ -11,13 +11,14 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from guardian.core import explain
 from guardian.core.ailments import Ailment
 from guardian.core.audit import write_record
-from guardian.core.host_rows import HOST_PV, PREFIX
+from guardian.core.host_rows import HOST_PV, PREFIX, HostFacts
 from guardian.core.interface import HOST_NODE, HOST_ROWS, NODES, pv_name
 from guardian.core.security import Everybody, Security
 from guardian.core.view import View
@@ -25,9 +26,11 @@ from guardian.core.who import Who
 from guardian.enums import Severity
 from guardian.errors import ExpectedError, RefusedError
 from guardian.host import claims, heartbeats, hostname, locks
+from guardian.host.archive import ARCHIVE, Archive
 from guardian.host.audit import Audit
 from guardian.host.checks import Turns
 from guardian.host.claims import Claims
+from guardian.host.edits import Edits
 from guardian.host.face import Face, Unreadable, Update
 from guardian.host.journal import JOURNAL, Journal
 from guardian.host.locks import Locks
@@ -84,6 +87,8 @@ class Host:
         self._store: Store | None = None
         self._journal: Journal | None = None
         self._audit: Audit | None = None
+        self._archive: Archive | None = None
+        self._edits: Edits | None = None
         self._turns = Turns()
         self._locks = Locks(locks.folder())
         self._claims = Claims(site, face, self._locks, id=uuid.uuid4().hex[:12], warn=self._warn)
@@ -119,6 +124,11 @@ class Host:
         return process_name(self.name, self.site.ifo)
 
     @property
+    def facts(self) -> HostFacts | None:
+        """What its own PVs show; None before :meth:`start` and after :meth:`stop`."""
+        return None if self._own_pvs is None else self._own_pvs.facts
+
+    @property
     def port(self) -> int:
         """Where its nodes are shown."""
         return self._face.port
@@ -145,8 +155,10 @@ class Host:
         own_pvs = OwnPvs(self.name, self.site.ifo, self._face, self.troubles, self._no_put)
         self._heartbeats = heartbeats.monitor(self.site.outside, lambda: own_pvs.facts)
         self._store = Store(directory)
-        self._journal = Journal(directory / JOURNAL)
+        self._journal = Journal(directory / JOURNAL, bounds=self.site.journal)
         self._audit = Audit(self._journal, self._sink)
+        self._archive = Archive(self.site.archive_dir, link=directory / ARCHIVE, enabled=self.site.archive.enabled)
+        self._edits = Edits()
         for warning in self._journal.warnings:
             self._warn(warning)
         self._spawner = self._make_spawner(self._on_spawner)
@@ -290,7 +302,7 @@ class Host:
 
     def _show(self, name: str) -> Node:
         assert self._store is not None and self._journal is not None and self._spawner is not None
-        assert self._audit is not None
+        assert self._audit is not None and self._archive is not None and self._edits is not None
         stored, warnings = self._store.load(name)
         for warning in warnings:
             self._sink.line(name, warning, level="WARNING")
@@ -308,13 +320,16 @@ class Host:
             store=self._store,
             journal=self._journal,
             audit=self._audit,
+            archive=self._archive,
+            edits=self._edits,
             sink=self._sink,
             security=self._security,
             ifo=self.site.ifo,
             site=self.site.site,
             paths=self.site.paths,
             pv=self.site.pv,
-            limits=policy.limits,
+            limits=replace(policy.limits, log_level=self.site.logs.level),
+            log_budget=self.site.logs.budget,
             turns=self._turns,
             wanted=self.troubles.wanted,
         )
@@ -385,6 +400,10 @@ class Host:
         for closing in (self._store, self._journal):
             if closing is not None and not await loop.run_in_executor(None, closing.close):
                 faults.append(f"something is lost: {closing.trouble() or 'a disk did not answer in time'}")
+        if self._edits is not None:
+            await loop.run_in_executor(None, self._edits.close)
+        if self._archive is not None and not await loop.run_in_executor(None, self._archive.close):
+            self._warn(self._archive.trouble() or f"{self._archive.directory}: a disk did not answer in time")
         for fault in faults:
             self._sink.line(NAME, fault, level="ERROR")
         return tuple(faults)
@@ -454,7 +473,8 @@ class Host:
         """A second has passed, for the host itself."""
         assert self._own_pvs is not None and self._store is not None and self._journal is not None
         not_ok = sum(not explain.is_ok(node.view) for node in self._nodes.values())
-        threads = (*self._store.threads(), *self._journal.threads())
+        keepers = (self._store, self._journal, self._archive, self._edits)
+        threads = tuple(seen for keeper in keepers if keeper is not None for seen in keeper.threads())
         if self._heartbeats is not None:
             self._heartbeats.beat()
         if self._own_pvs.beat(nodes=len(self._nodes), not_ok=not_ok, threads=threads):
@@ -462,5 +482,5 @@ class Host:
 
     def _ailments(self) -> Iterable[Ailment]:
         """A full or failing disk stops nobody, nor does it that no workers can be made; but it is told."""
-        keepers = (self._spawner, self._store, self._journal, self._sink, self._claims)
+        keepers = (self._spawner, self._store, self._journal, self._archive, self._edits, self._sink, self._claims)
         return [one for keeper in keepers if keeper is not None and (one := keeper.ailment()) is not None]

@@ -10,18 +10,20 @@ beginning of an incident tells most), and the count stands in the journal at tha
 ``dropped``.
 
 Lines stay whole: after a short write (full disk) the rest of the line is written first when there is room again. What
-a kill or a power cut tears is the last line, and it is put aside when the file is next opened. A reader skips what is
-no record, counts it, and finds its feet at the next line.
+a kill or a power cut tears is the last line, and it is put aside when the file is next opened.
 
-One process writes a file, and holds a lock on it. A file that was moved away or removed (by a person, or to rotate it)
-is begun anew with the next record.
+A file that is large enough is put aside behind a whole line, and the oldest are removed *before* that, so that a disk
+never holds more than the bounds say (:mod:`guardian.host.rotation`). If a disk allows neither, that is told, and the
+file grows on: a record is worth more than a bound.
+
+One process writes a file, and holds a lock on it. A file that was moved away or removed (by a person, or by logrotate)
+is begun anew with the next record. Journals are read by :mod:`guardian.host.history`.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import gzip
 import json
 import math
 import os
@@ -29,22 +31,24 @@ import stat
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 from guardian.core.ailments import Ailment
 from guardian.core.threads import Seen
+from guardian.enums import Severity
 from guardian.errors import ExpectedError
-from guardian.host.files import RETRY_S, Clock, Lane, Trouble, ailment, aside_name, write_all
+from guardian.host.files import RETRY_S, Clock, Lane, Trouble, ailment, aside_name, sync_dir, write_all
+from guardian.host.history import LINE_MAX, record_of
+from guardian.host.rotation import Bounds, aside, make_room, next_name, taken
 
 #: Name of the file in the state directory of a host.
 JOURNAL = "journal.jsonl"
-#: A line longer than this is damage: no record comes near it.
-_LINE_MAX = 4_000_000
 _BLOCK = 65536
-#: A clock may be set back by so much before records are missed that are asked for by their time.
-SET_BACK_S = 3600.0
+BOUNDS = Bounds()
+#: A file that could not be put aside is tried again after so long.
+_AGAIN_S = 60.0
 
 
 class Journal:
@@ -54,6 +58,7 @@ class Journal:
 
     Parameters
     ----------
+    bounds : how large the file grows before it is put aside, and how much is kept in all.
     limit_bytes : how much may wait in memory.
     sync_gap_s : how much a power cut may cost.
 
@@ -71,6 +76,7 @@ class Journal:
         self,
         path: Path,
         *,
+        bounds: Bounds = BOUNDS,
         clock: Clock = time.time,
         limit_bytes: int = 16_000_000,
         sync_gap_s: float = 1.0,
@@ -78,6 +84,8 @@ class Journal:
     ) -> None:
         self.path = Path(path)
         self.warnings: list[str] = []
+        self._bounds = bounds
+        self._block = min(_BLOCK, bounds.file_bytes // 8)  # is written at once, so a file grows by it beyond its bound
         self._clock = clock
         self._limit_bytes = limit_bytes
         self._lock = threading.Lock()
@@ -93,8 +101,16 @@ class Journal:
             Trouble(f"journal {path} is not written", advice, clock),
             Trouble(f"journal {path} is not safe from a power cut", advice, clock),
         )
+        self._unbounded = Trouble(
+            f"journal {path} is not kept within its bounds",
+            "It grows on: let its directory be written, or move the oldest files away.",
+            clock,
+        )
+        self._next_try = 0.0  # monotonic: when a file is put aside again, after that has failed
+        self._tidy = False
         try:
             self._open()
+            self._look_at_its_size()
         except BlockingIOError:
             raise ExpectedError(
                 f"journal {path} is being written by another process. Stop that host, or give this one its own journal."
@@ -104,8 +120,7 @@ class Journal:
         writing, syncing = self._troubles
         self._writer = Lane("journal", self._write, trouble=writing, retry_s=retry_s)
         self._syncer = Lane("journal-sync", self._sync, trouble=syncing, gap_s=sync_gap_s, retry_s=retry_s)
-        if self._fd is None:
-            self._writer.wake()
+        self._writer.wake()  # to look at what is there; and to open it, if it could not be opened
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Write `record` as it is now; returns at once. What JSON cannot say is written as its repr."""
@@ -122,11 +137,14 @@ class Journal:
 
     def trouble(self) -> str | None:
         """What is wrong with the file and since when; None while all is well."""
-        return next((text for trouble in self._troubles if (text := trouble.text())), None)
+        return next((text for trouble in (*self._troubles, self._unbounded) if (text := trouble.text())), None)
 
     def ailment(self) -> Ailment | None:
         """The same for whoever watches the host; and a disk that hangs."""
-        return ailment("journal", self._writer, self._syncer)
+        found = ailment("journal", self._writer, self._syncer)
+        if found is None and (text := self._unbounded.text()):
+            found = Ailment(what="journal", severity=Severity.MINOR, text=text, dated=True)
+        return found
 
     def threads(self) -> tuple[Seen, ...]:
         """The threads that write, and whether they hang."""
@@ -157,10 +175,40 @@ class Journal:
             self._open()
         assert self._fd is not None
         try:
+            self._turn_over()
             while data := self._next_bytes():
                 self._written(os.write(self._fd, data))
+                self._turn_over()
         finally:
             self._syncer.wake()  # also after a fault: lines before it were written
+
+    def _turn_over(self) -> None:
+        """Put the file aside if it is large enough, and make room for the next one. What cannot be is told."""
+        assert self._fd is not None
+        info, now = os.fstat(self._fd), time.monotonic()
+        full = stat.S_ISREG(info.st_mode) and info.st_size >= self._bounds.file_bytes and not self._begun
+        if (self._tidy and not full) or now < self._next_try:
+            return
+        try:
+            if full:
+                name = next_name(self.path, self._clock())  # before the newest of the others may be removed
+                self._make_room(self._bounds.total_bytes - self._bounds.file_bytes - self._block)
+                self.path.rename(name)
+            else:
+                self._make_room(self._bounds.total_bytes)  # what was kept may be more than is now allowed
+        except OSError as error:
+            self._unbounded.tell(error)
+            self._next_try = now + _AGAIN_S
+            return
+        self._tidy = True
+        self._unbounded.over()
+        if full:
+            self._open()
+
+    def _make_room(self, total_bytes: int) -> None:
+        make_room(self.path, total_bytes)
+        if (left := aside(self.path)) and taken(self.path) > total_bytes:
+            left[0].unlink()  # says why it could not be removed
 
     def _next_bytes(self) -> bytes:
         with self._lock:
@@ -175,7 +223,7 @@ class Journal:
             for line in self._waiting:
                 lines.append(line)
                 size += len(line)
-                if size >= _BLOCK:
+                if size >= self._block:
                     break
             return b"".join(lines)[self._begun :]
 
@@ -217,6 +265,17 @@ class Journal:
                 self._waiting.appendleft(b"\n")
                 self._waiting_bytes += 1
 
+    def _look_at_its_size(self) -> None:
+        """Of a version that did not put files aside there may be more than is kept now. It is not lost at once."""
+        assert self._fd is not None
+        size, kept = os.fstat(self._fd).st_size, self._bounds
+        if size > kept.total_bytes:
+            self.warnings.append(
+                f"{self.path} has {size / 1e6:.0f} MB, and {kept.total_bytes / 1e6:g} MB are kept ([journal] "
+                f"total_mb): it is put aside whole, and removed when the next {kept.file_bytes / 1e6:g} MB are full. "
+                "Copy it, if it is to be kept"
+            )
+
     def _mend(self, fd: int) -> bool:
         """Put a torn last line aside. False if the last line still wants its newline."""
         info = os.fstat(fd)
@@ -224,7 +283,7 @@ class Journal:
         if not stat.S_ISREG(info.st_mode) or size == 0 or os.pread(fd, 1, size - 1) == b"\n":
             return True
         start = _start_of_last_line(fd, size)
-        if size - start < _LINE_MAX and _record(os.pread(fd, size - start, start)) is not None:
+        if size - start < LINE_MAX and record_of(os.pread(fd, size - start, start)) is not None:
             return False  # a whole record, only its newline is missing
         aside = aside_name(self.path, self._clock())
         found = f"{self.path} ended in {size - start} bytes that are no record"
@@ -254,65 +313,8 @@ class Journal:
                 os.close(fd)
         if fault is not None:
             raise fault
-
-
-class Reading(Iterator[dict[str, Any]]):
-    """The records of a journal, oldest first.
-
-    Attributes
-    ----------
-    skipped : lines passed over so far because they were no records. A torn last line is one.
-    """
-
-    def __init__(self, path: Path, node: str | None, since: float | None) -> None:
-        self.skipped = 0
-        self._node = node
-        self._since = since
-        self._records = self._read(Path(path))
-
-    def __next__(self) -> dict[str, Any]:
-        return next(self._records)
-
-    def close(self) -> None:
-        """Close the file before its end."""
-        self._records.close()
-
-    def _read(self, path: Path) -> Generator[dict[str, Any], None, None]:
-        packed = path.suffix == ".gz"
-        with cast(IO[bytes], gzip.open(path)) if packed else path.open("rb") as file:
-            if self._since is not None and not packed:
-                _skip(file, self._since - SET_BACK_S)
-            while line := file.readline(_LINE_MAX):
-                record = _record(line)
-                while len(line) == _LINE_MAX and not line.endswith(b"\n"):  # far too long: pass over the rest of it
-                    record, line = None, file.readline(_LINE_MAX)
-                if record is None:
-                    self.skipped += bool(line.strip())
-                elif self._wanted(record):
-                    yield record
-
-    def _wanted(self, record: dict[str, Any]) -> bool:
-        if self._node is not None and record.get("node") != self._node:
-            return False
-        if self._since is None:
-            return True
-        stamp = _stamp(record)
-        return stamp is not None and stamp >= self._since
-
-
-def read(path: Path, *, node: str | None = None, since: float | None = None) -> Reading:
-    """The records of the journal `path`, of one `node` or of all, from the time `since` (epoch seconds) on.
-
-    What is older is not read, but for the times that tell where to begin; so records may be missed if the clock was set
-    back by more than :data:`SET_BACK_S`. May be called while the journal is written. Damage is passed over and counted,
-    see :class:`Reading`.
-
-    Raises
-    ------
-    OSError
-        When the first record is asked for: the file cannot be read.
-    """
-    return Reading(path, node, since)
+        if retired:
+            sync_dir(self.path.parent)
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
@@ -326,46 +328,8 @@ def _line(record: Mapping[str, Any]) -> bytes:
     return text.encode() + b"\n"
 
 
-def _skip(file: IO[bytes], since: float) -> None:
-    """Go on behind records that are older than `since`: to the beginning of a line, or to that of the file."""
-    low, high = 0, file.seek(0, os.SEEK_END)
-    while high - low > _BLOCK:
-        middle = (low + high) // 2
-        stamp = _first_stamp(file, middle, high)
-        if stamp is not None and stamp < since:
-            low = middle
-        else:
-            high = middle
-    file.seek(low)
-    if low:
-        file.readline(_LINE_MAX)
-
-
-def _first_stamp(file: IO[bytes], start: int, end: int) -> float | None:
-    """The time of the first record that begins behind `start`; None if there is none before `end`."""
-    file.seek(start)
-    file.readline(_LINE_MAX)
-    while file.tell() < end and (line := file.readline(_LINE_MAX)):
-        if (stamp := _stamp(_record(line) or {})) is not None:
-            return stamp
-    return None
-
-
-def _stamp(record: Mapping[str, Any]) -> float | None:
-    stamp = record.get("stamp")
-    return stamp if isinstance(stamp, (int, float)) else None
-
-
 def _plain(value: Any) -> bool:
     return isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _record(line: bytes) -> dict[str, Any] | None:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None
 
 
 def _lock_file(fd: int) -> None:

@@ -1,8 +1,8 @@
 """The code that one node has loaded: put together from what its processes tell, and handed to the archive.
 
 A worker, and the process of a check, tell which files they have compiled just before they say that the code is good.
-Whether that code then counts is decided by the automaton: in a running node it is the worker's, in a stopped one that of
-the check. So what was told last before the load counted is what was loaded.
+Whether that code then counts is decided by the automaton: in a running node it is the worker's, in a stopped one that
+of the check. So what was told last before the load counted is what was loaded.
 """
 
 from __future__ import annotations

@@ -89,9 +89,10 @@ class Locks:
 
     def write(self, name: str, text: str) -> None:
         """Write into a lock, if it is ours, who has it."""
+        words = text.encode()
         with contextlib.suppress(KeyError, OSError):  # another user's file, or a full disk: the lock is what counts
-            os.ftruncate(self._held[name], 0)
-            os.pwrite(self._held[name], text.encode(), 0)
+            os.pwrite(self._held[name], words, 0)  # before it is cut, so that who reads it now never finds nothing
+            os.ftruncate(self._held[name], len(words))
 
     def give(self, name: str) -> None:
         """Give a lock back, if it is ours."""

@@ -17,26 +17,16 @@ import fcntl
 import os
 import select
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from guardian.host.logsink import LogLine, LogSink
+from guardian.host.logline import LogLine, lines_of
+from guardian.host.logrules import LogBudget
+from guardian.host.logsink import LogSink
 from guardian.worker.logs import MARK, MAX_CHARS, parse_frame
 
 __all__ = ["LogBudget", "LogLine", "LogReader", "LogSink", "open_pipe"]
 
 _PIPE_BYTES = 256 * 1024
 _MAX_LINE = 2 * select.PIPE_BUF  # bytes kept while waiting for a newline; more than any frame
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogBudget:
-    """What one worker may say."""
-
-    lines_per_s: float = 200.0
-    burst_lines: float = 1000.0
-    turn_s: float = 0.05
-    turn_bytes: int = 64 * 1024
-    turn_reads: int = 4
 
 
 def open_pipe() -> tuple[int, int]:
@@ -213,7 +203,7 @@ class LogReader:
         if frame is None or frame.at > 0:
             raw = line if frame is None else line[: frame.at]
             text = raw[: 4 * MAX_CHARS].removesuffix(b"\r").decode("utf-8", "backslashreplace")
-            self._sink.line(self._node, text if len(text) <= MAX_CHARS else f"{text[:MAX_CHARS]} ... [cut]")
+            self._say(text if len(text) <= MAX_CHARS else f"{text[:MAX_CHARS]} ... [cut]")
         if frame is not None:
             self._sink.line(self._node, frame.text, level=frame.level, context=frame.context, stamp_us=frame.stamp_us)
 
@@ -231,7 +221,12 @@ class LogReader:
         count = self._dropped + max(0, lost - self._lost_told)
         self._dropped, self._lost_told = 0, max(lost, self._lost_told)
         if count:
-            self._sink.line(self._node, f"{count} lines dropped (flood)", level="WARNING")
+            self._say(f"{count} lines dropped (flood)", level="WARNING")
+
+    def _say(self, text: str, level: str = "INFO") -> None:
+        """What has no level of its own is written whatever LOGLEVEL says: it may be the last word of a process."""
+        for line in lines_of(self._node, text, level=level):
+            self._sink.put(line)
 
     def _later(self, name: str, delay_s: float, call: Callable[[], None]) -> None:
         if name not in self._timers and not self.closed:

@@ -1,60 +1,33 @@
 """Where the log lines of a host go, and why no target can stop the host.
 
-The sink writes from a thread of its own with a bounded queue. A target that is slow, full or closed costs lines, never
-the loop's time and never the process: what could not be written waits and is tried again every second (a file is opened
-anew), what finds the queue full is dropped and counted, and both are told when the target works again.
+The sink writes one stream of all lines from a thread of its own with a bounded queue, and hands each line to the files
+of the nodes, which have theirs (:mod:`guardian.host.logfiles`). A target that is slow, full or closed costs lines,
+never the loop's time, never the process, and never the lines of the other target: what could not be written waits and
+is tried again every second (a file is opened anew), what finds the queue full is dropped and counted by node, and both
+are told when the target works again.
 
-A line is ``2016-08-23_08:13:17.670880Z NODE [STATE.method] text``, in UTC; lines of the node itself have no bracket,
-and levels other than INFO stand before the text. Control characters are shown, not passed on to the operator's
-terminal. Source of the form: the log lines in LHO alog 29238.
+Where the stream goes to the journal of systemd, each line begins with its priority, as sd-daemon(3) says: ``<4>`` is a
+warning.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import stat
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from guardian.core.ailments import Ailment
-from guardian.enums import Severity
+from guardian.enums import LogLevel, Severity
+from guardian.host.linequeue import LineQueue
+from guardian.host.logfiles import LogFiles
+from guardian.host.logline import LogLine, lines_of
+from guardian.host.rotation import Bounds, make_room, put_aside
 
-_MOST_CHARS = 8000  # of a line; those of workers are shorter
-#: Control characters but the tab, and how they are shown.
-_SHOWN = {code: f"\\x{code:02x}" for code in (*range(9), *range(10, 32), *range(127, 160))}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
-    """One line of the log."""
-
-    stamp_us: int  #: microseconds since 1970
-    node: str
-    text: str
-    level: str = "INFO"
-    context: str = ""  #: "STATE.method", or "" for a line of the node itself
-
-    def __str__(self) -> str:
-        seconds, micros = divmod(self.stamp_us, 1_000_000)
-        stamp = time.strftime("%Y-%m-%d_%H:%M:%S", time.gmtime(seconds))
-        where = f" [{self.context}]" if self.context else ""
-        level = "" if self.level == "INFO" else f"{self.level}: "
-        return f"{stamp}.{micros:06d}Z {self.node}{where} {level}{self.text}"
-
-
-def lines_of(
-    node: str, text: str, *, level: str = "INFO", context: str = "", stamp_us: int | None = None
-) -> Iterator[LogLine]:
-    """A line for each line of `text`, stamped now unless `stamp_us` is given."""
-    stamp = time.time_ns() // 1000 if stamp_us is None else stamp_us
-    for part in text.removesuffix("\n").split("\n"):
-        shown = part if len(part) <= _MOST_CHARS else f"{part[:_MOST_CHARS]} ... [cut]"
-        shown = shown if shown.isprintable() else shown.translate(_SHOWN)
-        yield LogLine(stamp_us=stamp, node=node, text=shown, level=level, context=context)
+_PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
+_NAMED = 3  # nodes that are named where lines are missing
 
 
 class LogSink:
@@ -65,17 +38,32 @@ class LogSink:
     target : a path (appended to; made if missing), or a descriptor (never closed here).
     most_lines : lines that may wait; more are dropped and counted.
     retry_s : after a fault the target is tried again in this time.
+    files : take all lines too. level : the least that is written, of nodes for which no other is set.
+    bounds : of a target that is a file by its path; None: it grows for ever.
     """
 
-    def __init__(self, target: int | str | os.PathLike[str], *, most_lines: int = 10_000, retry_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        target: int | str | os.PathLike[str],
+        *,
+        most_lines: int = 10_000,
+        retry_s: float = 1.0,
+        files: LogFiles | None = None,
+        level: LogLevel = LogLevel.INFO,
+        bounds: Bounds | None = None,
+    ) -> None:
         self._path = None if isinstance(target, int) else Path(target)
         self._fd = target if isinstance(target, int) else -1
         self._name = f"descriptor {target}" if self._path is None else str(self._path)
-        self._most_lines = most_lines
         self._retry_s = retry_s
-        self._queue: deque[LogLine] = deque()  # any thread appends, only ours takes
-        self._lock = threading.Lock()  # for _dropped and the length of _queue; never held over I/O
-        self._dropped = 0
+        self._files = files
+        self._level = level
+        self._levels: dict[str, LogLevel] = {}
+        self._bounds = bounds
+        self._size = 0  # of a regular file
+        self._whole = True  # the target ends with a whole line
+        self._priorities = self._path is None and _is_journald(self._fd)
+        self._queue = LineQueue(most_lines)
         self._told_at = -1.0  # monotonic, as all times here
         self._unsent = b""  # lines taken from the queue, less what the target has accepted of them
         self._fault = ""  # why the target does not work now
@@ -89,41 +77,50 @@ class LogSink:
     def line(
         self, node: str, text: str, *, level: str = "INFO", context: str = "", stamp_us: int | None = None
     ) -> None:
-        """Add a line, or one for each line of `text`. Any thread may call this; it returns at once, always."""
+        """Add a line, or one for each line of `text`, unless it is below the level of the node.
+
+        Any thread may call this; it returns at once, always.
+        """
+        if LogLevel[level] < self._levels.get(node, self._level):
+            return
         for line in lines_of(node, text, level=level, context=context, stamp_us=stamp_us):
             self.put(line)
 
     def put(self, line: LogLine) -> None:
-        """Add a finished line."""
-        with self._lock:
-            if len(self._queue) >= self._most_lines or self._closing.is_set():
-                self._dropped += 1
-                return
-            self._queue.append(line)
-        self._wake.set()
+        """Add a finished line, whatever its level."""
+        if self._files is not None:
+            self._files.put(line)
+        if self._queue.put(line):
+            self._wake.set()
+
+    def set_level(self, node: str, level: LogLevel) -> None:
+        """The least that is written of a node from now on."""
+        self._levels[node] = level
 
     def trouble(self) -> str | None:
         """What is wrong with the log at present, in a sentence; None if nothing is."""
-        fault, dropped = self._fault, self._dropped
+        fault, dropped = self._fault, self._queue.dropped
         if not fault and not dropped:
             return None
         return f"log to {self._name}: {fault or 'too slow'}; {len(self._queue)} lines wait, {dropped} dropped"
 
     def ailment(self) -> Ailment | None:
-        """The same for whoever watches the host."""
+        """The same for whoever watches the host, or what is wrong with the files."""
         text = self.trouble()
         if text is None:
-            return None
+            return None if self._files is None else self._files.ailment()
         advice = "The nodes go on, and the journal has what they do: make room, or see who reads it"
         return Ailment(what="log", severity=Severity.MINOR, text=f"{text}. {advice}")
 
     def close(self, timeout_s: float = 2.0) -> int:
         """Write what waits, for at most `timeout_s`; returns how many lines were lost in the end (0: none)."""
         self._deadline = time.monotonic() + timeout_s
+        self._queue.closed = True
         self._closing.set()
         self._wake.set()
         self._thread.join(timeout_s + 0.5)
-        return len(self._queue) + self._unsent.count(b"\n") + self._dropped
+        lost = len(self._queue) + self._unsent.count(b"\n") + self._queue.dropped
+        return lost if self._files is None else max(lost, self._files.close(timeout_s))
 
     def _work(self) -> None:
         while not self._expired():
@@ -133,7 +130,7 @@ class LogSink:
             elif self._closing.is_set():
                 break
             else:
-                self._wake.wait(1.0 if self._dropped else None)
+                self._wake.wait(1.0 if self._queue.dropped else None)
                 self._wake.clear()
         self._let_go()
 
@@ -144,26 +141,32 @@ class LogSink:
         takes so much without blocking.
         """
         text = self._news()
-        while self._queue:
-            more = str(self._queue[0]).encode("utf-8", "backslashreplace") + b"\n"
+        while (line := self._queue.first()) is not None:
+            more = self._bytes(line)
             if text and len(text) + len(more) > select.PIPE_BUF:
                 break
             text += more
-            self._queue.popleft()
+            self._queue.take()
         return text
+
+    def _bytes(self, line: LogLine) -> bytes:
+        priority = f"<{_PRIORITIES.get(line.level, 6)}>" if self._priorities else ""
+        return f"{priority}{line}\n".encode("utf-8", "backslashreplace")
 
     def _news(self) -> bytes:
         """What to tell about lines that were dropped, at most once a second."""
         now = time.monotonic()
-        if not self._dropped or (now - self._told_at < 1.0 and not self._closing.is_set()):
+        if not self._queue.dropped or (now - self._told_at < 1.0 and not self._closing.is_set()):
             return b""
-        with self._lock:
-            dropped, self._dropped = self._dropped, 0
+        dropped = self._queue.take_dropped()
         self._told_at = now
-        return self._own(f"{dropped} lines dropped: the log could not be written as fast as they came")
+        most = [f"{node} {count}" for node, count in dropped.most_common(_NAMED)]
+        whose = ", ".join(most) + (" and others" if len(dropped) > _NAMED else "")
+        text = f"{dropped.total()} lines dropped ({whose}): the log could not be written as fast as they came"
+        return self._own(text)
 
     def _own(self, text: str) -> bytes:
-        return f"{LogLine(stamp_us=time.time_ns() // 1000, node='HOST', text=text, level='WARNING')}\n".encode()
+        return self._bytes(LogLine(stamp_us=time.time_ns() // 1000, node="HOST", text=text, level="WARNING"))
 
     def _send(self) -> None:
         """Write the lines in hand, or a part of them, or note why not."""
@@ -171,7 +174,11 @@ class LogSink:
             if self._fd < 0:
                 self._fd = self._open()
             if _ready(self._fd):
-                self._unsent = self._unsent[os.write(self._fd, self._unsent[: select.PIPE_BUF]) :]
+                self._rotate()
+                count = os.write(self._fd, self._unsent[: select.PIPE_BUF])
+                self._size += count
+                self._whole = self._unsent[:count].endswith(b"\n")
+                self._unsent = self._unsent[count:]
         except BlockingIOError:  # made non-blocking by somebody who shares it, and full
             time.sleep(0.05)
         except OSError as error:
@@ -192,7 +199,21 @@ class LogSink:
         assert self._path is not None
         self._path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK  # the last for a fifo
-        return os.open(self._path, flags, 0o644)
+        fd = os.open(self._path, flags, 0o644)
+        status = os.fstat(fd)
+        self._size = status.st_size if stat.S_ISREG(status.st_mode) else 0
+        if not stat.S_ISREG(status.st_mode):
+            self._bounds = None
+        return fd
+
+    def _rotate(self) -> None:
+        """Put a file aside that is large, and open it anew."""
+        if self._path is None or self._bounds is None or self._size < self._bounds.file_bytes or not self._whole:
+            return
+        put_aside(self._path, time.time())
+        make_room(self._path, self._bounds.total_bytes - self._bounds.file_bytes)
+        self._let_go()
+        self._fd = self._open()
 
     def _let_go(self) -> None:
         if self._path is not None and self._fd >= 0:
@@ -208,3 +229,13 @@ def _ready(fd: int) -> bool:
     poll = select.poll()
     poll.register(fd, select.POLLOUT)
     return bool(poll.poll(100))
+
+
+def _is_journald(fd: int) -> bool:
+    """Whether `fd` leads to the journal of systemd."""
+    said = os.environ.get("JOURNAL_STREAM", "")
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return False
+    return said == f"{status.st_dev}:{status.st_ino}"

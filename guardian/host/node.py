@@ -23,6 +23,8 @@ from guardian.core.events import (
     Bonds,
     Channels,
     Check,
+    CheckBegan,
+    Checked,
     Differences,
     Elapsed,
     EndCheck,
@@ -32,12 +34,15 @@ from guardian.core.events import (
     Hung,
     Input,
     Kill,
+    Loaded,
     Now,
     Reached,
     Refused,
+    Reloaded,
     Report,
     SetOp,
     Setpoints,
+    Sources,
     Spawn,
     Step,
     Stuck,
@@ -51,11 +56,16 @@ from guardian.core.view import View
 from guardian.core.who import Who
 from guardian.enums import LoadStatus, Op, Worker
 from guardian.errors import ExpectedError, RefusedError
+from guardian.host.archive import Archive
 from guardian.host.audit import Audit
 from guardian.host.checks import Checks, Turns
+from guardian.host.edits import Edits
 from guardian.host.face import Face, Unreadable
 from guardian.host.journal import Journal
 from guardian.host.life import Life
+from guardian.host.loaded import LoadedCode
+from guardian.host.logline import LogLine
+from guardian.host.logrules import LogBudget
 from guardian.host.logsink import LogSink
 from guardian.host.memory import Memory
 from guardian.host.publish import Publisher, event_record
@@ -86,6 +96,8 @@ class Surroundings:
     store: Store
     journal: Journal
     audit: Audit
+    archive: Archive
+    edits: Edits
     sink: LogSink
     security: Security
     ifo: str
@@ -94,6 +106,7 @@ class Surroundings:
     pv: str
     limits: Limits
     turns: Turns
+    log_budget: LogBudget  #: of each worker
     wanted: Callable[[str], None]  #: told what could not be done for want of descriptors
 
 
@@ -126,6 +139,7 @@ class Node:
                 event_id=settings.event_id,
                 spm_monitor=settings.spm_monitor,
                 spm_notify=settings.spm_notify,
+                log_level=settings.log_level,
             ),
             around.limits,
         )
@@ -133,7 +147,8 @@ class Node:
         self._worker: WorkerHandle | None = None
         self._life = Life(f"{around.ifo}:{name}" if around.ifo else name)
         self._vitals = Vitals(host=host, process=self._life.process)
-        self._checks = Checks(name, around.turns, partial(self._process, check=True), self.feed)
+        self._code = LoadedCode(name, around.ifo, around.paths, around.archive, around.edits)
+        self._checks = Checks(name, around.turns, partial(self._process, check=True), self._checked, self._code.hear)
         self._no_processes = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[tuple[Callable[[View], bool], asyncio.Future[View]]] = []
@@ -144,6 +159,7 @@ class Node:
         self._begun = self._over = False
         self._refusal: Step | None = None  # the last step that told of a write that was refused
         around.store.save(name, self._settings)
+        around.sink.set_level(name, self.view.log_level)
         around.sink.line(name, told)
 
     @property
@@ -154,6 +170,11 @@ class Node:
     def leaving(self) -> bool:
         """Whether it was told to end."""
         return self._over
+
+    @property
+    def has_ended(self) -> bool:
+        """It is leaving, and no process of it is there any more."""
+        return self._no_processes.is_set()
 
     def show(self) -> None:
         """Show the node. :meth:`begin` follows, or the first write of a client, which waits for nobody."""
@@ -289,8 +310,15 @@ class Node:
             self._vigil.tick(beat, now)
         self._keep(self._memory.save(self._settings))
         threads = self._vigil.threads
+        if (commit := self._code.id) and commit != self._vitals.archive_id:
+            self._around.sink.line(self.name, f"the code that it has loaded is archived as {commit}")
         self._post_vitals(
-            heartbeat=round(now_epoch, 1), exectime_s=exectime_s, pv_total=self._pv_total, threads=threads
+            heartbeat=round(now_epoch, 1),
+            exectime_s=exectime_s,
+            pv_total=self._pv_total,
+            threads=threads,
+            archive_id=commit,
+            code_changed=self._code.changed,
         )
 
     def _post_vitals(self, **changes: Any) -> None:
@@ -343,6 +371,7 @@ class Node:
                     future.set_exception(ExpectedError(f"{self.name} has left the host"))
             self._checks.end_all()
             self._vigil.end()
+            self._code.forget()
             if self._worker is not None:
                 self._worker.end(self._around.limits.stop_timeout_s)
             self._keep(self._memory.save(self._settings))
@@ -400,6 +429,7 @@ class Node:
             gen=gen,
             spawner=around.spawner,
             sink=around.sink,
+            budget=around.log_budget,
             environ=worker_environ({"IFO": around.ifo, "SITE": around.site}),
             report=report,
             missed=(lambda: None) if check else partial(self._missed, gen),
@@ -413,8 +443,10 @@ class Node:
                 indices=dict(self._settings.indices),
                 pv=around.pv,
                 bonds=self._settings.bonds,
+                archived=self._code.archived,
                 channels=() if check else tuple(self._channels_met),
                 setpoints=() if check else self._memory.points,
+                log_level=self.view.log_level,
                 check=check,
             )
         )
@@ -430,8 +462,18 @@ class Node:
             case Reached() | Bonds() | Setpoints() | Differences() | ThreadsWatched():
                 if self._worker is not None and self._worker.gen == gen:
                     self._learn(report)
+            case Sources():
+                if self._worker is not None and self._worker.gen == gen and not self._over:
+                    self._code.hear(report)
             case _:
+                if isinstance(report, (Loaded, Reloaded)):
+                    self._code.good(report)
                 self.feed(Heard(gen=gen, report=report))
+
+    def _checked(self, event: CheckBegan | Checked) -> None:
+        if isinstance(event, Checked) and isinstance(event.report, Loaded):
+            self._code.good(event.report)
+        self.feed(event)
 
     def _learn(self, report: Reached | Bonds | Setpoints | Differences | ThreadsWatched) -> None:
         """What the present worker tells of itself, and what is no business of the automaton."""
@@ -453,6 +495,8 @@ class Node:
     def _publish(self, step: Step) -> None:
         around, view = self._around, step.view
         around.face.post(self.name, self._publisher.step(step), view.stamp)
+        if step.kind == "load":
+            self._code.step(step)
         if step.kind == "refused":
             self._refusal = step  # the record of the write tells all of it
         elif step.kind not in _QUIET:
@@ -462,7 +506,12 @@ class Node:
 
     def _log(self, step: Step) -> None:
         stamp_us = round(round(step.view.stamp, 6) * 1e6)
-        self._around.sink.line(self.name, _one_line(step.text), level=_level(step), stamp_us=stamp_us)
+        sink = self._around.sink
+        if step.kind == "log_level":  # that others see less, or more, from now on is said in any case
+            sink.put(LogLine(stamp_us=stamp_us, node=self.name, text=_one_line(step.text)))
+            sink.set_level(self.name, step.view.log_level)
+        else:
+            sink.line(self.name, _one_line(step.text), level=_level(step), stamp_us=stamp_us)
 
     def _save(self, step: Step) -> None:
         start, before = self._engine.start, self._settings
@@ -479,6 +528,7 @@ class Node:
             request_id=start.request_id,
             spm_monitor=start.spm_monitor,
             spm_notify=start.spm_notify,
+            log_level=start.log_level,
         )
         stamp = step.view.stamp
         if step.kind == "request":

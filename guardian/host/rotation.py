@@ -1,8 +1,9 @@
 """Files that grow for years: put aside when they are large, and the oldest removed, so that a disk is never filled.
 
-A file is put aside by one rename, to ``NAME.20261129T031512Z`` (UTC, the moment of the rename). So a name never comes
-to mean another content: who reads, copies or indexes a file that was put aside finds it as it was, until it is removed
-as a whole. Names sort by time.
+A file is put aside by one rename, to ``NAME.20261129T031512Z`` (UTC, the moment of the rename; ``-1`` and so on for
+more of one second, or after a clock was set back). So a name never comes to mean another content: who reads, copies or
+indexes a file that was put aside finds it as it was, until it is removed as a whole. The order of the names is that in
+which they were given.
 
 No locks, no threads: the one who writes a file calls this.
 """
@@ -10,7 +11,6 @@ No locks, no threads: the one who writes a file calls this.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from typing import Any
 KEYS: dict[str, type | tuple[type, ...]] = {"file_mb": (int, float), "total_mb": (int, float)}
 SMALLEST_MB, LARGEST_MB = 0.01, 1e6
 _MB = 1_000_000
-_ASIDE = re.compile(r"\.\d{8}T\d{6}Z(-\d+)?")
+_ASIDE = re.compile(r"\.\d{8}T\d{6}Z(-\d{1,9})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,14 @@ def bounds(table: Mapping[str, Any], default: Bounds = Bounds()) -> Bounds:
     )
 
 
+def next_name(path: Path, now: float) -> Path:
+    """What a file is called when it is put aside now: a name that no file has, and none had that is still there."""
+    stamp, number = datetime.fromtimestamp(max(now, 0.0), UTC).strftime("%Y%m%dT%H%M%SZ"), 0
+    if (old := aside(path)) and (newest := _order(path, old[-1]))[0] >= stamp:  # in this second, or by a clock ahead
+        stamp, number = newest[0], newest[1] + 1
+    return path.with_name(f"{path.name}.{stamp}" + (f"-{number}" if number else ""))
+
+
 def put_aside(path: Path, now: float) -> Path:
     """Rename a file that is large enough; its new name. What is open stays open.
 
@@ -64,13 +72,7 @@ def put_aside(path: Path, now: float) -> Path:
     OSError
         It still has its old name.
     """
-    stamp = datetime.fromtimestamp(max(now, 0.0), UTC).strftime("%Y%m%dT%H%M%SZ")
-    name, number = path.with_name(f"{path.name}.{stamp}"), 0
-    while os.path.lexists(name):
-        number += 1
-        name = path.with_name(f"{path.name}.{stamp}-{number:03}")
-    path.rename(name)
-    return name
+    return path.rename(next_name(path, now))
 
 
 def aside(path: Path) -> list[Path]:
@@ -78,7 +80,14 @@ def aside(path: Path) -> list[Path]:
     found = []
     with contextlib.suppress(OSError):
         found = [one for one in path.parent.iterdir() if one.name.startswith(path.name)]
-    return sorted(one for one in found if _ASIDE.fullmatch(one.name[len(path.name) :]))
+    mine = [one for one in found if _ASIDE.fullmatch(one.name[len(path.name) :])]
+    return sorted(mine, key=lambda one: _order(path, one))
+
+
+def _order(path: Path, one: Path) -> tuple[str, int]:
+    """The moment in a name, and which one of that moment."""
+    stamp, _, number = one.name[len(path.name) + 1 :].partition("-")
+    return stamp, int(number or 0)
 
 
 def make_room(path: Path, total_bytes: int) -> list[Path]:
@@ -99,6 +108,11 @@ def make_room(path: Path, total_bytes: int) -> list[Path]:
             del sizes[old]
             removed.append(old)
     return removed
+
+
+def taken(path: Path) -> int:
+    """Bytes that a file takes, together with what was put aside of it."""
+    return sum(map(_size, (*aside(path), path)))
 
 
 def _size(path: Path) -> int:

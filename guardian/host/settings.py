@@ -22,7 +22,7 @@ import msgspec
 from guardian.core.peer import BondFacts
 from guardian.core.setpoints import Setpoint, unpacked
 from guardian.core.when import span, utc
-from guardian.enums import NONE_STATE, Mode, Op
+from guardian.enums import NONE_STATE, LogLevel, Mode, Op
 
 FORMAT = 1
 OnStart = Literal["resume", "request", "hold"]
@@ -42,6 +42,7 @@ class Settings:
     event_id : no event with a higher id has been published. A host may save it in blocks ahead of use, so that it
         need not be saved at every event and still never falls after a crash.
     spm_monitor, spm_notify : the switches of the set-point monitor that somebody wrote; None: what the module says.
+    log_level : the LOGLEVEL that somebody wrote; None: what the site says.
     bonds : what its code has asked of other nodes, as the worker tells it. setpoints : what it has set.
     indices : index of each state that was numbered automatically. Names that are gone stay in it (R20).
     saved_at : epoch seconds of the save; filled by the store.
@@ -63,6 +64,7 @@ class Settings:
     event_id: int = 0
     spm_monitor: bool | None = None
     spm_notify: bool | None = None
+    log_level: LogLevel | None = None
     bonds: tuple[BondFacts, ...] = ()
     setpoints: tuple[Setpoint, ...] = ()
     indices: Mapping[str, int] = field(default_factory=dict)
@@ -90,7 +92,7 @@ def encode(saved: Saved) -> bytes:
         if item.name == "setpoints":
             continue
         value = getattr(saved.settings, item.name)
-        values[item.name] = value.name if isinstance(value, (Op, Mode)) else value
+        values[item.name] = value.name if isinstance(value, (Op, Mode, LogLevel)) else value
     values["bonds"] = [asdict(bond) for bond in saved.settings.bonds]
     del values["alive_at"]  # told by the stamps of the host, not by this file
     values["indices"] = dict(values["indices"])
@@ -208,6 +210,7 @@ _READ: dict[str, Any] = {
     "event_id": _count,
     "spm_monitor": _maybe_switch,
     "spm_notify": _maybe_switch,
+    "log_level": lambda value: None if value is None else LogLevel[_text(value)],
     "bonds": _bonds,
     "setpoints": _setpoints,
     "indices": _indices,

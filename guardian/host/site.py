@@ -32,9 +32,22 @@ A site file names the machine and its nodes; all of it is optional but ``nodes``
     restart = "on-failure"              # default: "never"; the other keys as above, and
     hang_after = 15                     # seconds that its loop may stand still; 0: for ever
 
+    [logs]                              # what nodes and their code say
+    files = true                        # each node has files of its own
+    dir = "/var/log/guardian/x1"        # where; default: state_dir/logs
+    file_mb = 8                         # a file that has grown so large is put aside, with its date in its name
+    total_mb = 1000                     # of all nodes; the oldest of those that have most are removed
+    lines_per_s = 200                   # of one worker, in the long run,
+    burst_lines = 1000                  # and at once; what it says beyond is counted
+    level = "INFO"                      # LOGLEVEL where nobody has said otherwise
+
     [journal]                           # the record of what nodes did
     file_mb = 16                        # a file that has grown so large is put aside, with its date in its name
     total_mb = 256                      # the oldest are removed, so that all together are no larger
+
+    [archive]                           # the code that was loaded, in a git repository
+    dir = "/net/guardian/x1.git"        # where; hosts may share it; default: state_dir/archive.git
+    enabled = true                      # false: nothing is archived
 
     [health]                            # whom the host sends heartbeats; without it: nobody
     webhook = "http://hub.lab.example:8090/"
@@ -62,9 +75,11 @@ from typing import Any
 from guardian.core.interface import BY_NAME, PV_TEMPLATE, STRING_BYTES, pv_name
 from guardian.core.settings import Limits
 from guardian.errors import ExpectedError
-from guardian.host import heartbeats, policies, rotation
+from guardian.host import archive, heartbeats, logrules, policies, rotation
 from guardian.host.access import Access, why_not_entry
+from guardian.host.archive import Archiving
 from guardian.host.heartbeats import Outside
+from guardian.host.logrules import LogRules
 from guardian.host.policies import Keeping, NodePolicy
 from guardian.host.rotation import Bounds
 from guardian.host.settings import OnStart
@@ -72,6 +87,8 @@ from guardian.worker.system import check_name
 
 CONTROL_SOCKET = "control.sock"
 MAX_PORT = 65535
+#: Site files of hosts that are services of the machine, ``X1.toml``, and where these keep their state: ``X1``.
+SYSTEM_SITES, SYSTEM_STATE = Path("/etc/guardian"), Path("/var/lib/guardian")
 #: The largest whole number that a site file may say; a float holds each below.
 MOST = 2**53
 #: Letters of the name of a host.
@@ -91,7 +108,9 @@ class Site:
     log : file for the log; None: standard output.
     on_start, resume_within_s, limits : for all nodes but those in `own`, which have a policy of their own.
     keeping : what is done when the host itself dies or hangs.
+    logs : how the log is kept.
     journal : how much of the journal is kept.
+    archive : where the code that nodes load is archived.
     outside : who hears of the host.
     access : who may write.
     """
@@ -111,9 +130,21 @@ class Site:
     limits: Limits = field(default_factory=Limits)
     own: Mapping[str, NodePolicy] = field(default_factory=dict)
     keeping: Keeping = field(default_factory=Keeping)
+    logs: LogRules = field(default_factory=LogRules)
     journal: Bounds = field(default_factory=Bounds)
+    archive: Archiving = field(default_factory=Archiving)
     outside: Outside = field(default_factory=Outside)
     access: Access = field(default_factory=Access)
+
+    @property
+    def log_folder(self) -> Path:
+        """Where the log files of its nodes are."""
+        return self.logs.folder or self.state_dir / logrules.FOLDER
+
+    @property
+    def archive_dir(self) -> Path:
+        """The repository of the code that was loaded."""
+        return self.archive.dir or self.state_dir / archive.ARCHIVE
 
     @property
     def control_socket(self) -> Path:
@@ -169,7 +200,7 @@ def read_site(path: Path) -> Site:
         raise ExpectedError(f"site file {path}: " + "; ".join(faults))
     everybody = policies.node_policy(policy)
     site = replace(
-        _site(values, everybody, path.resolve().parent),
+        _site(values, everybody, path),
         own={node: policies.node_policy(table, everybody) for node, table in nodes.items()},
         keeping=policies.keeping(keeper),
         **{table.name: table.make(tables[name], path.resolve().parent) for name, table in _TABLES.items()},
@@ -301,6 +332,8 @@ _SITE_KEYS: dict[str, type | tuple[type, ...]] = {
     "node": dict,
     "keeper": dict,
     "journal": dict,
+    "archive": dict,
+    "logs": dict,
     "health": dict,
     "access": dict,
 }
@@ -346,9 +379,11 @@ class _Table:
 
 
 _TABLES = {
+    "logs": _Table(name="logs", keys=logrules.KEYS, faults=logrules.faults, make=logrules.rules),
     "journal": _Table(
         name="journal", keys=rotation.KEYS, faults=rotation.faults, make=lambda table, _: rotation.bounds(table)
     ),
+    "archive": _Table(name="archive", keys=archive.KEYS, faults=lambda *_: [], make=archive.archiving),
     "health": _Table(name="outside", keys=heartbeats.KEYS, faults=heartbeats.faults, make=heartbeats.outside),
 }
 
@@ -374,9 +409,11 @@ def _typed(data: Mapping[str, Any], keys: Mapping[str, Any], where: str, faults:
     return good
 
 
-def _site(values: dict[str, Any], policy: NodePolicy, here: Path) -> Site:
-    ifo = values.get("ifo", "")
-    name = values.get("site", "") or ifo
+def _site(values: dict[str, Any], policy: NodePolicy, path: Path) -> Site:
+    ifo, here = values.get("ifo", ""), path.resolve().parent
+    state_dir = default_state_dir(values.get("site", "") or ifo)
+    if path.absolute().parent == SYSTEM_SITES:
+        state_dir = SYSTEM_STATE / path.stem
     return Site(
         ifo=ifo,
         site=values.get("site", ""),
@@ -385,7 +422,7 @@ def _site(values: dict[str, Any], policy: NodePolicy, here: Path) -> Site:
         paths=tuple(str((here / p).resolve()) for p in values.get("path", ())),
         port=values.get("port"),
         pv=values.get("pv", PV_TEMPLATE),
-        state_dir=here / values["state_dir"] if "state_dir" in values else default_state_dir(name),
+        state_dir=here / values["state_dir"] if "state_dir" in values else state_dir,
         log=here / values["log"] if "log" in values else None,
         on_start=policy.on_start,
         resume_within_s=policy.resume_within_s,

@@ -16,6 +16,7 @@ from typing import Any
 
 from guardian.core.events import Report, Stop
 from guardian.errors import LinkError
+from guardian.host.logrules import LogBudget
 from guardian.host.logs import LogReader, open_pipe
 from guardian.host.logsink import LogSink
 from guardian.host.spawner import Spawner
@@ -39,6 +40,7 @@ class WorkerHandle:
 
     Parameters
     ----------
+    budget : what it may say to the log.
     key : its name at the spawner, "NODE#..." and unique. gen : its generation. report : called with the generation a
         report names, and the report. missed : called when nothing can be told to it any more, and nobody tells its end.
     """
@@ -51,6 +53,7 @@ class WorkerHandle:
         gen: int,
         spawner: Spawner,
         sink: LogSink,
+        budget: LogBudget | None = None,
         environ: Mapping[str, str],
         report: Callable[[int, Report], None],
         missed: Callable[[], None] = lambda: None,
@@ -77,7 +80,7 @@ class WorkerHandle:
             theirs.callback(os.close, page)
             self._beat = BeatReader(page)
             ours_or_none.pop_all()
-            self._log = LogReader(log_read, node, sink, lost=lambda: self._beat.read().dropped)
+            self._log = LogReader(log_read, node, sink, budget=budget, lost=lambda: self._beat.read().dropped)
             spec = {"gen": gen, "env": dict(environ)}
             spawner.spawn(self.key, ENTRY, spec, [their_sock.fileno(), log_write, page])
         self._sock.setblocking(False)

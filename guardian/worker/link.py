@@ -18,6 +18,7 @@ from guardian.core.events import Command, Report
 from guardian.core.interface import PV_TEMPLATE
 from guardian.core.peer import BondFacts
 from guardian.core.setpoints import Setpoint
+from guardian.enums import LogLevel
 from guardian.errors import LinkError
 
 #: A line longer than this is damage, not a message.
@@ -38,6 +39,7 @@ class Load:
     channels : those that earlier workers have found; the new one connects them before its code asks.
     setpoints : what the last worker had set.
     archived : names of contents that the host has; they need not be told (:class:`~guardian.core.events.Sources`).
+    log_level : the least that goes to the log.
     check : only say whether it loads, and end; nothing is run, nothing is written to channels (R11).
     """
 
@@ -51,6 +53,7 @@ class Load:
     channels: tuple[str, ...] = ()
     setpoints: tuple[Setpoint, ...] = ()
     archived: tuple[str, ...] = ()
+    log_level: LogLevel = LogLevel.INFO
     check: bool = False
 
 

@@ -33,9 +33,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from guardian.enums import LogLevel
 from guardian.worker.beat import BeatWriter
 
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LEVELS = tuple(level.name for level in LogLevel)
 #: Longer lines are cut, with a mark that says so.
 MAX_CHARS = 2000
 #: A frame begins with this character, so it is found even behind a line that C code left unfinished.
@@ -43,6 +44,8 @@ MARK = b"\x1e"
 _FRAME = re.compile(rb"\x1e(\d{1,18})\x1f([A-Z]+)\x1f([^\x1e\x1f]*)\x1f(.*)", re.DOTALL)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _MAX_CONTEXT = 120
+#: Folders of Python's own modules and of ours.
+_LIBRARIES = (os.path.dirname(os.__file__) + os.sep, os.path.dirname(os.path.dirname(__file__)) + os.sep)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +122,7 @@ class LogWriter:
         self._fd = fd
         self._dropped = dropped
         self._context = ""
+        self._level = LogLevel.INFO
         self._streams: list[_Stream] = []
 
     @property
@@ -130,6 +134,17 @@ class LogWriter:
     def context(self, value: str) -> None:
         self._context = _CONTROL.sub("?", value)[:_MAX_CONTEXT]
 
+    @property
+    def level(self) -> LogLevel:
+        """The least that is sent. May be set by any thread, at any time."""
+        return self._level
+
+    @level.setter
+    def level(self, value: LogLevel) -> None:
+        was, self._level = self._level, value
+        if (was is LogLevel.DEBUG) is not (value is LogLevel.DEBUG):
+            logging.getLogger().setLevel(logging.DEBUG if value is LogLevel.DEBUG else logging.INFO)
+
     def log(self, text: object, *args: object, level: str = "INFO") -> None:
         """Write a line to the log of the node: ``log('text')`` or ``log('x is %s', x)``.
 
@@ -139,7 +154,9 @@ class LogWriter:
         args : filled into `text` in the ``%`` way.
         level : DEBUG, INFO, WARNING, ERROR or CRITICAL; anything else counts as INFO.
         """
-        self.send(message(text, args), level if level in LEVELS else "INFO")
+        level = level if level in LEVELS else "INFO"
+        if LogLevel[level] >= self._level:  # what is not sent need not be formatted, either
+            self.send(message(text, args), level)
 
     def flush(self) -> None:
         """Show what was printed without a newline. The loop does so after each call of user code."""
@@ -147,7 +164,9 @@ class LogWriter:
             stream.flush()
 
     def send(self, text: str, level: str) -> None:
-        """Write each line of `text`; `level` is one of LEVELS."""
+        """Write each line of `text`, unless it is below the level; `level` is one of LEVELS."""
+        if LogLevel[level] < self._level:
+            return
         stamp_us = time.time_ns() // 1000
         for frame in frames(text, stamp_us=stamp_us, level=level, context=self._context):
             try:
@@ -261,13 +280,21 @@ class _Handler(logging.Handler):
         self.lock = cast(Any, _NoLock())  # one write is one line: an interrupt must find no lock held
 
     def emit(self, record: logging.LogRecord) -> None:
+        level = LogLevel(min(max(record.levelno // 10 - 1, 0), 4))
+        if level < self._writer.level or (level is LogLevel.DEBUG and _is_library(record.pathname)):
+            return
         args = record.args or ()
         text = message(record.msg, args if isinstance(args, tuple) else (args,))
         if record.name != "root":
             text = f"{record.name}: {text}"
         if record.exc_info and record.exc_info[0] is not None:
             text += "\n" + logging.Formatter().formatException(record.exc_info)
-        self._writer.send(text, LEVELS[min(max(record.levelno // 10 - 1, 0), 4)])
+        self._writer.send(text, level.name)
+
+
+def _is_library(path: str) -> bool:
+    """Whether code there is not the user's: what libraries say at DEBUG would bury what he looks for."""
+    return path.startswith(_LIBRARIES) or "/site-packages/" in path or "/dist-packages/" in path
 
 
 def install(fd: int, beat: BeatWriter) -> LogWriter:

@@ -87,7 +87,7 @@ class Downlink(threading.Thread):
 
     Parameters
     ----------
-    switch : obeys the switches of the set-point monitor, at once.
+    switch : obeys the switches of the set-point monitor, and LOGLEVEL, at once.
     rest : what was read from the socket behind the first word.
     """
 
@@ -96,7 +96,7 @@ class Downlink(threading.Thread):
         sock: socket.socket,
         inbox: Inbox,
         interrupter: Interrupter,
-        switch: Callable[[events.Watch], None],
+        switch: Callable[[events.Watch | events.Verbosity], None],
         rest: bytes = b"",
     ) -> None:
         super().__init__(name="guardian-link", daemon=True)
@@ -136,7 +136,7 @@ class Downlink(threading.Thread):
             if isinstance(command, GiveUp):
                 self._hunted = self._interrupter.shoot(0) or self._hunted
                 continue
-            if isinstance(command, events.Watch):
+            if isinstance(command, (events.Watch, events.Verbosity)):
                 self._switch(command)
                 continue
             self._inbox.put(command)
@@ -177,6 +177,7 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
     interrupter = Interrupter()
     uplink = Uplink(sock, gen, interrupter)
     load, rest = _first_word(sock)
+    writer.level = load.log_level
     process = adopt(_as_supervised(load, beat, uplink, interrupter))
     inbox = Inbox()
     notices = Notices(
@@ -221,8 +222,10 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
         )
     node.settle(nodes)  # code that is only checked speaks to nobody, nor does any where EZCA_CA=DISABLE
 
-    def switch(command: events.Watch) -> None:
-        if watch is not None:
+    def switch(command: events.Watch | events.Verbosity) -> None:
+        if isinstance(command, events.Verbosity):
+            writer.level = command.level
+        elif watch is not None:
             watch.switch(monitor=command.monitor and channels.use.reads, notify=command.notify)
 
     Downlink(sock, inbox, interrupter, switch, rest).start()

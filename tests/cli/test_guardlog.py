@@ -68,9 +68,9 @@ Said = tuple[int, list[str], str]
 def says(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr("time.time", lambda: at("28 08:00"))
 
-    def call(*words: str, where: Path | None = folder) -> Said:
+    def call(*words: str, where: Path | None = folder, order: str = "audit") -> Said:
         try:
-            code = main(["audit", *words, *(("--state-dir", str(where)) if where else ())])
+            code = main([order, *words, *(("--state-dir", str(where)) if where else ())])
         except SystemExit as ended:
             code = ended.code  # type: ignore[assignment]
         out, err = capsys.readouterr()
@@ -292,3 +292,51 @@ def test_the_end_of_a_night_may_be_a_clock_time_after_midnight() -> None:
     assert span("23:00", "02:00", now=now, local=False) == (at("27 23:00"), at("28 02:00"))
     with pytest.raises(WrongCall):
         span("2026-11-28", "2026-11-27", now=now, local=False)
+
+
+# --- events -------------------------------------------------------------------------------------------------------
+
+
+def event(number: int, node: str, kind: str, text: str, by: str = "") -> dict[str, Any]:
+    stamp = at("28 03:00") + number
+    return {"id": number, "stamp": stamp, "kind": kind, "node": node, "text": text, "by": by}
+
+
+@pytest.fixture
+def morning(tmp_path: Path) -> Path:
+    """A journal that was put aside twice."""
+    kinds = ("request", "edge")
+    events = [event(i, f"SUS_MC{i % 3 + 1}", kinds[i % 2], f"event {i}", by="ann@ws3" * (i % 2)) for i in range(30)]
+    journal(tmp_path, [*events[:10], NIGHT[3]], "journal.jsonl.20261128T030010Z")
+    journal(tmp_path, events[10:20], "journal.jsonl.20261128T030020Z")
+    return journal(
+        tmp_path, [*events[20:], {"id": 0, "stamp": at("28 03:01"), "kind": "dropped", "node": "", "count": 7}]
+    )
+
+
+def test_the_events_of_a_node_are_shown_from_all_that_is_kept(says: Any, morning: Path) -> None:
+    code, lines, err = says("SUS_MC2", order="events", where=morning)
+    assert (code, err) == (0, "")
+    assert lines[0] == "2026-11-28 03:00:01Z SUS_MC2 1 edge: event 1 (by ann@ws3)"
+    assert len(lines) == 11 and "7 records could not be written" in lines[-1]
+
+
+def test_the_newest_events_come_last_and_it_is_said_that_there_are_older_ones(says: Any, morning: Path) -> None:
+    code, lines, err = says("SUS_*", "-n", "3", order="events", where=morning)
+    assert code == 0 and "older ones are not shown" in err
+    assert [line.split()[3] for line in lines[:2]] == ["28", "29"]
+    code, lines, err = says("SUS_*", "-n", "0", order="events", where=morning)
+    assert (len(lines), err) == (31, "")
+
+
+def test_events_of_one_kind_since_a_time(says: Any, morning: Path) -> None:
+    since = "2026-11-28T03:00:24"
+    code, lines, err = says("SUS_*", "--kind", "edge", "--since", since, "--json", order="events", where=morning)
+    assert (code, err) == (0, "")
+    assert [json.loads(line)["id"] for line in lines] == [25, 27, 29]
+
+
+def test_that_there_are_no_such_events_is_said(says: Any, morning: Path) -> None:
+    code, lines, err = says("NOPE", "--kind", "load", order="events", where=morning)
+    assert (code, lines) == (0, []) and "no such event is in the journal (it begins 2026-11-28 03:00:00Z)" in err
+    assert says("SUS_MC1", "-n", "-1", order="events", where=morning)[0] == 2

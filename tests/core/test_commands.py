@@ -36,6 +36,7 @@ def test_every_writable_row_is_understood_and_no_other() -> None:
         "LOAD": 1,
         "SPM_MONITOR": 0,
         "SPM_NOTIFY": "True",
+        "LOGLEVEL": "DEBUG",
     }
     assert sorted(good) == sorted(WRITABLE)
     for name, value in good.items():

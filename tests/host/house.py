@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from guardian.core.settings import Limits
 from guardian.core.view import View
 from guardian.enums import Status, Worker
-from guardian.host import journal
+from guardian.host import history
 from guardian.host.host import Host
 from guardian.host.logsink import LogSink
 from guardian.host.node import Node
@@ -92,7 +92,7 @@ class House:
         """The records of a kind, once there are so many."""
 
         def found() -> list[dict[str, Any]]:
-            all_records = journal.read(self.site.state_dir / "journal.jsonl", node=node)
+            all_records = history.read(self.site.state_dir / "journal.jsonl", node=node)
             records = [record for record in all_records if record.get("kind") == kind]
             return records if len(records) >= least else []
 

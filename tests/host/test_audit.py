@@ -13,7 +13,7 @@ from guardian.core.interface import Asg
 from guardian.core.security import Everybody, Level, Verdict
 from guardian.core.who import Who
 from guardian.errors import RefusedError
-from guardian.host import journal
+from guardian.host import history
 from guardian.host.audit import DIFFERENT, LONGEST_S, MOST, WINDOW_S, Audit
 from guardian.host.face import Unreadable
 from guardian.host.journal import Journal
@@ -121,7 +121,7 @@ async def test_what_was_counted_is_kept_at_the_end(tmp_path: Path) -> None:
         for _ in range(10):
             with pytest.raises(RefusedError):
                 home.face.put("SUS", "STATE", "SAFE", EVE)
-    records = [r for r in journal.read(tmp_path / "state" / "journal.jsonl") if r["kind"] == "write"]
+    records = [r for r in history.read(tmp_path / "state" / "journal.jsonl") if r["kind"] == "write"]
     assert [r.get("count", 1) for r in records] == [1, 9]
 
 
@@ -147,7 +147,7 @@ class Bench:
 
     def records(self) -> list[dict[str, Any]]:
         assert self.journal.flush(20, durable=False)
-        return list(journal.read(self.path))
+        return list(history.read(self.path))
 
 
 @pytest.fixture

@@ -21,7 +21,9 @@ from hypothesis import strategies as st
 
 from guardian.errors import ExpectedError
 from guardian.host import journal as journal_module
-from guardian.host.journal import Journal, read
+from guardian.host.history import Query, Reading, read
+from guardian.host.journal import Journal
+from guardian.host.rotation import aside
 from tests.support import REPO, Child, eventually
 
 
@@ -49,7 +51,7 @@ def record(number: int, node: str = "SUS_MC1", **more: Any) -> dict[str, Any]:
 
 
 def ids(path: Path) -> list[int]:
-    return [found["id"] for found in read(path)]
+    return [found["id"] for file in (*aside(path), path) for found in read(file)]
 
 
 def written(path: Path, count: int) -> bytes:
@@ -88,7 +90,7 @@ def test_the_last_of_a_long_journal_are_found_without_reading_all(long_file: Pat
 
 
 def test_what_is_asked_for_at_the_end_of_a_long_journal_costs_little(long_file: Path) -> None:
-    reading = read(long_file, since=1e9 + 100.0 * (LONG - 1))
+    reading = Reading(long_file, Query(since=1e9 + 100.0 * (LONG - 1)))
     assert [one["id"] for one in reading] == [LONG - 1] and reading.skipped == 0
     packed = long_file.with_suffix(".jsonl.gz")
     packed.write_bytes(gzip.compress(long_file.read_bytes()))
@@ -137,7 +139,7 @@ def test_a_file_torn_at_each_byte_is_mended_on_opening(path: Path) -> None:
             journal = Journal(path)
             journal.append(record(7))
             assert journal.close(30)
-            reading = read(path)
+            reading = Reading(path)
             assert [found["id"] for found in reading] == [*range(complete), 7]
             assert reading.skipped == 0
             torn = whole[:length].rpartition(b"\n")[2] + rest
@@ -153,7 +155,7 @@ def test_a_large_torn_end_is_moved_whole(path: Path) -> None:
     whole = written(path, 2)
     torn = os.urandom(5_000_000).replace(b"\n", b"x")
     path.write_bytes(whole + torn)
-    reading = read(path)
+    reading = Reading(path)
     assert [found["id"] for found in reading] == [0, 1]
     assert reading.skipped == 1
     journal = Journal(path)
@@ -175,7 +177,7 @@ def test_a_torn_end_that_cannot_be_moved_is_sealed(path: Path, monkeypatch: pyte
     journal.append(record(2))
     assert journal.close(30)
     assert "could not be moved aside (No space" in journal.warnings[0]
-    reading = read(path)
+    reading = Reading(path)
     assert ([found["id"] for found in reading], reading.skipped) == ([1, 2], 1)
 
 
@@ -187,7 +189,7 @@ noise = st.binary(max_size=40).map(lambda data: data.replace(b"\n", b"") + b"\n"
 def test_a_reader_finds_its_feet_after_every_damage(tmp_path_factory: pytest.TempPathFactory, lines: list[Any]) -> None:
     path = tmp_path_factory.mktemp("j") / "journal"
     path.write_bytes(b"".join(b'{"id": %d}\n' % line if isinstance(line, int) else line for line in lines))
-    reading = read(path)
+    reading = Reading(path)
     assert [found["id"] for found in reading] == [line for line in lines if isinstance(line, int)]
     assert reading.skipped == sum(isinstance(line, bytes) and bool(line.strip()) for line in lines)
 
@@ -195,7 +197,7 @@ def test_a_reader_finds_its_feet_after_every_damage(tmp_path_factory: pytest.Tem
 def test_a_line_of_megabytes_in_the_middle_is_one_damage(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b'{"id": 1}\n' + b"[" * 9_000_000 + b'\n{"id": 2}\n' + b"7\n")
-    reading = read(path)
+    reading = Reading(path)
     assert ([found["id"] for found in reading], reading.skipped) == ([1, 2], 2)
 
 
@@ -256,7 +258,8 @@ def test_kill_9_loses_nothing_that_was_handed_over(path: Path) -> None:
 LIMITED = """
 import resource, sys, time
 from pathlib import Path
-from guardian.host.journal import Journal, read
+from guardian.host.history import Reading, read
+from guardian.host.journal import Journal
 path = Path(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
 journal = Journal(path, retry_s=(0.01, 0.05), limit_bytes=5000)
@@ -272,7 +275,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM
 assert journal.flush(60), journal.trouble()
 journal.append({"id": 1000, "node": "A", "stamp": 0, "kind": "event"})
 assert journal.close(60) and journal.trouble() is None
-reading = read(path)
+reading = Reading(path)
 records = list(reading)
 kinds = [record["kind"] for record in records]
 dropped = records[-2]

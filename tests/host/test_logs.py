@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from guardian.host.logs import LogBudget, LogLine, LogReader, LogSink, open_pipe
+from guardian.host.logline import LogLine
+from guardian.host.logrules import LogBudget
+from guardian.host.logs import LogReader, open_pipe
+from guardian.host.logsink import LogSink
 from guardian.worker.beat import BeatReader, create_page
 from guardian.worker.logs import frames
 from tests.support import REPO, eventually, eventually_async
@@ -256,7 +259,8 @@ class TestSink:
         kept = [line for line in lines if line.startswith("N line")]
         assert kept == [f"N line {n}" for n in range(100)]
         more = lines.count("N too many")
-        assert f"HOST WARNING: {1000 - more} lines dropped: the log could not be written as fast as they came" in lines
+        told = f"HOST WARNING: {1000 - more} lines dropped (N {1000 - more}): the log could not be written"
+        assert f"{told} as fast as they came" in lines
         assert any("the log can be written again, after" in line for line in lines)
         assert len(lines) == 100 + more + 2
         assert text

@@ -70,3 +70,13 @@ def test_bounds_that_make_no_sense_are_refused(tmp_path: Path, table: str, told:
     with pytest.raises(ExpectedError) as found:
         read_site(site)
     assert told in str(found.value)
+
+
+def test_the_newest_stays_the_last_when_others_of_its_second_are_gone_or_the_clock_was_set_back(tmp_path: Path) -> None:
+    file = tmp_path / "journal.jsonl"
+    for number in range(1200):
+        file.write_text(str(number))
+        put_aside(file, AT - number)
+        for old in aside(file)[:-2]:
+            old.unlink()
+    assert [one.read_text() for one in aside(file)] == ["1198", "1199"]

@@ -27,7 +27,7 @@ from guardian.core.interface import BY_NAME, STRING_BYTES, Kind, pv_name
 from guardian.core.request_cmd import read_command
 from guardian.core.view import View
 from guardian.errors import RefusedError
-from guardian.host import journal
+from guardian.host import history
 from guardian.host.host import Host
 from guardian.host.logsink import LogSink
 from guardian.host.site import Site
@@ -92,7 +92,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield made
     said = (folder / "log").read_text() + "\n".join(made.told)
     assert "please report" not in said and "Traceback" not in said, said[-5000:]
-    records = [record for record in journal.read(folder / "journal.jsonl") if record["kind"] == "write"]
+    records = [record for record in history.read(folder / "journal.jsonl") if record["kind"] == "write"]
     assert sum(record.get("count", 1) for record in records) == made.sent  # not one is missing, nor there twice
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from guardian.host import journal
+from guardian.host import history
 from tests.support import eventually
 from tests.system.hosting import Guardhost
 from tests.system.test_must_hold import GOOD
@@ -114,7 +114,7 @@ def threads(host: Guardhost, node: str) -> list[dict[str, Any]]:
 
 def entered(host: Guardhost, node: str, state: str) -> float:
     """Epoch at which a state was entered first."""
-    records = journal.read(host.state_dir / "journal.jsonl", node=node)
+    records = history.read(host.state_dir / "journal.jsonl", node=node)
     return next(float(r["stamp"]) for r in records if r.get("kind") == "enter" and r["state"] == state)
 
 
@@ -122,7 +122,7 @@ def died(host: Guardhost, node: str) -> dict[str, Any]:
     """The record of its first death."""
 
     def found() -> dict[str, Any] | None:
-        records = journal.read(host.state_dir / "journal.jsonl", node=node)
+        records = history.read(host.state_dir / "journal.jsonl", node=node)
         return next((r for r in records if r.get("text", "").startswith("worker died")), None)
 
     return eventually(found, 30, f"{node} to die")

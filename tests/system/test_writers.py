@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from guardian.host import journal
+from guardian.host import history
 from guardian.host.journal import JOURNAL
 from tests.support import Child, eventually
 from tests.support.writers import MODULE, NODES, Result, Writers
@@ -68,7 +68,7 @@ def _all_are_in_the_journal(host: Guardhost, ended: list[Result]) -> None:
     path = host.state_dir / JOURNAL
 
     def there() -> bool:
-        records = [record for record in journal.read(path) if record["kind"] == "write"]
+        records = [record for record in history.read(path) if record["kind"] == "write"]
         found = Counter((record["node"], record["row"]) for record in records if record["taken"])
         assert all(found[key] <= count for key, count in wanted.items())
         return all(found[key] == count for key, count in wanted.items())
@@ -76,7 +76,7 @@ def _all_are_in_the_journal(host: Guardhost, ended: list[Result]) -> None:
     eventually(there, 60, "every write to be in the journal", period_s=0.5)
     sent = sum(one.refused for one in ended if one.setting == "MODE") // 2  # the other half was REQUEST=NOWHERE
     eventually(lambda: _refused(host) == sent, 60, f"{sent} refused writes of MODE in the audit", period_s=0.5)
-    assert not [record for record in journal.read(path) if record["kind"] == "dropped"]
+    assert not [record for record in history.read(path) if record["kind"] == "dropped"]
 
 
 def _refused(host: Guardhost) -> int:

@@ -14,7 +14,7 @@ from guardian.core.peer import BondFacts
 from guardian.core.setpoints import Difference, Listed, Setpoint
 from guardian.core.threads import Watched
 from guardian.core.view import Subnode
-from guardian.enums import Call, ErrorKind, OnComplete, ProcessState, Recovery
+from guardian.enums import Call, ErrorKind, LogLevel, OnComplete, ProcessState, Recovery
 from guardian.errors import LinkError
 from guardian.worker import link
 
@@ -95,6 +95,7 @@ MESSAGES: dict[type, st.SearchStrategy[Any]] = {
     events.GiveUp: st.builds(events.GiveUp),
     events.Stop: st.builds(events.Stop),
     events.Watch: st.builds(events.Watch, monitor=st.booleans(), notify=st.booleans()),
+    events.Verbosity: st.builds(events.Verbosity, level=st.sampled_from(LogLevel)),
     events.Setpoints: st.builds(events.Setpoints, points=points, gone=texts),
     events.Differences: st.builds(events.Differences, count=number, first=st.lists(difference, max_size=3).map(tuple)),
     events.Loaded: st.builds(events.Loaded, facts=facts),

@@ -15,6 +15,7 @@ from guardian.cli.output import OK
 from guardian.core.audit import KIND
 from guardian.core.request_cmd import Command
 from guardian.core.who import Who
+from guardian.host.history import Query
 
 _ABOUT = """\
 A line a write: when, which PV, the value before and the one that was written, who. User and host are what the client
@@ -46,7 +47,7 @@ def _audit(options: argparse.Namespace) -> int:
             dropped += record["count"] if isinstance(record.get("count"), int) else 1
         return bool(record["kind"] == KIND)
 
-    for record in journals.records(since, looks):
+    for record in journals.records(Query(since=since), looks):
         try:
             if not wanted(record):
                 continue

@@ -15,7 +15,8 @@ from typing import Any
 
 from guardian.cli.log import WrongCall, say
 from guardian.errors import ExpectedError
-from guardian.host.journal import JOURNAL, read
+from guardian.host.history import Query, Reading, has_time
+from guardian.host.journal import JOURNAL
 from guardian.host.site import default_state_dir, read_site
 
 Record = dict[str, Any]
@@ -23,8 +24,6 @@ Record = dict[str, Any]
 _ASIDE = ".damaged-"
 #: Packed in ways that are not read here.
 _PACKED = frozenset({".bz2", ".lz4", ".xz", ".zip", ".zst"})
-#: Epoch seconds in the far future: a larger number is no time.
-_LATEST = 1e12
 
 
 class Journals:
@@ -47,15 +46,21 @@ class Journals:
         self._read = 0
         self._hosts = _hosts(options)
 
-    def records(self, since: float | None, wanted: Callable[[Record], bool]) -> Iterator[Record]:
+    def records(self, query: Query, wanted: Callable[[Record], bool]) -> Iterator[Record]:
         """Those that are `wanted`, by their times as far as files are in order; all that have a time.
+
+        Parameters
+        ----------
+        query : which may be wanted at all, and in which order.
 
         Raises
         ------
         ExpectedError
             At the end: none of the files could be read.
         """
-        yield from heapq.merge(*(self._of(files, since, wanted) for files in self._hosts), key=_stamp)
+        yield from heapq.merge(
+            *(self._of(files, query, wanted) for files in self._hosts), key=_stamp, reverse=query.newest_first
+        )
         if not self._read:
             raise ExpectedError("none of the journals could be read")
 
@@ -64,39 +69,34 @@ class Journals:
         stamps: list[float] = []
         for files in self._hosts:
             with contextlib.suppress(OSError, EOFError, zlib.error, StopIteration):
-                stamps.append(next(_stamp(one) for one in read(files[0]) if _has_time(one)))
+                stamps.append(next(_stamp(one) for one in Reading(files[0]) if has_time(one)))
         return min(stamps, default=None)
 
-    def _of(self, files: list[Path], since: float | None, wanted: Callable[[Record], bool]) -> Iterator[Record]:
-        for path in files:
+    def _of(self, files: list[Path], query: Query, wanted: Callable[[Record], bool]) -> Iterator[Record]:
+        for path in reversed(files) if query.newest_first else files:
             try:
-                if since is not None and path.stat().st_mtime < since:
+                if query.since is not None and path.stat().st_mtime < query.since:
                     self._read += 1
                     continue  # its last record is older
                 if path.suffix in _PACKED:
                     say(f"{path}: what is packed is read if it is .gz; unpack this one")
                     continue
-                yield from self._in(path, since, wanted)
+                yield from self._in(path, query, wanted)
                 self._read += 1
             except (OSError, EOFError, zlib.error) as error:
                 say(f"{path}: {getattr(error, 'strerror', None) or error}; it is read as far as it can be")
 
-    def _in(self, path: Path, since: float | None, wanted: Callable[[Record], bool]) -> Iterator[Record]:
-        reading = read(path, since=since)
+    def _in(self, path: Path, query: Query, wanted: Callable[[Record], bool]) -> Iterator[Record]:
+        reading = Reading(path, query)
         for record in reading:
             self.damaged += reading.skipped
             reading.skipped = 0
-            if not _has_time(record) or not isinstance(record.get("kind"), str):
+            if not has_time(record) or not isinstance(record.get("kind"), str):
                 self.damaged += 1
                 continue
             if wanted(record):
                 yield record
         self.damaged += reading.skipped
-
-
-def _has_time(record: Record) -> bool:
-    stamp = record.get("stamp")
-    return isinstance(stamp, (int, float)) and abs(stamp) <= _LATEST
 
 
 def _stamp(record: Record) -> float:

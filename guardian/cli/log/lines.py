@@ -1,0 +1,229 @@
+"""``guardlog NODE...``: what nodes and their code have said, merged by time, and what they say now (``-f``)."""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import itertools
+import json
+import os
+import re
+import sys
+import time
+from calendar import timegm
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+
+from guardian.cli.log import Orders, WrongCall, add_order, say
+from guardian.cli.log.follow import follow
+from guardian.cli.log.linefile import WIDTH, Wanted, backward, forward
+from guardian.cli.log.logfiles import Place, places
+from guardian.cli.log.times import shown, span
+from guardian.cli.output import FAILED, OK
+from guardian.enums import LogLevel
+from guardian.host.logfolder import NodeFile
+from guardian.host.logline import SHOWN
+
+ORDER = "log"
+#: Lines that are shown if nothing is said, and before following.
+NEWEST, BEFORE = 500, 10
+_ABOUT = """\
+NODE may be a pattern, in quotes: 'SUS_*'; HOST is the host itself. The order may be left out: guardlog NODE. Without a
+time the newest lines are shown. Lines of several nodes come in the order of their times."""
+_LINE = re.compile(rb"(.{27}) (\S+) (?:\[([^\]]*)\] )?(?:(DEBUG|WARNING|ERROR|CRITICAL): )?(.*)", re.DOTALL)
+#: A regular expression with one of these may be true of a line and not of the text that it stands in.
+_LOOKS_ROUND = re.compile(r"\(\?|\\[AZz]")
+_COLORS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}
+_PLAIN = "\x1b[0m"
+
+Reading = tuple[list[NodeFile], Wanted]  #: files, the oldest first, and which of their lines
+
+
+def add(orders: Orders) -> None:
+    """Define the order."""
+    order = add_order(orders, ORDER, _log, "show what nodes and their code have said", about=_ABOUT)
+    order.add_argument("nodes", nargs="+", metavar="NODE", help="name of a node, a pattern, or HOST")
+    order.add_argument("-f", "--follow", action="store_true", help="go on with what comes, until Ctrl-C")
+    order.add_argument(
+        "-n", "--lines", type=_count, metavar="N", help=f"the newest N; 0: all ({NEWEST}, or all since a time)"
+    )
+    levels = [level.name for level in LogLevel]
+    order.add_argument(
+        "--level", type=str.upper, choices=levels, metavar="LEVEL", help=f"and what is worse: {', '.join(levels)}"
+    )
+    order.add_argument("--grep", metavar="RE", help="only lines in which this regular expression is found")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of lines; 0 means all")
+    return int(text)
+
+
+def _log(options: argparse.Namespace) -> int:
+    since, until = span(options.since, options.until, now=time.time(), local=options.local)
+    if options.follow and until is not None:
+        raise WrongCall("--follow goes on for ever, --until does not; leave out one of them")
+    where = places(options)
+    found = [(place, files) for place in where for files in place.files(options.nodes).values()]
+    if complaint := _unknown(options.nodes, where):
+        say(complaint)
+        if not found and not options.follow:
+            return FAILED
+    show = _Shower(local=options.local, as_json=options.json)
+    usual = BEFORE if options.follow else NEWEST
+    most = options.lines if options.lines is not None else usual if (since, until) == (None, None) else 0
+
+    def first(reading: list[Reading]) -> Iterable[bytes]:
+        return newest(reading, most) if most else oldest(reading)
+
+    if options.follow:
+        follow(where, options.nodes, lambda place: _wanted(options, place, since, until), first, show)
+    reading = [(files, _wanted(options, place, since, until)) for place, files in found]
+    if show.all(first(reading)) == 0:
+        say(_none(reading, options))
+    return OK
+
+
+def newest(reading: list[Reading], most: int) -> list[bytes]:
+    """The newest lines, the oldest of them first. Files are read from their ends, no further than needed."""
+    each = [_tell_faults(backward(file, wanted) for file in reversed(files)) for files, wanted in reading]
+    return list(itertools.islice(heapq.merge(*each, key=_stamp, reverse=True), most))[::-1]
+
+
+def oldest(reading: list[Reading]) -> Iterator[bytes]:
+    """All lines, the oldest first."""
+    return heapq.merge(
+        *(_tell_faults(forward(file, wanted) for file in files) for files, wanted in reading), key=_stamp
+    )
+
+
+def _stamp(line: bytes) -> bytes:
+    return line[:WIDTH]
+
+
+def _tell_faults(readings: Iterable[Iterator[bytes]]) -> Iterator[bytes]:
+    """One reading after the other; what cannot be read is said."""
+    for reading in readings:
+        try:
+            yield from reading
+        except OSError as error:
+            say(f"{error.filename or 'a file'}: {error.strerror}; it is read as far as it can be")
+
+
+def _wanted(options: argparse.Namespace, place: Place, since: float | None, until: float | None) -> Wanted:
+    """What is asked of lines, the quickest questions first.
+
+    Raises
+    ------
+    WrongCall
+    """
+    blocks: list[Callable[[bytes], object]] = []
+    tests: list[Callable[[bytes], object]] = []
+    if options.grep is not None:
+        try:
+            pattern = re.compile(options.grep.encode())
+            if not _LOOKS_ROUND.search(options.grep):
+                blocks.append(re.compile(options.grep.encode(), re.MULTILINE).search)
+        except (re.error, RecursionError, OverflowError) as error:
+            raise WrongCall(f"--grep {options.grep!r} is no regular expression: {error}") from None
+        tests.append(pattern.search)
+    if options.level is not None and options.level != LogLevel.DEBUG.name:
+        levels = frozenset(level.name for level in LogLevel if level >= LogLevel[options.level])
+        tests.append(lambda line: _level(line) in levels)
+        if LogLevel.INFO.name not in levels:
+            blocks.append(re.compile("|".join(f" {level}: " for level in sorted(levels)).encode()).search)
+    if place.stream is not None:
+        tests.append(place.picks(options.nodes))
+    return Wanted(
+        since=since,
+        until=until,
+        block=lambda block: all(one(block) for one in blocks),
+        line=lambda line: all(one(line) for one in tests),
+    )
+
+
+def _level(line: bytes) -> str:
+    parts = _LINE.fullmatch(line)
+    return "INFO" if parts is None or parts[4] is None else parts[4].decode()
+
+
+def _unknown(patterns: list[str], where: list[Place]) -> str:
+    """What is said of names that no log has."""
+    missing = [name for name in patterns if not any(place.files([name]) for place in where)]
+    if not missing:
+        return ""
+    there = [node for place in where for node in place.nodes()]
+    names = ", ".join(there[:20]) + (" ..." if len(there) > 20 else "") or "none"
+    return f"no log of {', '.join(missing)} in {', '.join(map(str, where[:3]))}; there are {names}"
+
+
+def _none(reading: list[Reading], options: argparse.Namespace) -> str:
+    everything = Wanted()
+    first = next(oldest([(files, everything) for files, _ in reading]), None)
+    begins = "it is empty" if first is None else f"it begins {shown(_epoch(first), options.local)}"
+    return f"no such line is in the log ({begins})"
+
+
+def _epoch(line: bytes) -> float:
+    text = line[:WIDTH].decode()
+    return timegm(time.strptime(text[:19], "%Y-%m-%d_%H:%M:%S")) + float(text[19:26])
+
+
+class _Shower:
+    """Prints lines, as they are or as JSON; on a terminal with colours for what is bad."""
+
+    def __init__(self, *, local: bool, as_json: bool) -> None:
+        self._local = local
+        self._json = as_json
+        terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+        self._colors = _COLORS if terminal and not as_json else {}
+
+    def all(self, lines: Iterable[bytes]) -> int:
+        """Print these; how many they were."""
+        count = 0
+        for line in lines:
+            print(self._text(line))
+            count += 1
+        sys.stdout.flush()
+        return count
+
+    def _text(self, line: bytes) -> str:
+        if self._json:
+            return self._object(line)
+        text = line.decode("utf-8", "backslashreplace")
+        text = text if text.isprintable() else text.translate(SHOWN)
+        if self._local:
+            at = datetime.fromtimestamp(_epoch(line)).astimezone()
+            text = f"{at.strftime('%Y-%m-%d_%H:%M:%S.%f%z')}{text[WIDTH:]}"
+        color = self._colors.get(_level(line)) if self._colors else None
+        return text if color is None else f"{color}{text}{_PLAIN}"
+
+    def _object(self, line: bytes) -> str:
+        parts = _LINE.fullmatch(line)
+        assert parts is not None  # it has a time, so it has the rest
+        stamp, node, context, level, text = (
+            part.decode("utf-8", "backslashreplace") if part is not None else "" for part in parts.groups()
+        )
+        return json.dumps(
+            {
+                "stamp": _epoch(line),
+                "time": stamp,
+                "node": node,
+                "context": context,
+                "level": level or "INFO",
+                "text": text,
+            }
+        )
+
+
+def order_words(argv: list[str], orders: Iterable[str]) -> list[str]:
+    """The command line with its order: where the first word is no order but a node, or an option of `log`, that one."""
+    at, known = 0, set(orders)
+    while at < len(argv) and argv[at].startswith(("--site", "--state-dir")):
+        at += 1 if "=" in argv[at] else 2
+    if at < len(argv) and argv[at] not in known and argv[at] not in ("-h", "--help", "--version"):
+        word = argv[at]
+        if word.startswith("-") or word[:1].isupper() or any(letter in word for letter in "*?["):
+            return [*argv[:at], ORDER, *argv[at:]]
+    return argv

@@ -1,0 +1,121 @@
+"""The log files that a command line means: of which hosts, and of which nodes.
+
+Each node has files of its own. Where a site keeps none (``files = false``), its ``log = FILE`` has the lines of all
+nodes, and those that are wanted are picked from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from guardian.cli.log import WrongCall
+from guardian.errors import ExpectedError
+from guardian.host.logfolder import NodeFile, node_files
+from guardian.host.logrules import FOLDER
+from guardian.host.rotation import aside
+from guardian.host.site import default_state_dir, read_site
+
+_UNIT = "journalctl -u 'guardhost@*'"
+
+
+def fits(patterns: list[str], name: str) -> bool:
+    """Whether a node is one of those that were named."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where one host keeps its log: a folder with files for each node, or one file for all."""
+
+    folder: Path | None = None
+    stream: Path | None = None
+
+    def files(self, patterns: list[str]) -> dict[str, list[NodeFile]]:
+        """The files to be read, by node or by the one file for all; the oldest first.
+
+        Raises
+        ------
+        ExpectedError
+        """
+        try:
+            if self.folder is not None:
+                return {node: files for node, files in node_files(self.folder).items() if fits(patterns, node)}
+            assert self.stream is not None
+            paths = [path for path in (*aside(self.stream), self.stream) if path.is_file()]
+            return {str(self.stream): [self._as_found(path) for path in paths]} if paths else {}
+        except OSError as error:
+            raise ExpectedError(f"{self}: {error.strerror}") from None
+
+    def nodes(self) -> list[str]:
+        """The nodes of which there are lines, as far as that is told by names of files."""
+        try:
+            return [] if self.folder is None else sorted(node_files(self.folder))
+        except OSError:
+            return []
+
+    def picks(self, patterns: list[str]) -> Callable[[bytes], bool]:
+        """Whether a line is one of these nodes, in files that have others too."""
+        if self.folder is not None:
+            return lambda _: True
+        return lambda line: fits(patterns, line.split(b" ", 2)[1].decode("utf-8", "replace"))
+
+    def _as_found(self, path: Path) -> NodeFile:
+        status = path.stat()
+        return NodeFile(
+            node="", path=path, growing=path == self.stream, size=status.st_size, inode=status.st_ino
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        return str(self.folder or self.stream)
+
+
+def places(options: argparse.Namespace) -> list[Place]:
+    """Where the hosts keep their logs that the command line means.
+
+    Raises
+    ------
+    WrongCall
+        There is no such site file.
+    ExpectedError
+        There is no log; what to do instead.
+    """
+    if options.site:
+        return [_of_site(options.site)]
+    if options.state_dir:
+        folders = [options.state_dir / FOLDER]
+    else:
+        base = default_state_dir("").parent
+        folders = sorted(base.glob(f"*/{FOLDER}"))
+        if not folders:
+            raise ExpectedError(
+                f"no host of this user has log files here (in {base}); give --site or --state-dir, or see {_UNIT}"
+            )
+    if missing := [folder for folder in folders if not folder.is_dir()]:
+        raise ExpectedError(
+            f"there is no {missing[0]}: no host has run there, or with files = false under [logs]. Give --site: then "
+            f"its log = FILE is read; or see {_UNIT}"
+        )
+    return [Place(folder=folder) for folder in folders]
+
+
+def _of_site(path: Path) -> Place:
+    try:
+        site = read_site(path)
+    except ExpectedError as error:
+        raise WrongCall(str(error)) from None
+    if site.logs.files and (site.log_folder.is_dir() or site.log is None):
+        if site.log_folder.is_dir():
+            return Place(folder=site.log_folder)
+        raise ExpectedError(f"there is no {site.log_folder}: has this host run on this machine?")
+    if site.log is None:
+        raise ExpectedError(
+            f"{path} keeps no log in files: it says files = false under [logs], and no log = FILE. See {_UNIT}, or the "
+            "terminal of the host; or change one of them"
+        )
+    if not site.log.is_file():
+        raise ExpectedError(f"there is no {site.log}, the log of {path}: has this host run on this machine?")
+    return Place(stream=site.log)
