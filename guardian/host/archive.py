@@ -74,7 +74,7 @@ class CodeLoad:
     Parameters
     ----------
     by : who asked for it, "" if nobody did. at : epoch seconds. states : content of ``states.json``, which names all
-        the others. files : those that were imported.
+        the others. files : those that were imported. late : nothing was loaded; a method has imported some of them.
     """
 
     node: str
@@ -82,6 +82,7 @@ class CodeLoad:
     at: float
     states: bytes
     files: tuple[SourceFile, ...]
+    late: bool = False
 
 
 class Archive:
@@ -314,7 +315,7 @@ class Archive:
         """The words of a commit."""
         changed = what_changed(before, after) if before else f"{len(after)} files, the first that are archived"
         by = f", by {load.by}" if load.by else ""
-        text = f"{load.node} loaded{by}: {changed or 'the same files'}\n"
+        text = f"{load.node} {'imported' if load.late else 'loaded'}{by}: {changed or 'the same files'}\n"
         if dropped := self._dropped[load.node]:
             text += f"\n{dropped} loads before this one could not be kept.\n"
         if lost:

@@ -7,6 +7,7 @@ of the check. So what was told last before the load counted is what was loaded.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from guardian.core.events import Loaded, Reloaded, Sources, Step
@@ -59,7 +60,7 @@ class LoadedCode:
             return
         self._told, self._coming = tuple(self._coming), []
         if report.late and self._graph is not None:
-            self._keep()
+            self._keep(time.time(), late=True)
 
     def good(self, report: Loaded | Reloaded) -> None:
         """It says that they are good."""
@@ -72,7 +73,7 @@ class LoadedCode:
         view = step.view
         if view.load_time != self._load_time and view.graph is not None:
             self._load_time, self._graph = view.load_time, view.graph
-            self._keep()
+            self._keep(self._load_time, by=self._asked_by)
             self._asked_by = ""
 
     def forget(self) -> None:
@@ -80,13 +81,11 @@ class LoadedCode:
         self._archive.leave(self._node)
         self._edits.forget(self._node)
 
-    def _keep(self) -> None:
+    def _keep(self, at: float, *, by: str = "", late: bool = False) -> None:
         if self._facts is None or self._graph is None or not self._told:
             return  # whoever runs the code tells no files
         states = states_document(
             node=self._node, ifo=self._ifo, paths=self._paths, facts=self._facts, graph=self._graph, files=self._told
         )
-        self._archive.keep(
-            CodeLoad(node=self._node, by=self._asked_by, at=self._load_time, states=states, files=self._told)
-        )
+        self._archive.keep(CodeLoad(node=self._node, by=by, at=at, states=states, files=self._told, late=late))
         self._edits.watch(self._node, {file.path: file.blob for file in self._told})

@@ -12,8 +12,9 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 #: A lock of git that is older was left by a process that is gone: each is held for milliseconds; seconds.
@@ -150,6 +151,31 @@ def quoted(path: str) -> bytes:
     return b'"' + data.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n") + b'"'
 
 
+def compare(labels: Sequence[str], sides: Sequence[Mapping[str, bytes]], *, stat: bool, color: bool) -> bytes:
+    """How two sets of files differ, as git shows it: by lines, each file as ``LABEL/NAME``.
+
+    Raises
+    ------
+    GitError
+    """
+    words = [
+        "diff",
+        "--no-index",
+        "--no-prefix",
+        "--no-ext-diff",
+        "--no-renames",
+        f"--color={'always' if color else 'never'}",
+    ]
+    with tempfile.TemporaryDirectory(prefix="guardian-diff-") as folder:
+        for label, files in zip(labels, sides, strict=True):
+            Path(folder, label).mkdir(exist_ok=True)
+            for name, content in files.items():
+                file = Path(folder, label, name)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)
+        return _run([*words, *["--stat"] * stat, "--", *labels], cwd=folder, fine=(0, 1))
+
+
 def _git() -> str:
     found = shutil.which("git")
     if found is None:
@@ -172,16 +198,17 @@ def _environ() -> dict[str, str]:
     return {**{name: value for name, value in os.environ.items() if not name.startswith("GIT_")}, **ours}
 
 
-def _run(words: Sequence[str], data: bytes = b"") -> bytes:
+def _run(words: Sequence[str], data: bytes = b"", *, cwd: str | None = None, fine: Sequence[int] = (0,)) -> bytes:
     done = subprocess.run(
         [_git(), *_options(), *words],
         input=data,
         capture_output=True,
         env=_environ(),
+        cwd=cwd,
         start_new_session=True,  # a Ctrl-C is the host's, which lets it end its work
         check=False,
     )
-    if done.returncode:
+    if done.returncode not in fine:
         raise GitError(f"git {_verb(words)}: {_words(done.stderr) or f'exit code {done.returncode}'}")
     return done.stdout
 

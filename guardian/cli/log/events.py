@@ -14,8 +14,8 @@ from itertools import islice
 
 from guardian.cli.log import Orders, WrongCall, add_order, say
 from guardian.cli.log.journals import Journals, Record
-from guardian.cli.log.times import shown, span
 from guardian.cli.output import OK
+from guardian.cli.times import shown, span
 from guardian.core.audit import KIND
 from guardian.host.history import Query, word, word_like
 
