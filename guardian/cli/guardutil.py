@@ -3,8 +3,9 @@
 And it writes the PVs of a site as other programs take them (``export``).
 
 No channel is touched and no host is needed, but by ``setpoints`` and ``diff``, which ask a node that runs. ``diff``,
-``log`` and ``states --at`` read the archive of a host. Exit codes are those of `guardian.cli.output`: 1 says that there is
-no such path, that the check found something, or that something differs; 2, a wrong call or a module that does not load.
+``log`` and ``states --at`` read the archive of a host. Exit codes are those of `guardian.cli.output`: 1 says that there
+is no such path, that the check found something, or that something differs; 2, a wrong call or a module that does not
+load.
 """
 
 from __future__ import annotations
