@@ -1,15 +1,15 @@
 """A day of a large machine, simulated: what it leaves on the disk and in memory, and how soon it can be asked.
 
-A hundred nodes and a million events go through the real journal and the real log files, as fast as these take them, with the
-times of a whole day; so all is put aside and removed as in weeks. Then people ask, by real ``guardlog`` processes, the start
-of Python included.
+A hundred nodes and a million events go through the real journal and the real log files, as fast as these take them,
+with the times of a whole day; so all is put aside and removed as in weeks. Then people ask, by real ``guardlog``
+processes, the start of Python included.
 
 * ``disk``: the most that was taken at any moment, beside the bound.
 * ``memory``: how much the writing process has grown since the first twentieth.
 * ``asked``: each question three times, the worst beside the limit of 1 s. One node has few events, far back.
 
-With fewer events (``--events``) the bounds are smaller by the same factor, so that files are full all the same. Ends with exit
-code 1 if anything misses its limit. What else runs for years has its place in :data:`PARTS`.
+With fewer events (``--events``) the bounds are smaller by the same factor, so that files are full all the same. Ends
+with exit code 1 if anything misses its limit. What else runs for years has its place in :data:`PARTS`.
 """
 
 from __future__ import annotations

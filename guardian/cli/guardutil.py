@@ -2,9 +2,10 @@
 
 And it writes the PVs of a site as other programs take them (``export``).
 
-No channel is touched and no host is needed, but by ``setpoints``, which asks a node that runs. Exit codes are those of
-`guardian.cli.output`: 1 says that there is no such path, or that the check found something; 2, a wrong call or a module
-that does not load.
+No channel is touched and no host is needed, but by ``setpoints`` and ``diff``, which ask a node that runs. ``diff``,
+``log`` and ``states --at`` read the archive of a host. Exit codes are those of `guardian.cli.output`: 1 says that there
+is no such path, that the check found something, or that something differs; 2, a wrong call or a module that does not
+load.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 
 from guardian._version import __version__
 from guardian.cli.output import FAILED, WRONG_CALL, OrderParser, not_taken, open_streams
-from guardian.cli.util import COMMAND, check, export, facts, graph, new, say, setpoints
+from guardian.cli.util import COMMAND, check, diff, export, facts, graph, history, new, say, setpoints
 from guardian.errors import ExpectedError, GuardianError
 
 
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=__version__)
     orders = parser.add_subparsers(dest="do", required=True, metavar="ORDER")
-    for part in (facts, check, graph, new, setpoints, export):
+    for part in (facts, check, graph, new, setpoints, diff, history, export):
         part.add(orders)
     options = parser.parse_args(argv)
     try:

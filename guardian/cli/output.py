@@ -13,11 +13,17 @@ import os
 import sys
 from typing import NoReturn
 
+from guardian.errors import ExpectedError
+
 OK = 0
 FAILED = 1
 WRONG_CALL = 2
 TIMED_OUT = 3
 STALLED = 4
+
+
+class WrongCall(ExpectedError):
+    """The command line, or a file that it refers to, cannot be: exit code 2."""
 
 
 def open_streams() -> None:

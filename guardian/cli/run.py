@@ -121,8 +121,8 @@ def run(
     int
         The exit code.
     """
-    # procServ starts its children with these blocked: it could not end us, nor could user code end what it starts. HangUp
-    # sees to SIGHUP, when it can be taken
+    # procServ starts its children with these blocked: it could not end us, nor could user code end what it starts.
+    # HangUp sees to SIGHUP, when it can be taken.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGPIPE})
     _allow_descriptors()
     told = notify.take(os.environ, {os.getpid(), os.getppid()} if kept else ())  # the keeper's number is the service's

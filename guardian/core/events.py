@@ -20,6 +20,7 @@ from typing import NamedTuple
 from guardian.core.graph import SystemFacts
 from guardian.core.peer import BondFacts
 from guardian.core.setpoints import Difference, Setpoint
+from guardian.core.sources import SourceFile
 from guardian.core.threads import Watched
 from guardian.core.view import Subnode, View
 from guardian.enums import Call, ErrorKind, LogLevel, Mode, OnComplete, Op, ProcessState, Status
@@ -180,6 +181,20 @@ class LoadFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """The user's files that are imported now, as they were compiled. Told just before what they belong to is.
+
+    Parameters
+    ----------
+    more : what follows belongs to the same. late : nothing was loaded; a method has imported them.
+    """
+
+    files: tuple[SourceFile, ...]
+    more: bool = False
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reloading:
     """No method runs, and the new code is being imported now."""
 
@@ -323,6 +338,7 @@ class Hung:
 Report = (
     Loaded
     | LoadFailed
+    | Sources
     | Reloading
     | Reloaded
     | ReloadFailed

@@ -123,6 +123,7 @@ class Vitals:
     spm_setpoints, spm_diffs : which, see `guardian.core.documents`.
     process : the worker process. threads : those of its threads that are watched; durations : how long its
         states take; both see `guardian.core.documents`.
+    archive_id, code_changed : see `guardian.host.archive` and `guardian.host.edits`.
     host : JSON {machine, pid, user, port, dir, since, id, runs}: who runs the node. See `guardian.host.claim`.
     """
 
@@ -136,6 +137,8 @@ class Vitals:
     process: Process = field(default_factory=Process)
     threads: str = threads(())
     durations: str = durations({})
+    archive_id: str = ""
+    code_changed: bool = False
     host: str = ""
 
 
@@ -667,6 +670,21 @@ ROWS: tuple[Row, ...] = (
         value=lambda w: w.durations,
         source=Source.VITALS,
         archive=Archive.NO,
+    ),
+    Row(
+        name="CODE_CHANGED",
+        kind=Kind.BOOL,
+        labels=_YES_NO,
+        text="files differ from what was loaded",
+        value=lambda w: w.code_changed,
+        source=Source.VITALS,
+    ),
+    Row(
+        name="ARCHIVE_ID",
+        kind=Kind.STRING,
+        text="commit that holds the code it runs",
+        value=lambda w: w.archive_id,
+        source=Source.VITALS,
     ),
     Row(
         name="HOST",

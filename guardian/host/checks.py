@@ -15,7 +15,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 
-from guardian.core.events import CheckBegan, Checked, GiveUp, Loaded, LoadFailed, Report
+from guardian.core.events import CheckBegan, Checked, GiveUp, Loaded, LoadFailed, Report, Sources
 from guardian.host.spawner import Event, Exited, Failed
 from guardian.host.worker import WorkerHandle
 
@@ -56,14 +56,22 @@ class Checks:
     Parameters
     ----------
     start : makes a process that was told to check. tell : is told that a check began and how it ended, once each, never
-        from within :meth:`begin`, :meth:`end` or :meth:`end_all`.
+        from within :meth:`begin`, :meth:`end` or :meth:`end_all`. sources : is told what was compiled.
     """
 
-    def __init__(self, node: str, turns: Turns, start: Start, tell: Callable[[CheckBegan | Checked], None]) -> None:
+    def __init__(
+        self,
+        node: str,
+        turns: Turns,
+        start: Start,
+        tell: Callable[[CheckBegan | Checked], None],
+        sources: Callable[[Sources], None] = lambda _: None,
+    ) -> None:
         self._node = node
         self._turns = turns
         self._start = start
         self._tell = tell
+        self._sources = sources
         self._processes: dict[str, WorkerHandle] = {}
         self._asked = 0  # the check whose answer is awaited
 
@@ -130,6 +138,8 @@ class Checks:
     def _heard(self, number: int, report: Report) -> None:
         if isinstance(report, (Loaded, LoadFailed)):
             self._answer(number, report)
+        elif isinstance(report, Sources) and number == self._asked:
+            self._sources(report)
 
     def _answer(self, number: int, report: Loaded | LoadFailed) -> None:
         if number == self._asked:

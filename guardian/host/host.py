@@ -27,10 +27,12 @@ from guardian.core.who import Who
 from guardian.enums import Severity
 from guardian.errors import ExpectedError, RefusedError
 from guardian.host import claims, heartbeats, hostname, locks
+from guardian.host.archive import ARCHIVE, Archive
 from guardian.host.audit import Audit
 from guardian.host.checks import Turns
 from guardian.host.claims import Claims
 from guardian.host.durations import DURATIONS, Durations
+from guardian.host.edits import Edits
 from guardian.host.face import Face, Unreadable, Update
 from guardian.host.journal import JOURNAL, Journal
 from guardian.host.locks import Locks
@@ -88,6 +90,8 @@ class Host:
         self._journal: Journal | None = None
         self._durations: Durations | None = None
         self._audit: Audit | None = None
+        self._archive: Archive | None = None
+        self._edits: Edits | None = None
         self._turns = Turns()
         self._locks = Locks(locks.folder())
         self._claims = Claims(site, face, self._locks, id=uuid.uuid4().hex[:12], warn=self._warn)
@@ -159,6 +163,8 @@ class Host:
             directory / DURATIONS, warn=lambda node, text: self._sink.line(node, text, level="WARNING")
         )
         self._audit = Audit(self._journal, self._sink)
+        self._archive = Archive(self.site.archive_dir, link=directory / ARCHIVE, enabled=self.site.archive.enabled)
+        self._edits = Edits()
         for warning in self._journal.warnings:
             self._warn(warning)
         self._spawner = self._make_spawner(self._on_spawner)
@@ -315,6 +321,7 @@ class Host:
     def _show(self, name: str) -> Node:
         assert self._store is not None and self._journal is not None and self._spawner is not None
         assert self._audit is not None and self._durations is not None
+        assert self._archive is not None and self._edits is not None
         stored, warnings = self._store.load(name)
         for warning in warnings:
             self._sink.line(name, warning, level="WARNING")
@@ -333,6 +340,8 @@ class Host:
             durations=self._durations,
             journal=self._journal,
             audit=self._audit,
+            archive=self._archive,
+            edits=self._edits,
             sink=self._sink,
             security=self._security,
             ifo=self.site.ifo,
@@ -411,6 +420,10 @@ class Host:
         for closing in (self._store, self._journal, self._durations):
             if closing is not None and not await loop.run_in_executor(None, closing.close):
                 faults.append(f"something is lost: {closing.trouble() or 'a disk did not answer in time'}")
+        if self._edits is not None:
+            await loop.run_in_executor(None, self._edits.close)
+        if self._archive is not None and not await loop.run_in_executor(None, self._archive.close):
+            self._warn(self._archive.trouble() or f"{self._archive.directory}: a disk did not answer in time")
         for fault in faults:
             self._sink.line(NAME, fault, level="ERROR")
         return tuple(faults)
@@ -481,7 +494,8 @@ class Host:
         assert self._own_pvs is not None and self._store is not None and self._journal is not None
         assert self._durations is not None
         not_ok = sum(not explain.is_ok(node.view) for node in self._nodes.values())
-        threads = (*self._store.threads(), *self._journal.threads(), *self._durations.threads())
+        keepers = (self._store, self._journal, self._durations, self._archive, self._edits)
+        threads = tuple(seen for keeper in keepers if keeper is not None for seen in keeper.threads())
         if self._heartbeats is not None:
             self._heartbeats.beat()
         if self._own_pvs.beat(nodes=len(self._nodes), not_ok=not_ok, threads=threads):
@@ -489,5 +503,8 @@ class Host:
 
     def _ailments(self) -> Iterable[Ailment]:
         """A full or failing disk stops nobody, nor does it that no workers can be made; but it is told."""
-        keepers = (self._spawner, self._store, self._journal, self._durations, self._sink, self._claims)
+        keepers = (
+            self._spawner, self._store, self._journal, self._durations, self._archive, self._edits, self._sink,
+            self._claims,
+        )  # fmt: skip
         return [one for keeper in keepers if keeper is not None and (one := keeper.ailment()) is not None]

@@ -23,6 +23,8 @@ from guardian.core.events import (
     Bonds,
     Channels,
     Check,
+    CheckBegan,
+    Checked,
     Differences,
     Elapsed,
     EndCheck,
@@ -32,13 +34,16 @@ from guardian.core.events import (
     Hung,
     Input,
     Kill,
+    Loaded,
     Now,
     Reached,
     Refused,
+    Reloaded,
     Report,
     RestartAsked,
     SetOp,
     Setpoints,
+    Sources,
     Spawn,
     Step,
     Stuck,
@@ -52,12 +57,15 @@ from guardian.core.view import View
 from guardian.core.who import Who
 from guardian.enums import LoadStatus, Op, Worker
 from guardian.errors import ExpectedError, RefusedError
+from guardian.host.archive import Archive
 from guardian.host.audit import Audit
 from guardian.host.checks import Checks, Turns
 from guardian.host.durations import Durations
+from guardian.host.edits import Edits
 from guardian.host.face import Face, Unreadable
 from guardian.host.journal import Journal
 from guardian.host.life import Life
+from guardian.host.loaded import LoadedCode
 from guardian.host.logline import LogLine
 from guardian.host.logrules import LogBudget
 from guardian.host.logsink import LogSink
@@ -93,6 +101,8 @@ class Surroundings:
     durations: Durations
     journal: Journal
     audit: Audit
+    archive: Archive
+    edits: Edits
     sink: LogSink
     security: Security
     ifo: str
@@ -143,7 +153,8 @@ class Node:
         self._worker: WorkerHandle | None = None
         self._life = Life(f"{around.ifo}:{name}" if around.ifo else name)
         self._vitals = Vitals(host=host, process=self._life.process, durations=self._durations.text(self._loop.time()))
-        self._checks = Checks(name, around.turns, partial(self._process, check=True), self.feed)
+        self._code = LoadedCode(name, around.ifo, around.paths, around.archive, around.edits)
+        self._checks = Checks(name, around.turns, partial(self._process, check=True), self._checked, self._code.hear)
         self._no_processes = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[tuple[Callable[[View], bool], asyncio.Future[View]]] = []
@@ -153,7 +164,7 @@ class Node:
         self._vigil = Vigil(self._engine, feed=self.feed, say=self._warn, show=self._show_threads)
         self._begun = self._over = False
         self._refusal: Step | None = None  # the last step that told of a write that was refused
-        self._code = (around.site, around.paths)  # of the present worker: a check of new code looks where it does
+        self._place = (around.site, around.paths)  # of the present worker: a check of new code looks where it does
         around.store.save(name, self._settings)
         around.sink.set_level(name, self.view.log_level)
         around.sink.line(name, told)
@@ -349,12 +360,16 @@ class Node:
             self._vigil.tick(beat, now)
         self._keep(self._memory.save(self._settings))
         threads = self._vigil.threads
+        if (commit := self._code.id) and commit != self._vitals.archive_id:
+            self._around.sink.line(self.name, f"the code that it has loaded is archived as {commit}")
         self._post_vitals(
             heartbeat=round(now_epoch, 1),
             exectime_s=exectime_s,
             pv_total=self._pv_total,
             threads=threads,
             durations=self._durations.text(now),
+            archive_id=commit,
+            code_changed=self._code.changed,
         )
 
     def _post_vitals(self, **changes: Any) -> None:
@@ -409,6 +424,7 @@ class Node:
                     future.set_exception(ExpectedError(f"{self.name} has left the host"))
             self._checks.end_all()
             self._vigil.end()
+            self._code.forget()
             if self._worker is not None:
                 self._worker.end(self._around.limits.stop_timeout_s)
             self._keep(self._memory.save(self._settings))
@@ -447,7 +463,8 @@ class Node:
 
     def _spawn(self, gen: int) -> None:
         self._life.asked()
-        self._code = (self._around.site, self._around.paths)
+        self._place = (self._around.site, self._around.paths)
+        self._code.paths = self._around.paths
         try:
             self._worker = self._process(f"{self.name}#{gen}", gen, self._heard)
             self._vigil.begin(self._worker)
@@ -460,7 +477,7 @@ class Node:
         self, key: str, gen: int, report: Callable[[int, Report], None], *, check: bool = False
     ) -> WorkerHandle:
         """A process that loads the system of this node."""
-        around, (site, paths) = self._around, self._code
+        around, (site, paths) = self._around, self._place
         process = WorkerHandle(
             node=self.name,
             key=key,
@@ -481,6 +498,7 @@ class Node:
                 indices=dict(self._settings.indices),
                 pv=around.pv,
                 bonds=self._settings.bonds,
+                archived=self._code.archived,
                 channels=() if check else tuple(self._channels_met),
                 setpoints=() if check else self._memory.points,
                 log_level=self.view.log_level,
@@ -499,8 +517,18 @@ class Node:
             case Reached() | Bonds() | Setpoints() | Differences() | ThreadsWatched():
                 if self._worker is not None and self._worker.gen == gen:
                     self._learn(report)
+            case Sources():
+                if self._worker is not None and self._worker.gen == gen and not self._over:
+                    self._code.hear(report)
             case _:
+                if isinstance(report, (Loaded, Reloaded)):
+                    self._code.good(report)
                 self.feed(Heard(gen=gen, report=report))
+
+    def _checked(self, event: CheckBegan | Checked) -> None:
+        if isinstance(event, Checked) and isinstance(event.report, Loaded):
+            self._code.good(event.report)
+        self.feed(event)
 
     def _learn(self, report: Reached | Bonds | Setpoints | Differences | ThreadsWatched) -> None:
         """What the present worker tells of itself, and what is no business of the automaton."""
@@ -522,6 +550,8 @@ class Node:
     def _publish(self, step: Step) -> None:
         around, view = self._around, step.view
         around.face.post(self.name, self._publisher.step(step), view.stamp)
+        if step.kind == "load":
+            self._code.step(step)
         if step.kind == "refused":
             self._refusal = step  # the record of the write tells all of it
         elif step.kind not in _QUIET:

@@ -45,6 +45,10 @@ A site file names the machine and its nodes; all of it is optional but ``nodes``
     file_mb = 16                        # a file that has grown so large is put aside, with its date in its name
     total_mb = 256                      # the oldest are removed, so that all together are no larger
 
+    [archive]                           # the code that was loaded, in a git repository
+    dir = "/net/guardian/x1.git"        # where; hosts may share it; default: state_dir/archive.git
+    enabled = true                      # false: nothing is archived
+
     [health]                            # whom the host sends heartbeats; without it: nobody
     webhook = "http://hub.lab.example:8090/"
     webhook_every = 10                  # seconds
@@ -71,8 +75,9 @@ from typing import Any
 from guardian.core.interface import BY_NAME, PV_TEMPLATE, STRING_BYTES, pv_name
 from guardian.core.settings import Limits
 from guardian.errors import ExpectedError
-from guardian.host import heartbeats, logrules, policies, rotation
+from guardian.host import archive, heartbeats, logrules, policies, rotation
 from guardian.host.access import Access, why_not_entry
+from guardian.host.archive import Archiving
 from guardian.host.heartbeats import Outside
 from guardian.host.logrules import LogRules
 from guardian.host.policies import Keeping, NodePolicy
@@ -105,6 +110,7 @@ class Site:
     keeping : what is done when the host itself dies or hangs.
     logs : how the log is kept.
     journal : how much of the journal is kept.
+    archive : where the code that nodes load is archived.
     outside : who hears of the host.
     access : who may write.
     """
@@ -126,6 +132,7 @@ class Site:
     keeping: Keeping = field(default_factory=Keeping)
     logs: LogRules = field(default_factory=LogRules)
     journal: Bounds = field(default_factory=Bounds)
+    archive: Archiving = field(default_factory=Archiving)
     outside: Outside = field(default_factory=Outside)
     access: Access = field(default_factory=Access)
 
@@ -133,6 +140,11 @@ class Site:
     def log_folder(self) -> Path:
         """Where the log files of its nodes are."""
         return self.logs.folder or self.state_dir / logrules.FOLDER
+
+    @property
+    def archive_dir(self) -> Path:
+        """The repository of the code that was loaded."""
+        return self.archive.dir or self.state_dir / archive.ARCHIVE
 
     @property
     def control_socket(self) -> Path:
@@ -310,6 +322,7 @@ _SITE_KEYS: dict[str, type | tuple[type, ...]] = {
     "node": dict,
     "keeper": dict,
     "journal": dict,
+    "archive": dict,
     "logs": dict,
     "health": dict,
     "access": dict,
@@ -360,6 +373,7 @@ _TABLES = {
     "journal": _Table(
         name="journal", keys=rotation.KEYS, faults=rotation.faults, make=lambda table, _: rotation.bounds(table)
     ),
+    "archive": _Table(name="archive", keys=archive.KEYS, faults=lambda *_: [], make=archive.archiving),
     "health": _Table(name="outside", keys=heartbeats.KEYS, faults=heartbeats.faults, make=heartbeats.outside),
 }
 

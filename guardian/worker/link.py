@@ -38,6 +38,7 @@ class Load:
     bonds : what the last worker had asked of other nodes (R21).
     channels : those that earlier workers have found; the new one connects them before its code asks.
     setpoints : what the last worker had set.
+    archived : names of contents that the host has; they need not be told (:class:`~guardian.core.events.Sources`).
     log_level : the least that goes to the log.
     check : only say whether it loads, and end; nothing is run, nothing is written to channels (R11).
     """
@@ -51,6 +52,7 @@ class Load:
     bonds: tuple[BondFacts, ...] = ()
     channels: tuple[str, ...] = ()
     setpoints: tuple[Setpoint, ...] = ()
+    archived: tuple[str, ...] = ()
     log_level: LogLevel = LogLevel.INFO
     check: bool = False
 

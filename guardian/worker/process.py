@@ -47,6 +47,7 @@ from guardian.worker.loop import Loop
 from guardian.worker.newborn import EXIT_UNLINKED
 from guardian.worker.notices import Notices
 from guardian.worker.read_only import ReadOnly
+from guardian.worker.sources import Telling
 from guardian.worker.system import System
 
 #: How often the number of channels is told, at most.
@@ -254,6 +255,8 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
     finally:
         writer.flush()
     writer.context = ""
+    sources = Telling(load.archived, uplink.send, interrupter.shield)
+    sources.loaded()
     uplink.send(Loaded(facts=loaded.facts))
     process.reach(ProcessState.READY)
     if watch is None:
@@ -263,6 +266,7 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
     def exchange(state: str, instance: GuardState | None) -> tuple[System, GuardState | None]:
         system, converted = code.exchange(state, instance)
         watch.listed(system.facts.ca_channels, anew=True)
+        sources.loaded()
         return system, converted
 
     loop = Loop(
@@ -276,7 +280,7 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
         log=writer.log,
         say=lambda level, text: writer.log(text, level=level),
         context=lambda text: setattr(writer, "context", text),
-        after_call=_AfterCall(writer, channels, uplink),
+        after_call=_AfterCall(writer, channels, uplink, sources),
         exchange=exchange,
         reactive=loaded.facts.reactive is not False,
     )
@@ -287,12 +291,13 @@ def work(sock: socket.socket, gen: int, beat: BeatWriter, writer: logs.LogWriter
 
 
 class _AfterCall:
-    """What follows every call of user code: its unfinished line is shown, and new channels are told."""
+    """What follows every call of user code: its unfinished line is shown; new channels and new files are told."""
 
-    def __init__(self, writer: logs.LogWriter, channels: Channels, uplink: Uplink) -> None:
+    def __init__(self, writer: logs.LogWriter, channels: Channels, uplink: Uplink, sources: Telling) -> None:
         self._writer = writer
         self._channels = channels
         self._uplink = uplink
+        self._sources = sources
         self._told = (0, 0)
         self._told_at = float("-inf")
         self._pid = os.getpid()
@@ -301,6 +306,7 @@ class _AfterCall:
         self._writer.flush()
         if os.getpid() != self._pid:
             os._exit(0)  # a child that user code forked, and that came back
+        self._sources.called()
         found = self._channels.count, len(self._channels.met)
         now = time.monotonic()
         if found != self._told and now - self._told_at >= CHANNELS_EVERY_S:

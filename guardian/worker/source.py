@@ -36,6 +36,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from guardian.core.sources import blob_id
 from guardian.worker.faults import is_users
 
 TAB = 8
@@ -43,6 +44,8 @@ _SHOWN = 80
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _NAMES: Any = vars(ModuleType)["__dict__"]
 _paths: tuple[str, ...] = ()
+_places: tuple[tuple[int, str], ...] = ()  # each search path and what it is a link to, a slash behind, and its number
+_compiled = 0
 
 _INDENTATION = re.compile(r"[ \t\f]*")
 #: What only Python 2 takes, by Python 3's message, or by what stands before and behind the place it points at.
@@ -73,12 +76,14 @@ class Source:
 
 def install(paths: Sequence[str]) -> None:
     """From now on import what lies in these folders, and in folders below them, with this file's importer."""
-    global _paths
+    global _paths, _places
     wanted = tuple(dict.fromkeys(where(p) for where in (os.path.abspath, os.path.realpath) for p in paths))
     if _hook not in sys.path_hooks:
         sys.path_hooks.insert(0, _hook)
     if wanted != _paths:
         _paths = wanted
+        spelt = ((n, where(p)) for where in (os.path.abspath, os.path.realpath) for n, p in enumerate(paths))
+        _places = tuple((number, folder.rstrip(os.sep) + os.sep) for number, folder in spelt)
         sys.path_importer_cache.clear()
     PathFinder.invalidate_caches()
 
@@ -116,6 +121,23 @@ def warnings() -> tuple[str, ...]:
     return tuple(dict.fromkeys(loader.warning for loader in loaders if loader is not None and loader.warning))
 
 
+def compiled() -> int:
+    """How many files were compiled so far."""
+    return _compiled
+
+
+def loaders() -> list[SourceLoader]:
+    """Those of the files that are imported now and were compiled here, each file once."""
+    found = {loader.path: loader for module in modules().values() if (loader := _loader(module)) is not None}
+    return [loader for loader in found.values() if loader.blob]
+
+
+def place_of(path: str) -> tuple[int, str]:
+    """The search path that a file lies below, the deepest if there are several: its number, and the path from there."""
+    number, folder = max(_places, key=lambda one: len(one[1]) if path.startswith(one[1]) else 0, default=(0, ""))
+    return (number, path[len(folder) :]) if path.startswith(folder) else (0, path.lstrip(os.sep))
+
+
 def _loader(module: object) -> SourceLoader | None:
     loader = getattr(_names(module).get("__spec__"), "loader", None)
     return loader if isinstance(loader, SourceLoader) else None
@@ -143,14 +165,28 @@ def _names(module: object) -> dict[str, Any]:
 
 
 class SourceLoader(SourceFileLoader):
-    """Compiles the file as it is now. ``warning``: what is to be said of it, or ""."""
+    """Compiles the file as it is now.
+
+    Attributes
+    ----------
+    warning : what is to be said of it, or "".
+    blob, size : the name that git gives to what was compiled, and its bytes; "" before that.
+    data : what was compiled, until somebody has taken it; None then.
+    """
 
     warning = ""
+    blob = ""
+    size = 0
+    data: bytes | None = None
 
     def get_code(self, fullname: str) -> CodeType:
+        global _compiled
         path = self.get_filename(fullname)
-        source = read(self.get_data(path), path)
+        data = self.get_data(path)
+        source = read(data, path)
         self.warning = source.warning
+        self.blob, self.size, self.data = blob_id(data), len(data), data
+        _compiled += 1
         # Without a time: linecache then never looks at the file again.
         lines = [line + "\n" for line in source.text.split("\n")]
         linecache.cache[path] = (len(source.text), None, lines, path)

@@ -13,7 +13,7 @@ import pytest
 
 from guardian.cli.guardlog import main
 from guardian.cli.log import WrongCall, journals
-from guardian.cli.log.times import shown, span
+from guardian.cli.times import shown, span
 from guardian.core.audit import write_record
 from guardian.core.durations import Spans, StateTimes
 from guardian.core.interface import BY_NAME

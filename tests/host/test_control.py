@@ -131,7 +131,10 @@ async def test_orders_that_cannot_be_done(home: House, client: Client, do: str, 
 )
 async def test_nonsense_is_answered(client: Client, line: bytes) -> None:
     answer = await client.says(line)
-    assert not answer["ok"] and "is no order; known are create, destroy, start, stop, restart, list, about" in answer["error"]
+    assert (
+        not answer["ok"]
+        and "is no order; known are create, destroy, start, stop, restart, list, about" in answer["error"]
+    )
     assert (await client.order("list"))["ok"]  # the connection lives on
 
 

@@ -108,10 +108,8 @@ def _is_heard(place: Path) -> bool:
     """Whether somebody listens there."""
     with socket.socket(socket.AF_UNIX) as sock, suppress(OSError):
         sock.setblocking(False)
-        try:
+        with suppress(BlockingIOError):  # busy
             sock.connect(os.fspath(place))
-        except BlockingIOError:  # busy
-            pass
         return True
     return False
 

@@ -25,7 +25,7 @@ from guardian.host.claim import parse
 #: What a screen shows beside SUMMARY and WHY.
 _ROWS = (
     "NOMINAL", "STATE_TIME", "USERMSG", "GRDMSG", "LOAD_STATUS", "REQUEST_BY", "EXECTIME", "KILLS", "HOST",
-    "SUBNODES_TOTAL", "SUBNODES_NOT_OK",
+    "SUBNODES_TOTAL", "SUBNODES_NOT_OK", "ARCHIVE_ID", "CODE_CHANGED",
 )  # fmt: skip
 
 _ABOUT = """\
@@ -105,7 +105,7 @@ def _screen(facts: Facts, rows: dict[str, str], names: Names) -> Iterator[str]:
     yield line("NOMINAL", rows["NOMINAL"])
     yield line("MODE", facts.mode, f"manager {facts.manager}" if facts.manager else "")
     yield line("OP", facts.op, f"worker {facts.worker}" if facts.worker else "", _killed(rows["KILLS"]))
-    yield line("LOAD", rows["LOAD_STATUS"])
+    yield line("LOAD", rows["LOAD_STATUS"], rows["ARCHIVE_ID"], _edited(facts.node, rows["CODE_CHANGED"]))
     yield line("ERROR", facts.error if facts.error != "NONE" else "none", *facts.connect)
     if total := int(_number(rows["SUBNODES_TOTAL"])):
         yield line("NODES", f"{total}, of which {int(_number(rows['SUBNODES_NOT_OK']))} not OK; see guardctrl tree")
@@ -138,6 +138,10 @@ def _by(who: str) -> str:
 
 def _seconds(words: str, text: str) -> str:
     return f"{words} {text} s" if _number(text) >= 1 else ""
+
+
+def _edited(node: str, changed: str) -> str:
+    return f"changed on disk since: guardutil diff {node}" if changed in ("True", "1") else ""
 
 
 def _killed(text: str) -> str:

@@ -11,15 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from guardian.cli.output import complain
-from guardian.errors import ExpectedError
+from guardian.cli.output import WrongCall, complain
+
+__all__ = ["COMMAND", "Orders", "WrongCall", "add_order", "add_shared_options", "say"]
 
 COMMAND = "guardlog"
 Orders = Any  #: what ``ArgumentParser.add_subparsers`` returns; argparse has no public name for it
-
-
-class WrongCall(ExpectedError):
-    """The command line, or a file that it refers to, cannot be: exit code 2."""
 
 
 def add_order(

@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 
 from guardian.cli.log import Orders, WrongCall, add_order, say
 from guardian.cli.log.journals import Journals, Record, add_count, how_many, newest
-from guardian.cli.log.times import shown, span
 from guardian.cli.output import OK
+from guardian.cli.times import shown, span
 from guardian.core.audit import KIND
 from guardian.core.request_cmd import Command
 from guardian.core.who import Who

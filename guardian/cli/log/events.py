@@ -13,8 +13,8 @@ from fnmatch import fnmatchcase
 
 from guardian.cli.log import Orders, add_order, say
 from guardian.cli.log.journals import Journals, Record, add_count, how_many, newest
-from guardian.cli.log.times import shown, span
 from guardian.cli.output import OK
+from guardian.cli.times import shown, span
 from guardian.core.audit import KIND
 from guardian.host.history import Query, word, word_like
 

@@ -18,8 +18,8 @@ from guardian.cli.log import Orders, WrongCall, add_order, say
 from guardian.cli.log.follow import follow
 from guardian.cli.log.linefile import WIDTH, Wanted, backward, forward
 from guardian.cli.log.logfiles import Place, places
-from guardian.cli.log.times import shown, span
 from guardian.cli.output import FAILED, OK
+from guardian.cli.times import shown, span
 from guardian.enums import LogLevel
 from guardian.host.logfolder import NodeFile
 from guardian.host.logline import SHOWN

@@ -13,8 +13,8 @@ from typing import Any
 
 from guardian.cli.log import Orders, add_order, say
 from guardian.cli.log.journals import Journals, Record
-from guardian.cli.log.times import shown, span
 from guardian.cli.output import FAILED, OK
+from guardian.cli.times import shown, span
 from guardian.core.durations import StateTimes
 from guardian.core.stays import Stay, stays, tells_where
 from guardian.core.when import span as how_long

@@ -8,22 +8,29 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from difflib import get_close_matches
 from typing import Any
 
 from guardian.access.prefix import channel_prefix
 from guardian.cli.output import FAILED, OK
+from guardian.cli.times import moment
 from guardian.cli.util import Orders, add_order, graph_of, look, say
-from guardian.core.documents import graph_facts
+from guardian.cli.util.archived import add_archive_options, archive_of
+from guardian.core.documents import graph_facts, read_graph
 from guardian.core.graph import Edge, Graph, SystemFacts
 from guardian.core.setpoints import shown, unpacked
-from guardian.errors import ExpectedError
+from guardian.errors import ExpectedError, GraphError
 
 
 def add(orders: Orders) -> None:
     """Define the orders."""
     add_order(orders, "print", _print, "print what a system is")
-    add_order(orders, "states", _states, "list the states of a system")
+    states = add_order(orders, "states", _states, "list the states of a system")
+    states.add_argument(
+        "--at", metavar="TIME", help="those of the code that ran then: 2016-08-23, '2016-08-23 08:13', 2h, 30d; UTC"
+    )
+    add_archive_options(states)
     add_order(orders, "edges", _edges, "list the edges of a system, those of goto states too")
     path = add_order(orders, "path", _path, "print the way a node takes from one state to another")
     path.add_argument("start", metavar="FROM", help="the state it is in")
@@ -83,11 +90,32 @@ def _monitor(facts: SystemFacts) -> str:
 
 
 def _states(options: argparse.Namespace) -> int:
+    if options.at is not None:
+        return _states_at(options)
+    if options.site or options.state_dir:
+        raise ExpectedError("--site and --state-dir say where the archive is, which is read with --at TIME; add that")
     graph = graph_of(options)
     if options.json:
         print(json.dumps(graph_facts(graph)["states"]))
     else:
         _list_states(graph)
+    return OK
+
+
+def _states_at(options: argparse.Namespace) -> int:
+    """The numbers of that day."""
+    archive = archive_of(options)
+    commit = archive.at(moment("--at", options.at, time.time()))
+    document = archive.states(commit)
+    try:
+        graph = read_graph(document)
+    except (ValueError, GraphError) as error:
+        raise ExpectedError(f"{options.node}: {commit.short} in {archive.path} has no states: {error}") from None
+    if options.json:
+        print(json.dumps({**commit.facts(), "states": graph_facts(graph)["states"]}))
+        return OK
+    print(f"{options.node}: the states of {commit}")
+    _list_states(graph)
     return OK
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, time, timedelta, tzinfo
 
-from guardian.cli.log import WrongCall
+from guardian.cli.output import WrongCall
 
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _AGO = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(_UNITS)})")
@@ -25,8 +25,8 @@ def span(since: str | None, until: str | None, *, now: float, local: bool) -> tu
     WrongCall
     """
     zone = None if local else UTC
-    begin = None if since is None else _moment("--since", since, now, zone)
-    end = None if until is None else _moment("--until", until, now, zone)
+    begin = None if since is None else moment("--since", since, now, zone)
+    end = None if until is None else moment("--until", until, now, zone)
     if begin is not None and end is not None and end < begin:
         assert until is not None
         if _CLOCK.fullmatch(until.strip()):  # the last 02:00 was before the last 23:00: the one after that is meant
@@ -36,7 +36,13 @@ def span(since: str | None, until: str | None, *, now: float, local: bool) -> tu
     return begin, end
 
 
-def _moment(option: str, text: str, now: float, zone: tzinfo | None) -> float:
+def moment(option: str, text: str, now: float, zone: tzinfo | None = UTC) -> float:
+    """The time that an option says, in epoch seconds.
+
+    Raises
+    ------
+    WrongCall
+    """
     text = text.strip()
     if found := _AGO.fullmatch(text):
         return now - float(found[1]) * _UNITS[found[2]]

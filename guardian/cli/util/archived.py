@@ -1,0 +1,190 @@
+"""Reading the archive of code (`guardian.host.archive`): where it is, which commits a node has, and what is in them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from guardian.cli.times import shown
+from guardian.core.sources import DIGITS, STATES
+from guardian.errors import ExpectedError
+from guardian.host.archive import ARCHIVE
+from guardian.host.repository import GitError, Repository
+from guardian.host.site import default_state_dir, read_site
+
+_FORMAT = "%H%x00%at%x00%an%x00%s"
+_ID = re.compile(r"[0-9a-fA-F]{4,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """One load of one node.
+
+    Parameters
+    ----------
+    id : of the commit, whole. at : epoch seconds of the load. by : who asked for it; the node itself if nobody did.
+    subject : the sentence that says what was loaded.
+    """
+
+    node: str
+    id: str
+    at: float
+    by: str
+    subject: str
+
+    @property
+    def short(self) -> str:
+        """As ARCHIVE_ID shows it."""
+        return self.id[:DIGITS]
+
+    def facts(self) -> dict[str, Any]:
+        """For --json."""
+        return {"node": self.node, "id": self.id, "at": self.at, "by": self.by, "text": self.subject}
+
+    def __str__(self) -> str:
+        by = f" by {self.by}" if self.by != self.node else ""
+        return f"{self.short}, loaded {shown(self.at, False)}{by}"
+
+
+class Archive:
+    """The archive of one site, as one node is concerned."""
+
+    def __init__(self, path: Path, node: str) -> None:
+        self.path = path
+        self._node = node
+        self._branch = f"refs/heads/{node}"
+        self._repository = Repository(path)
+
+    def has_node(self) -> bool:
+        """Whether there is anything of it."""
+        return self._repository.exists() and bool(self._git("for-each-ref", "--count=1", self._branch))
+
+    def commit(self, id_: str = "") -> Commit:
+        """The commit of that ARCHIVE_ID, "": the last one.
+
+        Raises
+        ------
+        ExpectedError
+        """
+        if id_ and not _ID.fullmatch(id_):
+            raise ExpectedError(
+                f"{id_!r} is no ARCHIVE_ID: hexadecimal digits; `guardutil log {self._node}` lists them"
+            )
+        found = self._log("-1", f"{id_}^{{commit}}" if id_ else self._branch, quiet=bool(id_))
+        if not found:
+            raise ExpectedError(
+                f"{id_} is not in {self.path}; `guardutil log {self._node}` lists what is, --site or --state-dir names "
+                "another archive"
+            )
+        return found[0]
+
+    def at(self, epoch: float) -> Commit:
+        """What ran at that time.
+
+        Raises
+        ------
+        ExpectedError
+        """
+        found = self._log("-1", f"--min-age={int(epoch)}", self._branch)
+        if not found:
+            first = self._log("--max-parents=0", self._branch)[-1]
+            raise ExpectedError(
+                f"{self._node} was first archived {shown(first.at, False)} ({first.short}): what ran at "
+                f"{shown(epoch, False)} is not known"
+            )
+        return found[0]
+
+    def log(self, most: int) -> list[Commit]:
+        """The newest commits, the newest first; 0: all."""
+        return self._log(*([f"-{most}"] if most else []), self._branch)
+
+    def states(self, commit: Commit) -> dict[str, Any]:
+        """What ``states.json`` says.
+
+        Raises
+        ------
+        ExpectedError
+        """
+        try:
+            (found,) = self._repository.objects([f"{commit.id}:{STATES}"])
+            document = json.loads(found[1]) if found is not None else None
+        except (GitError, ValueError) as error:
+            raise ExpectedError(f"{self.path}: {error}") from None
+        if not isinstance(document, dict):
+            raise ExpectedError(f"{commit.short} in {self.path} has no {STATES}: somebody else has made it")
+        return document
+
+    def files(self, commit: Commit) -> dict[str, tuple[str, bytes]]:
+        """By names: where each file lay, and what was in it.
+
+        Raises
+        ------
+        ExpectedError
+        """
+        files, lost = self.states(commit).get("files", {}), self.states(commit).get("lost", ())
+        files = {name: file for name, file in files.items() if name not in lost}
+        try:
+            contents = self._repository.objects([file["blob"] for file in files.values()])
+        except GitError as error:
+            raise ExpectedError(f"{self.path}: {error.strerror}") from None
+        return {
+            name: (file["path"], content[1])
+            for (name, file), content in zip(files.items(), contents, strict=True)
+            if content is not None
+        }
+
+    def _log(self, *words: str, quiet: bool = False) -> list[Commit]:
+        try:
+            told = self._repository.run("log", f"--format={_FORMAT}", *words, "--")
+        except GitError as error:
+            if quiet:
+                return []
+            raise ExpectedError(f"{self.path}: {error.strerror}") from None
+        found = []
+        for line in told.decode(errors="replace").splitlines():
+            id_, at, by, subject = line.split("\0", 3)
+            found.append(Commit(node=self._node, id=id_, at=float(at), by=by, subject=subject))
+        return found
+
+    def _git(self, *words: str) -> bytes:
+        try:
+            return self._repository.run(*words)
+        except GitError as error:
+            raise ExpectedError(f"{self.path}: {error.strerror}") from None
+
+
+def add_archive_options(parser: argparse.ArgumentParser) -> None:
+    """Where the archive is."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--site", type=Path, metavar="FILE", help="the site file of the host: its archive is read")
+    where.add_argument(
+        "--state-dir", type=Path, metavar="DIR", help="its state directory (default: all hosts of this user here)"
+    )
+
+
+def archive_of(options: argparse.Namespace) -> Archive:
+    """The archive that the command line means: of those that know the node, the one that has heard of it last.
+
+    Raises
+    ------
+    ExpectedError
+        None of them knows it.
+    """
+    if options.site:
+        paths = [read_site(options.site).archive_dir]
+    elif options.state_dir:
+        paths = [options.state_dir / ARCHIVE]
+    else:
+        paths = sorted(default_state_dir("").parent.glob(f"*/{ARCHIVE}"))
+    found = [archive for path in paths if (archive := Archive(path, options.node)).has_node()]
+    if not found:
+        looked = ", ".join(map(str, paths)) or f"{default_state_dir('').parent}, where no host of this user has run"
+        raise ExpectedError(
+            f"{options.node}: nothing of it is archived in {looked}. Give --site or --state-dir of its host, on the "
+            "machine of that host"
+        )
+    return max(found, key=lambda archive: archive.commit().at)

@@ -1,0 +1,282 @@
+"""The archive of code, with real git: what is in it, and what it lives through."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from guardian.core.graph import Edge, Graph, StateInfo, SystemFacts
+from guardian.core.sources import SourceFile, blob_id, pack, states_document
+from guardian.host import archive as module
+from guardian.host.archive import Archive, CodeLoad
+from guardian.host.repository import LOCK_S, Repository
+from tests.support import eventually
+
+STATES = [StateInfo(name="INIT", index=0), StateInfo(name="UP", index=10)]
+Make = Callable[..., Archive]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    made: list[Archive] = []
+
+    def one(directory: Path = tmp_path / "archive.git", **options: object) -> Archive:
+        made.append(Archive(directory, retry_s=(0.01, 0.05), **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield one
+    for archive in made:
+        archive.close()
+
+
+def load(node: str = "SUS", *, by: str = "", at: float = 1.5e9, told: bool = True, **files: bytes) -> CodeLoad:
+    sources = tuple(
+        SourceFile(
+            path=f"/nodes/{name}.py",
+            place=0,
+            name=f"{name}.py",
+            blob=blob_id(data),
+            size=len(data),
+            packed=pack(data) if told else None,
+        )
+        for name, data in files.items()
+    )
+    facts = SystemFacts(states=tuple(STATES), edges=(), module=f"/nodes/{node}.py", nominal="UP")
+    graph = Graph.build(STATES, [Edge(start="INIT", end="UP")])
+    states = states_document(node=node, ifo="X1", paths=["/nodes"], facts=facts, graph=graph, files=sources)
+    return CodeLoad(node=node, by=by, at=at, states=states, files=sources)
+
+
+def keep(archive: Archive, *loads: CodeLoad) -> str:
+    """The ARCHIVE_ID of the last one."""
+    for one in loads:
+        archive.keep(one)
+    assert archive.wait_written(60), archive.trouble()
+    return archive.id(loads[-1].node)
+
+
+def git(archive: Archive, *words: str) -> str:
+    command = ["git", f"--git-dir={archive.directory}", *words]
+    return subprocess.run(command, capture_output=True, check=True).stdout.decode()
+
+
+def trouble(archive: Archive) -> str:
+    return eventually(lambda: (one := archive.ailment()) and one.text, 30, "an ailment") or ""
+
+
+def test_a_commit_holds_the_files_byte_for_byte_and_says_who_and_when(make: Make):
+    archive = make()
+    data = {"SUS": b"x = '\xe9'\r\n", "with space": b"", '"quoted"': b"\0"}
+    id_ = keep(archive, load(by="alice <a@b>\n", at=1_500_000_000.7, **data))
+    assert len(id_) == 12
+    names = git(archive, "ls-tree", "-r", "-z", "--name-only", id_).split("\0")[:-1]
+    assert set(names) == {"SUS.py", "with space.py", '"quoted".py', "states.json"}
+    for name, content in data.items():
+        command = ["git", f"--git-dir={archive.directory}", "show", f"{id_}:{name}.py"]
+        assert subprocess.run(command, capture_output=True, check=True).stdout == content
+    assert git(archive, "log", "-1", "--format=%an|%at|%s", "SUS").strip() == (
+        "alice  a@b|1500000000|SUS loaded, by alice <a@b> : 3 files, the first that are archived"
+    )
+    document = json.loads(git(archive, "show", "SUS:states.json"))
+    assert [(s["name"], s["index"]) for s in document["states"]] == [("INIT", 0), ("UP", 10)]
+    assert git(archive, "fsck", "--strict") == ""
+
+
+def test_the_same_code_is_the_same_commit_also_after_a_restart_and_by_another_host(make: Make):
+    archive = make()
+    first = keep(archive, load(SUS=b"1"))
+    assert keep(archive, load(SUS=b"1", by="bob")) == first
+    assert archive.close()
+    again = make()
+    assert again.id("SUS") == ""
+    assert keep(again, load(SUS=b"1")) == first
+    changed = keep(again, load(SUS=b"2", lib=b"3", by="bob"))
+    assert keep(again, load(SUS=b"1")) not in (first, changed)  # put back: a load of its own
+    assert git(again, "log", "--format=%s", "SUS").splitlines() == [
+        "SUS loaded: SUS.py, lib.py (gone)",
+        "SUS loaded, by bob: SUS.py, lib.py (new)",
+        "SUS loaded: 1 files, the first that are archived",
+    ]
+
+
+def test_until_it_is_written_there_is_no_id_and_the_last_one_does_not_stand(make: Make, tmp_path: Path):
+    archive = make()
+    keep(archive, load(SUS=b"1"))
+    archive.directory.rename(tmp_path / "elsewhere")
+    archive.directory.write_text("no folder")
+    archive.keep(load(SUS=b"2"))
+    assert archive.id("SUS") == ""
+    assert "is not archived in" in trouble(archive)
+    assert archive.id("SUS") == ""
+    archive.directory.unlink()
+    (tmp_path / "elsewhere").rename(archive.directory)
+    assert eventually(lambda: archive.id("SUS"), 30)
+    assert archive.ailment() is None
+    assert git(archive, "show", "SUS:SUS.py") == "2"
+
+
+def test_fifty_nodes_at_once_are_few_processes_and_a_content_they_share_is_there_once(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+):
+    runs: list[str] = []
+    run = Repository.run
+    monkeypatch.setattr(Repository, "run", lambda self, *w, **k: runs.append(w[0]) or run(self, *w, **k))
+    archive = make(enabled=True)
+    for number in range(50):
+        archive.keep(load(f"SUS{number}", lib=b"shared", **{f"SUS{number}": b"%d" % number}))
+    assert archive.wait_written(60)
+    assert all(archive.id(f"SUS{n}") for n in range(50))
+    assert runs.count("fast-import") <= 3
+    shared = git(archive, "rev-list", "--all", "--objects").splitlines()
+    assert sum(line.endswith(" lib.py") for line in shared) == 1
+
+
+def test_a_content_that_was_told_before_is_taken_from_the_repository_or_from_the_disk_or_is_told_to_be_lost(
+    make: Make, tmp_path: Path
+):
+    archive = make()
+    keep(archive, load(SUS=b"1", lib=b"old"))
+    id_ = keep(archive, load(SUS=b"2", lib=b"old", told=False))
+    assert git(archive, "show", f"{id_}:lib.py") == "old"
+    assert json.loads(git(archive, "show", f"{id_}:states.json"))["lost"] == ["SUS.py"]
+    assert "Not kept, as nobody has them any more: SUS.py" in git(archive, "log", "-1", "--format=%b", id_)
+    whole = keep(make(), load(SUS=b"2", lib=b"old"))  # the same code, and now it is told
+    assert git(archive, "show", f"{whole}:SUS.py") == "2"
+
+
+def test_what_waits_is_bounded_and_the_last_load_of_each_node_is_kept(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "WAITING_LOADS", 10)
+    monkeypatch.setattr(module, "WAITING_BYTES", 20_000)
+    (tmp_path / "archive.git").write_text("no folder")
+    archive = make()
+    for number in range(100):
+        archive.keep(load("SUS", SUS=b"%d" % number, lib=os.urandom(1000)))
+        archive.keep(load("ITM", ITM=b"%d" % (number // 50)))
+    assert "archive.git" in trouble(archive)
+    assert len(archive._waiting) <= 10 and archive._waiting_bytes() <= 20_000
+    (tmp_path / "archive.git").unlink()
+    eventually(lambda: archive.id("SUS") and archive.id("ITM"), 30)
+    assert git(archive, "show", "SUS:SUS.py") == "99"
+    assert git(archive, "show", "ITM:ITM.py") == "1"
+    assert "loads before this one could not be kept" in git(archive, "log", "--format=%b", "SUS")
+    assert archive._packed == {} and archive._waiting == []
+
+
+def test_without_git_it_is_told_and_done_when_there_is_one(make: Make, monkeypatch: pytest.MonkeyPatch):
+    path = os.environ["PATH"]
+    monkeypatch.setenv("PATH", "/nowhere")
+    archive = make()
+    archive.keep(load(SUS=b"1"))
+    assert "there is no program git in PATH; install it" in trouble(archive)
+    monkeypatch.setenv("PATH", path)
+    assert eventually(lambda: archive.id("SUS"), 30)
+
+
+@pytest.mark.parametrize("lock", ["refs/heads/SUS.lock", "packed-refs.lock"])
+def test_a_lock_that_was_left_is_removed_and_a_young_one_is_waited_for(make: Make, lock: str):
+    archive = make()
+    keep(archive, load(SUS=b"1"), load("ITM", ITM=b"1"))
+    git(archive, "pack-refs", "--all")
+    path = archive.directory / lock
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    archive.keep(load(SUS=b"2"))
+    if "SUS" in lock:
+        assert "lock" in trouble(archive)
+        archive.keep(load("ITM", ITM=b"2"))  # another branch is none of its business
+        assert eventually(lambda: archive.id("ITM"), 30)
+        assert archive.id("SUS") == "" and path.exists()
+    if path.exists():
+        os.utime(path, (time.time() - LOCK_S - 5,) * 2)
+    assert eventually(lambda: archive.id("SUS"), 30)
+    assert git(archive, "show", "SUS:SUS.py") == "2"
+
+
+def test_a_damaged_repository_is_told_and_what_nodes_run_is_archived_when_it_is_repaired(make: Make, tmp_path: Path):
+    archive = make()
+    keep(archive, load(SUS=b"1"))
+    objects = archive.directory / "objects"
+    objects.rename(tmp_path / "saved")
+    archive.keep(load(SUS=b"2"))
+    assert "git fsck" in trouble(archive)
+    (tmp_path / "saved").rename(objects)
+    assert eventually(lambda: archive.id("SUS"), 30)
+    head = git(archive, "rev-parse", "SUS").strip()
+    path = objects / head[:2] / head[2:]
+    path.chmod(0o644)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    archive.keep(load(SUS=b"3"))
+    assert archive.directory.name in trouble(archive)
+    path.write_bytes(whole)
+    assert eventually(lambda: archive.id("SUS"), 30)
+    assert git(archive, "show", "SUS:SUS.py") == "3"
+
+
+def test_hooks_and_configuration_of_people_and_variables_do_not_matter(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".gitconfig").write_text("[core]\n\thooksPath = /nowhere\n[user]\n\tuseConfigOnly = true\n[broken\n")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("GIT_DIR", "/nowhere")
+    monkeypatch.setenv("GIT_INDEX_FILE", "/nowhere")
+    archive = make()
+    keep(archive, load(SUS=b"1"))
+    hooks = archive.directory / "hooks"
+    hooks.mkdir(exist_ok=True)
+    (hooks / "reference-transaction").write_text("#!/bin/sh\nexit 1\n")
+    (hooks / "reference-transaction").chmod(0o755)
+    assert keep(archive, load(SUS=b"2"))
+
+
+def test_two_hosts_share_one_repository(make: Make, tmp_path: Path):
+    shared = tmp_path / "net" / "shared.git"
+    first, second = (make(shared, link=tmp_path / name / "archive.git") for name in ("one", "two"))
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    for number in range(5):
+        first.keep(load("SUS", SUS=b"%d" % number))
+        second.keep(load("ITM", ITM=b"%d" % number))
+    assert first.wait_written(60) and second.wait_written(60)
+    moved = keep(second, load("SUS", SUS=b"moved"))  # a node that has moved to the other host
+    assert git(first, "show", f"{moved}:SUS.py") == "moved"
+    assert int(git(first, "rev-list", "--count", "SUS")) == 6
+    assert (tmp_path / "one" / "archive.git").resolve() == shared
+    assert git(first, "fsck") == ""
+
+
+def test_what_is_loose_is_packed_behind_everybody_else(make: Make, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "_TIDY_COMMITS", 25)
+    monkeypatch.setattr(
+        "guardian.host.repository._OPTIONS", ("gc.autoPackLimit=5", "gc.autoDetach=false", "fastimport.unpackLimit=0")
+    )
+    archive = make()
+    for number in range(30):
+        keep(archive, load(SUS=b"%d" % number))
+    packs = archive.directory / "objects" / "pack"
+    eventually(lambda: len(list(packs.glob("*.pack"))) < 10, 60, "few packs")
+    keep(archive, load(SUS=b"last"))
+    assert int(git(archive, "rev-list", "--count", "SUS")) == 31
+    assert git(archive, "fsck") == ""
+
+
+def test_one_that_is_switched_off_does_nothing(make: Make):
+    archive = make(enabled=False)
+    archive.keep(load(SUS=b"1"))
+    assert (archive.id("SUS"), archive.ailment(), archive.threads(), archive.directory.exists()) == (
+        "",
+        None,
+        (),
+        False,
+    )
+    assert archive.close()
