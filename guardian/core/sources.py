@@ -11,15 +11,10 @@ Where two search paths have a file of the same name, the first keeps it and the 
 from __future__ import annotations
 
 import hashlib
-import json
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from guardian._version import __version__
-from guardian.core.documents import graph_facts
-from guardian.core.graph import Graph, SystemFacts
 
 #: The file that says what the code was: node, states with their numbers, and where each file lay.
 STATES = "states.json"
@@ -81,27 +76,6 @@ def _free(name: str, taken: Mapping[str, Any]) -> str:
         number += 1
         free = f"{number}/{name}"
     return free
-
-
-def states_document(
-    *, node: str, ifo: str, paths: Iterable[str], facts: SystemFacts, graph: Graph, files: Iterable[SourceFile]
-) -> bytes:
-    """The file :data:`STATES`: JSON, a line a fact, the same for the same code."""
-    files = tuple(files)
-    document = {
-        "node": node,
-        "ifo": ifo,
-        "guardian": __version__,
-        "module": facts.module,
-        "paths": list(paths),
-        "request": facts.request,
-        "nominal": facts.nominal,
-        "prefix": facts.prefix,
-        "files": {name: {"path": file.path, "blob": file.blob} for name, file in named(files).items()},
-        "left_out": {file.path: file.size for file in files if file.size > LARGEST_BYTES},
-        **graph_facts(graph),
-    }
-    return json.dumps(document, indent=1).encode() + b"\n"
 
 
 def what_changed(before: Mapping[str, str], after: Mapping[str, str]) -> str:

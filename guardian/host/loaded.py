@@ -10,9 +10,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from guardian.core.archived import states_document
 from guardian.core.events import Loaded, Reloaded, Sources, Step
 from guardian.core.graph import Graph, SystemFacts
-from guardian.core.sources import SourceFile, states_document
+from guardian.core.sources import SourceFile
 from guardian.host.archive import Archive, CodeLoad
 from guardian.host.edits import Edits
 

@@ -7,8 +7,9 @@ import subprocess
 
 import pytest
 
+from guardian.core.archived import states_document
 from guardian.core.graph import Graph, StateInfo, SystemFacts
-from guardian.core.sources import LARGEST_BYTES, SourceFile, blob_id, named, pack, states_document, unpack, what_changed
+from guardian.core.sources import LARGEST_BYTES, SourceFile, blob_id, named, pack, unpack, what_changed
 
 
 def file(path: str, place: int = 0, *, name: str = "", blob: str = "b" * 40, size: int = 1) -> SourceFile:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from guardian.core.archived import states_document
 from guardian.core.graph import Edge, Graph, StateInfo, SystemFacts
-from guardian.core.sources import SourceFile, blob_id, pack, states_document
+from guardian.core.sources import SourceFile, blob_id, pack
 from guardian.host import archive as module
 from guardian.host.archive import Archive, CodeLoad
 from guardian.host.repository import LOCK_S, Repository
