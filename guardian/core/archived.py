@@ -1,4 +1,4 @@
-"""What the archive of code says of one load: ``states.json``, the states with their numbers, and where each file lay."""
+"""What the archive says of one load of code: ``states.json``, the states with their numbers, and where files lay."""
 
 from __future__ import annotations
 

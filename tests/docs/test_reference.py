@@ -208,7 +208,9 @@ SECTIONS = {key for key, kind in site._SITE_KEYS.items() if kind is dict}
 
 def test_the_keys_of_a_site_file():
     tables = re.split(
-        r"^In ``\[(?:policy|keeper|logs|journal|health|access)\]``", REFERENCE["site_file"].text, flags=re.MULTILINE
+        r"^In ``\[(?:policy|keeper|logs|journal|archive|health|access)\]``",
+        REFERENCE["site_file"].text,
+        flags=re.MULTILINE,
     )
     keys = [set(re.findall(r"^([a-z_]+)  ", text, re.MULTILINE)) - {"key"} for text in tables]
     assert keys == [

@@ -43,11 +43,11 @@ async def test_what_is_taken_is_kept_with_the_id_of_its_step(home: House) -> Non
 
 
 async def test_an_order_of_the_control_socket_is_a_write_too(home: House) -> None:
-    from guardian.host.control import Control, Order
+    from guardian.host.orders import Order, Orders
 
     await home.aligned()
-    control = Control(home.host)
-    await control._stop(Order("SUS", Who(getpass.getuser(), "", "guardctrl"), {}))
+    orders = Orders(home.host, None, None, 0)
+    await orders.known["stop"](Order("stop", "SUS", Who(getpass.getuser(), "", "guardctrl"), {}))
     (record,) = await home.journal(kind="write")
     assert (record["row"], record["old"], record["new"]) == ("OP", "EXEC", "STOP")
     assert (record["user"], record["host"], record["address"]) == (getpass.getuser(), "", "guardctrl")

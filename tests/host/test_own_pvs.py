@@ -107,7 +107,8 @@ async def test_what_a_host_shows_of_itself(tmp_path: Path, monkeypatch: pytest.M
         assert host["STARTTOD"] <= host["TOD"]
         await home.until(lambda: host["NODES_NOT_OK"] == (not home.face["SUS"]["OK"]), "the count of nodes")
         names = {thread["name"]: thread["state"] for thread in json.loads(host["THREADS"])["threads"]}
-        assert names == dict.fromkeys(("settings", "settings-sync", "journal", "journal-sync", "durations"), "ALIVE")
+        lanes = ("settings", "settings-sync", "journal", "journal-sync", "durations", "archive", "edits")
+        assert names == dict.fromkeys(lanes, "ALIVE")
 
 
 async def test_nobody_can_write_to_a_host(tmp_path: Path) -> None:

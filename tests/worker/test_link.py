@@ -12,6 +12,7 @@ from guardian.core import events
 from guardian.core.graph import Edge, StateInfo, SystemFacts
 from guardian.core.peer import BondFacts
 from guardian.core.setpoints import Difference, Listed, Setpoint
+from guardian.core.sources import SourceFile
 from guardian.core.threads import Watched
 from guardian.core.view import Subnode
 from guardian.enums import Call, ErrorKind, LogLevel, OnComplete, ProcessState, Recovery
@@ -72,6 +73,15 @@ watched = st.builds(
 )
 on_complete, call, kind = st.sampled_from(OnComplete), st.sampled_from(Call), st.sampled_from(ErrorKind)
 #: How to make each message: nothing is inferred, so that a new one is noticed here.
+source_file = st.builds(
+    SourceFile,
+    path=text,
+    place=number,
+    name=text,
+    blob=text,
+    size=number,
+    packed=st.none() | st.binary(max_size=100),
+)
 MESSAGES: dict[type, st.SearchStrategy[Any]] = {
     link.Load: st.builds(
         link.Load,
@@ -96,6 +106,12 @@ MESSAGES: dict[type, st.SearchStrategy[Any]] = {
     events.Stop: st.builds(events.Stop),
     events.Watch: st.builds(events.Watch, monitor=st.booleans(), notify=st.booleans()),
     events.Verbosity: st.builds(events.Verbosity, level=st.sampled_from(LogLevel)),
+    events.Sources: st.builds(
+        events.Sources,
+        files=st.lists(source_file, max_size=3).map(tuple),
+        more=st.booleans(),
+        late=st.booleans(),
+    ),
     events.Setpoints: st.builds(events.Setpoints, points=points, gone=texts),
     events.Differences: st.builds(events.Differences, count=number, first=st.lists(difference, max_size=3).map(tuple)),
     events.Loaded: st.builds(events.Loaded, facts=facts),

@@ -343,7 +343,10 @@ def test_mode_op_and_reenter_are_written(site: Site) -> None:
     assert site.shell("mode", "manual", "SUS_2").out == "SUS_2: MODE=MANUAL\n"
     assert site.one.get("SUS_2", "MODE") == "MANUAL"
     told = site.shell("request", "FAULTY", "SUS_2", "--dry-run")
-    assert told.out == "SUS_2: SAFE -> FAULTY\n" and "MODE is MANUAL: it enters FAULTY directly" in told.err
+    assert (
+        told.out == "SUS_2: SAFE -> FAULTY (FAULTY never timed)\n"
+        and "MODE is MANUAL: it enters FAULTY directly" in told.err
+    )
     assert site.shell("op", "PAUSE", "SUS_2").code == OK
     assert site.one.get("SUS_2", "OP") == "PAUSE"
     site.at_rest("SUS_2")

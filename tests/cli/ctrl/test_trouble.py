@@ -135,7 +135,7 @@ def test_orders_to_the_host_are_one_list(shell: Shell, host: Guardhost) -> None:
 def test_what_is_not_confirmed_is_an_empty_list(shell: Shell, host: Guardhost) -> None:
     """More than five nodes, and nobody at the terminal."""
     more = [f"N{number}" for number in range(6)]
-    host.ctrl("create", *more)  # without modules; they can be told all the same
+    host.ctrl("create", "--yes", *more)  # without modules; they can be told all the same
     try:
         told = shell("op", "EXEC", *more, "--json")
         assert (told.code, told.facts) == (FAILED, []), told
