@@ -313,7 +313,12 @@ class Archive:
 
     def _message(self, load: CodeLoad, before: Mapping[str, str], after: Mapping[str, str], lost: list[str]) -> str:
         """The words of a commit."""
-        changed = what_changed(before, after) if before else f"{len(after)} files, the first that are archived"
+        first = (
+            "1 file, the first that is archived"
+            if len(after) == 1
+            else f"{len(after)} files, the first that are archived"
+        )
+        changed = what_changed(before, after) if before else first
         by = f", by {load.by}" if load.by else ""
         text = f"{load.node} {'imported' if load.late else 'loaded'}{by}: {changed or 'the same files'}\n"
         if dropped := self._dropped[load.node]:

@@ -102,7 +102,7 @@ def test_the_same_code_is_the_same_commit_also_after_a_restart_and_by_another_ho
     assert git(again, "log", "--format=%s", "SUS").splitlines() == [
         "SUS loaded: SUS.py, lib.py (gone)",
         "SUS loaded, by bob: SUS.py, lib.py (new)",
-        "SUS loaded: 1 files, the first that are archived",
+        "SUS loaded: 1 file, the first that is archived",
     ]
 
 
