@@ -154,7 +154,8 @@ class Keeper:
     def _take(self, for_s: float | None) -> int | None:
         """The next signal, if the host is to hear of it. Whether somebody wants the end is noted."""
         info = take(for_s)
-        if info is None or info.si_signo == signal.SIGCHLD:
+        # A keeper that was stopped and goes on may get an empty answer, as of a signal that there is not.
+        if info is None or info.si_signo not in (*ASKING, signal.SIGHUP):
             return None
         number = info.si_signo
         if number == signal.SIGHUP:

@@ -253,6 +253,8 @@ def test_without_descriptors_what_runs_goes_on_and_what_failed_is_tried_again(tm
     with Host(tmp_path, {"GOOD": GOOD, "OTHER": GOOD}) as host:
         host.wait("GOOD", "OK", "True")
         host.wait("OTHER", "OK", "True")
+        for node in ("GOOD", "OTHER"):  # what is opened for a while at the start is closed again
+            eventually(lambda node=node: host.get(node, "ARCHIVE_ID"), 30, f"the code of {node} to be archived")
         host.is_well()
         assert host.child is not None
         before, _ = resource.prlimit(host.child.pid, resource.RLIMIT_NOFILE)

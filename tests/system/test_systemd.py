@@ -91,6 +91,12 @@ class Site:
 
 
 @pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short one: the path of a control socket has 107 bytes, and here it lies deep."""
+    return tmp_path_factory.mktemp("s")
+
+
+@pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     if not shutil.which("pgrep"):
         pytest.skip("there is no pgrep")

@@ -141,7 +141,7 @@ def test_what_is_not_confirmed_is_an_empty_list(shell: Shell, host: Guardhost) -
         assert (told.code, told.facts) == (FAILED, []), told
         assert told.err.endswith("guardctrl: nothing was written\n")
     finally:
-        host.ctrl("destroy", *more)
+        host.ctrl("destroy", "--yes", *more)
 
 
 @pytest.mark.parametrize("typed", ["y\n", "YES\n", "y", "n\n", "\n", "", "yesterday\n", KeyboardInterrupt, "\udcff"])
