@@ -139,7 +139,7 @@ def test_guardutil_says_what_differs_and_what_was_when(host: Guardhost):
     second = archived(host, but=first)
     assert util(host, "diff", "SUS") and util(host, "diff", "SUS", first, second, "--stat", code=1)
     assert [line.split()[0] for line in util(host, "log", "SUS").splitlines()] == [second, first]
-    assert " 10 * WORK" in util(host, "states", "SUS", "--at", f"{between:.0f}")
+    assert " 10 * WORK" in util(host, "states", "SUS", "--at", str(int(between)))
     (host.folder / "SUS.py").unlink()  # of that day, whatever is there now
     assert " 11 * WORK" in util(host, "states", "SUS", "--at", "0s")
     states = json.loads(util(host, "states", "SUS", "--at", "0s", "--json"))
