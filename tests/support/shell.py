@@ -21,4 +21,4 @@ def shell_environ(port: int, tools: Path) -> dict[str, str]:
         write_wrapper(tools / "bin", name, command(name))
     write_ca_tools(tools / "ca")
     path = f"{tools / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}:{tools / 'ca'}"
-    return ca_env(port, PATH=path, XDG_STATE_HOME=str(tools / "state"), EPICS_CLI_TIMEOUT="20")
+    return ca_env(port, GUARDIAN=str(REPO), PATH=path, XDG_STATE_HOME=str(tools / "state"), EPICS_CLI_TIMEOUT="20")
