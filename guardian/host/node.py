@@ -648,6 +648,8 @@ def _level(step: Step) -> str:
         step.kind == "worker" and step.view.worker is Worker.DEAD
     ):
         return "ERROR"
+    if step.kind == "notify" and not step.view.notifications:
+        return "INFO"  # they are cleared
     if step.kind == "slow":
         return "INFO" if step.view.slow is None else "WARNING"
     return _LEVELS.get(step.kind, "INFO")

@@ -174,8 +174,9 @@ def test_without_options_all_hosts_of_this_user_are_read_as_one(
     says: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GUARD_LOCK_DIR", str(tmp_path / "locks"))
     code, _, err = says(where=None)
-    assert code == 1 and "no host has run here as this user" in err
+    assert code == 1 and "no host has run here (in " in err
     journal(tmp_path / "home/guardian/x1", NIGHT[:2])
     journal(tmp_path / "home/guardian/x1-oven", [write("28 01:00", "OVEN", "OP", 1, ANN)])
     (tmp_path / "home/guardian/empty").mkdir()

@@ -117,13 +117,12 @@ def test_it_is_up_when_its_pvs_are_and_says_how_its_nodes_are(site: Site):
     site.systemd.wait(site.service, "StatusText", "2 of 2 nodes OK")
     assert site.systemd.show(site.service, "UnitFileState") == "enabled"
     said = site.systemd.run(
-        sys.executable,
-        "-c",
-        "from guardian.cli.ctrl.service import about; from pathlib import Path; "
-        f"print(about(Path('{site.folder}/config/guardian/X1.toml')))",
+        *(sys.executable, "-m", "guardian.cli.guardctrl", "--site", f"{site.folder}/config/guardian/X1.toml", "status")
     )
-    assert said.stdout.startswith("guardhost@X1.service: active (running), enabled, pid "), said
-    assert said.stdout.strip().endswith("; 2 of 2 nodes OK")
+    unit, host, *nodes = said.stdout.splitlines()
+    assert unit.startswith("guardhost@X1.service: active (running), enabled, pid "), said
+    assert unit.endswith("; 2 of 2 nodes OK")
+    assert ": running since " in host and [node.split()[:2] for node in nodes] == [["OVEN", "OK"], ["PUMP", "OK"]]
     began = time.monotonic()
     site.systemd.ctl("stop", site.service)
     assert time.monotonic() - began < 30

@@ -1,7 +1,7 @@
 """``guardctrl status`` without a node: the service and its nodes, a line each, through the control socket of a host.
 
-No Channel Access is needed. Of a host that does not run it is told since when, and what its nodes were asked for, as
-its state directory says.
+No Channel Access is needed. Where systemd has a service of that host, its line comes first. Of a host that does not run
+it is told since when, and what its nodes were asked for, as its state directory says.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import Any
 from guardian.cli.ctrl import say
 from guardian.cli.ctrl.names import control_socket
 from guardian.cli.ctrl.places import LOOK_S, hosts_here, ifo_meant
+from guardian.cli.ctrl.service import about
 from guardian.cli.output import FAILED, OK
 from guardian.core.when import span, utc
 from guardian.errors import ExpectedError
 from guardian.host.control import NoHost, ask
+from guardian.host.site import SYSTEM_SITES
 from guardian.host.store import peek
 
 Facts = dict[str, Any]
@@ -42,14 +44,14 @@ def _several(places: Sequence[Path], options: argparse.Namespace) -> int:
     services = []
     for place in places:
         try:
-            services.append(_asked(place)["service"])
+            services.append(_with_unit(_asked(place), options)["service"])
         except ExpectedError as error:
             say(str(error))
     if options.json:
         print(json.dumps({"services": services}))
     else:
         for service in services:
-            print(service_line(service))
+            print(*service_lines(service), sep="\n")
     well = len(services) == len(places) and all(one["ok"] and not one["not_ok"] for one in services)
     return OK if well else FAILED
 
@@ -59,10 +61,11 @@ def _one(place: Path, options: argparse.Namespace) -> int:
         told = _asked(place)
     except NoHost:
         told = _absent(place.parent, options)
+    told = _with_unit(told, options)
     if options.json:
         print(json.dumps(told))
     else:
-        print(service_line(told["service"]))
+        print(*service_lines(told["service"]), sep="\n")
         for line in node_lines(told):
             print(f"  {line}")
     well = told["service"]["ok"] and all(node["ok"] for node in told["nodes"])
@@ -72,6 +75,13 @@ def _one(place: Path, options: argparse.Namespace) -> int:
 def _asked(place: Path) -> Facts:
     told = ask(place, {"do": "status"}, LOOK_S)
     return {key: told[key] for key in ("service", "nodes", "missing")}
+
+
+def _with_unit(told: Facts, options: argparse.Namespace) -> Facts:
+    """The same, and in ``unit`` what systemd says of the service; "" where there is none."""
+    service = told["service"]
+    file = service.get("file") or options.site or SYSTEM_SITES / f"{Path(service['dir']).name}.toml"
+    return {**told, "service": {**service, "unit": about(Path(file))}}
 
 
 def _absent(directory: Path, options: argparse.Namespace) -> Facts:
@@ -103,8 +113,14 @@ def _absent(directory: Path, options: argparse.Namespace) -> Facts:
     return {"service": service, "nodes": nodes, "missing": []}
 
 
-def service_line(service: Facts) -> str:
-    """The host in one line."""
+def service_lines(service: Facts) -> Iterator[str]:
+    """The service, if there is one, and its host, a line each."""
+    if service["unit"]:
+        yield service["unit"]
+    yield _host_line(service)
+
+
+def _host_line(service: Facts) -> str:
     if not service["running"]:
         until = service["until"]
         when = f" since {utc(until)}, {span(max(0.0, time.time() - until))} ago" if until else ""

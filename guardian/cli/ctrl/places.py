@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from guardian.cli.ctrl.names import Names, control_socket, names_of
+from guardian.cli.state_dirs import state_dirs
 from guardian.errors import ExpectedError
 from guardian.host.claim import parse
 from guardian.host.control import NoHost, ask
-from guardian.host.locks import folder, written
-from guardian.host.site import CONTROL_SOCKET, SYSTEM_STATE, default_state_dir
+from guardian.host.site import CONTROL_SOCKET
 
 #: A host that is busy answers later; who looks for hosts does not wait for one that hangs.
 LOOK_S = 3.0
@@ -75,14 +75,9 @@ def hosts_here(ifo: str | None = None) -> dict[Path, dict[str, Any]]:
     ----------
     ifo : of its PVs; None: any.
     """
-    machine = socket.gethostname()
-    claims = [claim for text in written(folder()).values() if (claim := parse(text)) and claim.machine == machine]
-    places = {Path(claim.dir) / CONTROL_SOCKET for claim in claims}
-    for base in (default_state_dir("").parent, SYSTEM_STATE):
-        with suppress(OSError):
-            places |= {path.absolute() for path in base.glob(f"*/{CONTROL_SOCKET}")}
+    places = [path / CONTROL_SOCKET for path in state_dirs(CONTROL_SOCKET)]
     with ThreadPoolExecutor(16) as pool:
-        answers = dict(zip(sorted(places), pool.map(_about, sorted(places)), strict=True))
+        answers = dict(zip(places, pool.map(_about, places), strict=True))
     return {place: told for place, told in answers.items() if told and ifo in (None, told["ifo"])}
 
 

@@ -46,7 +46,7 @@ def add_shared_options(parser: argparse.ArgumentParser, *, default: Any = None) 
         type=Path,
         metavar="DIR",
         default=default,
-        help="its state directory (default: all hosts of this user here)",
+        help="its state directory (default: all hosts of this machine)",
     )
 
 

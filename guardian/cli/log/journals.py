@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from guardian.cli.log import WrongCall, say
+from guardian.cli.state_dirs import looked_in, state_dirs
 from guardian.errors import ExpectedError
 from guardian.host.history import Query, Reading, has_time, open_file, word
 from guardian.host.journal import JOURNAL
 from guardian.host.rotation import aside
-from guardian.host.site import default_state_dir, read_site
+from guardian.host.site import read_site
 
 Record = dict[str, Any]
 #: In the names of what a host has put aside: it is no journal.
@@ -220,8 +221,7 @@ def _folders(options: argparse.Namespace) -> list[Path]:
             raise WrongCall(str(error)) from None
     if options.state_dir:
         return [options.state_dir]
-    base = default_state_dir("").parent
-    folders = sorted(path for path in base.glob("*") if path.is_dir())
+    folders = state_dirs()
     if not folders:
-        raise ExpectedError(f"no host has run here as this user ({base} is empty); give --site or --state-dir")
+        raise ExpectedError(f"no host has run here (in {looked_in()}); give --site or --state-dir")
     return folders

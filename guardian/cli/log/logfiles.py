@@ -13,11 +13,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from guardian.cli.log import WrongCall
+from guardian.cli.state_dirs import looked_in, state_dirs
 from guardian.errors import ExpectedError
 from guardian.host.logfolder import NodeFile, node_files
 from guardian.host.logrules import FOLDER
 from guardian.host.rotation import aside
-from guardian.host.site import default_state_dir, read_site
+from guardian.host.site import read_site
 
 _UNIT = "journalctl -u 'guardhost@*'"
 
@@ -88,11 +89,10 @@ def places(options: argparse.Namespace) -> list[Place]:
     if options.state_dir:
         folders = [options.state_dir / FOLDER]
     else:
-        base = default_state_dir("").parent
-        folders = sorted(base.glob(f"*/{FOLDER}"))
+        folders = [path / FOLDER for path in state_dirs(FOLDER)]
         if not folders:
             raise ExpectedError(
-                f"no host of this user has log files here (in {base}); give --site or --state-dir, or see {_UNIT}"
+                f"no host has log files here (in {looked_in()}); give --site or --state-dir, or see {_UNIT}"
             )
     if missing := [folder for folder in folders if not folder.is_dir()]:
         raise ExpectedError(

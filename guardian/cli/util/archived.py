@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from guardian.cli.state_dirs import looked_in, state_dirs
 from guardian.cli.times import shown
 from guardian.core.sources import DIGITS, STATES
 from guardian.errors import ExpectedError
 from guardian.host.archive import ARCHIVE
 from guardian.host.repository import GitError, Repository
-from guardian.host.site import default_state_dir, read_site
+from guardian.host.site import read_site
 
 _FORMAT = "%H%x00%at%x00%an%x00%s"
 _ID = re.compile(r"[0-9a-fA-F]{4,64}")
@@ -162,7 +163,7 @@ def add_archive_options(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--site", type=Path, metavar="FILE", help="the site file of the host: its archive is read")
     where.add_argument(
-        "--state-dir", type=Path, metavar="DIR", help="its state directory (default: all hosts of this user here)"
+        "--state-dir", type=Path, metavar="DIR", help="its state directory (default: all hosts of this machine)"
     )
 
 
@@ -179,10 +180,10 @@ def archive_of(options: argparse.Namespace) -> Archive:
     elif options.state_dir:
         paths = [options.state_dir / ARCHIVE]
     else:
-        paths = sorted(default_state_dir("").parent.glob(f"*/{ARCHIVE}"))
+        paths = [path / ARCHIVE for path in state_dirs(ARCHIVE)]
     found = [archive for path in paths if (archive := Archive(path, options.node)).has_node()]
     if not found:
-        looked = ", ".join(map(str, paths)) or f"{default_state_dir('').parent}, where no host of this user has run"
+        looked = ", ".join(map(str, paths)) or looked_in()
         raise ExpectedError(
             f"{options.node}: nothing of it is archived in {looked}. Give --site or --state-dir of its host, on the "
             "machine of that host"
