@@ -116,7 +116,7 @@ class Report:
             value=statistics.median(samples),
             unit=unit,
             n=n,
-            p99=None if n < SAMPLES else percentile(samples, 99) if p99 is None else p99,
+            p99=percentile(samples, 99) if len(samples) >= SAMPLES else p99 if n >= SAMPLES else None,
             worst=samples[0 if more else -1] if 1 < len(samples) < SAMPLES else None,
             peer=peer or (beside.what if isinstance(beside, Figure) else ""),
             beside=beside.value if isinstance(beside, Figure) else beside,
