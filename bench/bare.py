@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import resource
 import sys
 import time
 from multiprocessing.connection import Connection
@@ -51,6 +52,8 @@ def _live(up: Connection, prefix: str, node: str) -> None:
 
 
 def _main(count: int, prefix: str = "") -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(4096, hard)), hard))  # as a host does
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     told, up = context.Pipe(duplex=False)
