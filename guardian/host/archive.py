@@ -19,8 +19,10 @@ said to be there (`contents`) is in the repository or in memory.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import random
 import socket
 import subprocess
 import threading
@@ -47,6 +49,8 @@ KEYS: dict[str, type | tuple[type, ...]] = {"dir": str, "enabled": bool}
 WAITING_BYTES, WAITING_LOADS = 32_000_000, 1000
 #: Loads that are written together at most.
 _TOGETHER = 200
+#: Nodes that fail alone, too, before it is left at that.
+_FAULTS = 3
 #: How often the repository is tidied: after so many commits, or if there was one, after so many seconds.
 _TIDY_COMMITS, _TIDY_S = 200, 86400.0
 #: Between two looks whether it is time for that, in seconds.
@@ -105,6 +109,7 @@ class Archive:
     ) -> None:
         self.directory = directory
         self._repository = Repository(directory)
+        self._which: tuple[int, int] | None = None  # the repository that holds what is said to be archived
         self._link = link if link != directory else None
         self._clock = clock
         self._lock = threading.Lock()
@@ -118,8 +123,8 @@ class Archive:
         self._tidied_at = float("-inf")
         self._trouble = Trouble(
             f"the code that nodes have loaded is not archived in {directory}",
-            "What they run is kept in memory and tried again, and they run on. Repair the directory (`git fsck` says "
-            "what is wrong inside), or see [archive] in the site file.",
+            "What they run is kept in memory and tried again, and they run on. Make room, or repair the directory "
+            "(`git fsck` says what is wrong inside); if it is past repair, move it away, and a new one is begun.",
             clock,
         )
         self._lane = None
@@ -217,12 +222,8 @@ class Archive:
     # --- writing, in the lane -----------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        while True:
-            with self._lock:
-                batch = tuple(self._waiting[:_TOGETHER])
-            if not batch:
-                self._tidy()
-                return
+        self._see_which()
+        while batch := self._batch():
             try:
                 self._commit(batch)
             except GitError as error:
@@ -231,7 +232,46 @@ class Archive:
                     raise GitError(
                         f"{error.strerror}; removed {', '.join(broken)}, left by a git that is gone"
                     ) from None
-                raise
+                self._commit_apart(error)
+        self._tidy()
+
+    def _batch(self, *nodes: str) -> tuple[CodeLoad, ...]:
+        """What waits, of all nodes or of these: as much as is written together."""
+        with self._lock:
+            waiting = (load for load in self._waiting if not nodes or load.node in nodes)
+            return tuple(itertools.islice(waiting, _TOGETHER))
+
+    def _see_which(self) -> None:
+        """Where the repository was moved away, or another one is there, all that the nodes run goes into that."""
+        which = self._repository.which()
+        if which is None or which != self._which:
+            with self._lock:
+                self._ids.clear()
+                self._waiting += [load for load in self._last.values() if load not in self._waiting]
+            self._which = which
+
+    def _commit_apart(self, error: GitError) -> None:
+        """A branch that is damaged, or a load that git does not take, is no reason to keep back the other nodes.
+
+        Raises
+        ------
+        GitError
+            What is wrong with some of them. It is not theirs if it is the same with each of the first that are tried.
+        """
+        with self._lock:
+            nodes = list({load.node for load in self._waiting})
+        if len(nodes) == 1:
+            raise error
+        faults: list[GitError] = []
+        for node in random.sample(nodes, len(nodes)):
+            try:
+                self._commit(self._batch(node))
+            except GitError as fault:
+                faults.append(fault)
+                if len(faults) == _FAULTS:
+                    break
+        if faults:
+            raise faults[0]
 
     def _commit(self, batch: Sequence[CodeLoad]) -> None:
         self._prepare()
@@ -249,6 +289,7 @@ class Archive:
         """The repository is there, and can be found from the state directory."""
         if not self._repository.exists():
             self._repository.make()
+            self._which = self._repository.which()
         if self._link is not None and not os.path.lexists(self._link):
             self._link.symlink_to(self.directory)
 
@@ -320,7 +361,8 @@ class Archive:
         )
         changed = what_changed(before, after) if before else first
         by = f", by {load.by}" if load.by else ""
-        text = f"{load.node} {'imported' if load.late else 'loaded'}{by}: {changed or 'the same files'}\n"
+        text = f"{load.node} {'imported' if load.late else 'loaded'}{by}: {changed or 'the same files'}"
+        text = f"{_printable(text)}\n"  # in one line, whatever names have in them
         if dropped := self._dropped[load.node]:
             text += f"\n{dropped} loads before this one could not be kept.\n"
         if lost:
@@ -358,7 +400,12 @@ def _data(content: bytes) -> bytes:
 
 def _person(name: str) -> bytes:
     """As it may stand before <> in a commit."""
-    return "".join(c if c.isprintable() and c not in "<>" else " " for c in name).strip().encode(errors="replace")
+    return _printable(name).translate({ord("<"): " ", ord(">"): " "}).strip().encode(errors="replace")
+
+
+def _printable(text: str) -> str:
+    """In one line."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _files_of(states: bytes) -> dict[str, str]:

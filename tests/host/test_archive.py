@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from guardian.cli.util.archived import Archive as Reader
 from guardian.core.archived import states_document
 from guardian.core.graph import Edge, Graph, StateInfo, SystemFacts
 from guardian.core.sources import SourceFile, blob_id, pack
@@ -36,10 +38,26 @@ def make(tmp_path: Path) -> Iterator[Make]:
         archive.close()
 
 
-def load(node: str = "SUS", *, by: str = "", at: float = 1.5e9, told: bool = True, **files: bytes) -> CodeLoad:
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", place], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"cannot mount a small file system here: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def load(
+    node: str = "SUS", *, by: str = "", at: float = 1.5e9, told: bool = True, folder: str = "/nodes", **files: bytes
+) -> CodeLoad:
     sources = tuple(
         SourceFile(
-            path=f"/nodes/{name}.py",
+            path=f"{folder}/{name}.py",
             place=0,
             name=f"{name}.py",
             blob=blob_id(data),
@@ -220,6 +238,74 @@ def test_a_damaged_repository_is_told_and_what_nodes_run_is_archived_when_it_is_
     path.write_bytes(whole)
     assert eventually(lambda: archive.id("SUS"), 30)
     assert git(archive, "show", "SUS:SUS.py") == "3"
+
+
+def test_a_branch_that_is_damaged_keeps_back_its_own_node_and_no_other(make: Make):
+    archive = make()
+    keep(archive, load(SUS=b"1"), *(load(f"ITM{n}", lib=b"1") for n in range(5)))
+    tree = git(archive, "rev-parse", "SUS^{tree}").strip()
+    (archive.directory / "objects" / tree[:2] / tree[2:]).unlink()
+    for number in range(5):
+        archive.keep(load("SUS", SUS=b"%d" % number))
+        archive.keep(load(f"ITM{number}", lib=b"2"))
+    assert "Can't load tree" in trouble(archive)
+    for number in range(5):
+        assert eventually(lambda n=number: archive.id(f"ITM{n}"), 30)
+        assert git(archive, "show", f"ITM{number}:lib.py") == "2"
+    assert archive.id("SUS") == ""
+    assert not list(archive.directory.glob("fast_import_crash_*"))
+    git(archive, "update-ref", "-d", "refs/heads/SUS")
+    assert eventually(lambda: archive.id("SUS"), 30)
+    assert git(archive, "show", "SUS:SUS.py") == "4" and archive.ailment() is None
+
+
+def test_all_that_runs_goes_into_a_new_repository_where_the_old_one_is_moved_away(make: Make, tmp_path: Path):
+    def loads(node: str, data: bytes) -> CodeLoad:
+        (tmp_path / f"{node}.py").write_bytes(data)
+        return load(node, folder=str(tmp_path), **{node: data})
+
+    archive = make()
+    keep(archive, loads("SUS", b"1"), loads("ITM", b"1"))
+    archive.directory.rename(tmp_path / "old")
+    keep(archive, loads("ITM", b"2"))
+    for node, data in (("SUS", "1"), ("ITM", "2")):
+        assert git(archive, "show", f"{archive.id(node)}:{node}.py") == data
+    shutil.rmtree(archive.directory)
+    (tmp_path / "old").rename(archive.directory)  # back again, without the last load
+    keep(archive, loads("OTHER", b"1"))
+    for node, data in (("SUS", "1"), ("ITM", "2")):
+        assert git(archive, "show", f"{archive.id(node)}:{node}.py") == data
+    assert git(archive, "rev-list", "--count", "ITM").strip() == "2"
+
+
+def test_on_a_full_disk_it_leaves_nothing_behind_that_would_keep_it_full(make: Make, disk: Path):
+    archive = make(disk / "archive.git")
+    keep(archive, load(SUS=b"1"))
+    filler = disk / "filler"
+    filler.write_bytes(b"x" * (shutil.disk_usage(disk).free - 40_000))
+    free = shutil.disk_usage(disk).free
+    for number in range(3):
+        archive.keep(load(SUS=b"%d" % number, lib=os.urandom(60_000)))
+    assert "diskspace" in trouble(archive)
+    time.sleep(2)  # it is tried again and again
+    eventually(lambda: shutil.disk_usage(disk).free > free - 10_000, 30, "no half packs")
+    filler.unlink()
+    assert eventually(lambda: archive.id("SUS"), 30)
+    assert not list(archive.directory.glob("fast_import_crash_*")) + list(archive.directory.glob("objects/pack/tmp_*"))
+    assert git(archive, "fsck") == ""
+
+
+def test_a_subject_is_one_line_whatever_people_and_files_are_called(make: Make):
+    archive = make()
+    keep(archive, load(by="a\n\nb\x0c\u2028\x85 (1.2.3.4)", **{"SUS": b"1"}))
+    keep(archive, load(by="bob", **{"SUS": b"1", "new\nline\x0c": b"2"}))
+    second, first = Reader(archive.directory, "SUS").log(0)
+    assert first.subject == "SUS loaded, by a  b    (1.2.3.4): 1 file, the first that is archived"
+    assert second.subject == "SUS loaded, by bob: new line .py (new)"
+    who = ("-c", "user.name=x", "-c", "user.email=y")
+    other = git(archive, *who, "commit-tree", "SUS^{tree}", "-p", "SUS", "-m", "by hand\x0c\u2028").strip()
+    git(archive, "update-ref", "refs/heads/SUS", other)
+    assert [one.id for one in Reader(archive.directory, "SUS").log(0)] == [other, second.id, first.id]
 
 
 def test_hooks_and_configuration_of_people_and_variables_do_not_matter(

@@ -145,7 +145,7 @@ class Archive:
                 return []
             raise ExpectedError(f"{self.path}: {error.strerror}") from None
         found = []
-        for line in told.decode(errors="replace").splitlines():
+        for line in filter(None, told.decode(errors="replace").split("\n")):  # a name may have a break of another kind
             id_, at, by, subject = line.split("\0", 3)
             found.append(Commit(node=self._node, id=id_, at=float(at), by=by, subject=subject))
         return found
