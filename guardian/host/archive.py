@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from guardian.core.ailments import Ailment
-from guardian.core.sources import DIGITS, STATES, SourceFile, blob_id, named, unpack, what_changed
+from guardian.core.sources import DIGITS, LARGEST_BYTES, STATES, SourceFile, blob_id, named, unpack, what_changed
 from guardian.core.threads import Seen
 from guardian.enums import Severity
 from guardian.host.files import RETRY_S, Clock, Lane, Trouble
@@ -290,7 +290,12 @@ class Archive:
         if not self._repository.exists():
             self._repository.make()
             self._which = self._repository.which()
-        if self._link is not None and not os.path.lexists(self._link):
+        if self._link is not None and not _is_same(self._link, self.directory):
+            if self._link.is_symlink():
+                self._link.unlink()
+            elif os.path.lexists(self._link):  # the archive from before a site file named another place
+                stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._clock()))
+                self._link.rename(self._link.with_name(f"{self._link.name}.until-{stamp}"))
             self._link.symlink_to(self.directory)
 
     def _heads(self, nodes: Sequence[str]) -> list[_Head]:
@@ -326,7 +331,8 @@ class Archive:
         for mark, load in enumerate(loads, len(marks) + 1):
             after = {name: file.blob for name, file in named(load.files).items()}
             lost = [name for name, blob in after.items() if blob in contents and blob not in marks]
-            message = self._message(load, before[load.node], after, lost)
+            told = after | {file.path: file.blob for file in load.files if file.size > LARGEST_BYTES}
+            message = self._message(load, before[load.node], told, lost)
             out.append(b"commit refs/heads/%s\nmark :%d\n" % (load.node.encode(), mark))
             out.append(b"author %s <> %d +0000\n" % (_person(load.by or load.node), load.at))
             out.append(b"committer %s <> %d +0000\n" % (_person(socket.gethostname()), load.at))
@@ -340,7 +346,7 @@ class Archive:
                     out.append(b"M 100644 %s %s\n" % (what, quoted(name)))
             out += [b"M 100644 inline %s\n" % STATES.encode(), _data(_without(load.states, lost))]
             out.append(b"get-mark :%d\n" % mark)
-            before[load.node] = after
+            before[load.node] = told
         return b"".join([*out, b"done\n"])
 
     def _content(self, blob: str, path: str) -> bytes | None:
@@ -394,6 +400,14 @@ class _Head:
         return loads[:at]
 
 
+def _is_same(link: Path, directory: Path) -> bool:
+    """Whether it leads there. One that leads nowhere does not."""
+    try:
+        return link.samefile(directory)
+    except FileNotFoundError:
+        return False
+
+
 def _data(content: bytes) -> bytes:
     return b"data %d\n" % len(content) + content + b"\n"
 
@@ -409,9 +423,10 @@ def _printable(text: str) -> str:
 
 
 def _files_of(states: bytes) -> dict[str, str]:
-    """The names of contents by names of files that ``states.json`` tells of."""
+    """The names of contents that ``states.json`` tells of, by names of files; of those not kept by paths."""
     try:
-        return {name: file["blob"] for name, file in json.loads(states)["files"].items()} if states else {}
+        document = json.loads(states) if states else {"files": {}, "left_out": {}}
+        return {name: file["blob"] for name, file in document["files"].items()} | document["left_out"]
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}  # somebody else has written that branch
 

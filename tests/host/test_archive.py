@@ -342,6 +342,34 @@ def test_two_hosts_share_one_repository(make: Make, tmp_path: Path):
     assert git(first, "fsck") == ""
 
 
+def test_the_state_directory_leads_to_the_archive_also_where_another_place_is_said_later(make: Make, tmp_path: Path):
+    (tmp_path / "state").mkdir()
+    link = tmp_path / "state" / "archive.git"
+    keep(make(link, link=link), load(SUS=b"1"))
+    keep(make(tmp_path / "state" / ".." / "state" / "archive.git", link=link), load(SUS=b"1"))
+    assert not link.is_symlink()
+    for name in ("new.git", "newer.git"):
+        keep(make(tmp_path / name, link=link), load(SUS=b"2"))
+        assert link.resolve() == tmp_path / name
+    (aside,) = link.parent.glob("archive.git.until-*")
+    assert [one.subject for one in Reader(aside, "SUS").log(0)] == ["SUS loaded: 1 file, the first that is archived"]
+
+
+def test_that_a_file_is_another_one_is_archived_also_where_it_is_too_large_to_be_kept(make: Make):
+    archive = make()
+    first = keep(archive, load(SUS=b"1", huge=b"1" * 5_000_000))
+    second = keep(archive, load(SUS=b"1", huge=b"2" * 5_000_000))
+    assert git(archive, "log", "--format=%s", "SUS").splitlines() == [
+        "SUS loaded: /nodes/huge.py",
+        "SUS loaded: 2 files, the first that are archived",
+    ]
+    assert git(archive, "ls-tree", "--name-only", second).split() == ["SUS.py", "states.json"]
+    reader = Reader(archive.directory, "SUS")
+    assert [reader.unkept(reader.commit(one)) for one in (first, second)] == [
+        {"/nodes/huge.py": blob_id(digit * 5_000_000)} for digit in (b"1", b"2")
+    ]
+
+
 def test_what_is_loose_is_packed_behind_everybody_else(make: Make, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "_TIDY_COMMITS", 25)
     monkeypatch.setattr(

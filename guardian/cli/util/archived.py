@@ -60,8 +60,18 @@ class Archive:
         self._repository = Repository(path)
 
     def has_node(self) -> bool:
-        """Whether there is anything of it."""
-        return self._repository.exists() and bool(self._git("for-each-ref", "--count=1", self._branch))
+        """Whether there is anything of it.
+
+        Raises
+        ------
+        ExpectedError
+            Nobody can tell.
+        """
+        try:
+            there = self._repository.exists()
+        except OSError as error:
+            raise ExpectedError(f"{self.path}: {error.strerror}; ask as the user of its host") from None
+        return there and bool(self._git("for-each-ref", "--count=1", self._branch))
 
     def commit(self, id_: str = "") -> Commit:
         """The commit of that ARCHIVE_ID, "": the last one.
@@ -89,7 +99,7 @@ class Archive:
         ------
         ExpectedError
         """
-        found = self._log("-1", f"--min-age={int(epoch)}", self._branch)
+        found = self._log("-1", f"--min-age={max(int(epoch), 0)}", self._branch)  # git ignores one before 1970
         if not found:
             first = self._log("--max-parents=0", self._branch)[-1]
             raise ExpectedError(
@@ -136,6 +146,17 @@ class Archive:
             for (name, file), content in zip(files.items(), contents, strict=True)
             if content is not None
         }
+
+    def unkept(self, commit: Commit) -> dict[str, str]:
+        """Files that could not be kept, mostly as they are too large, by their paths: the names of their contents.
+
+        Raises
+        ------
+        ExpectedError
+        """
+        document = self.states(commit)
+        lost = [document["files"][name] for name in document.get("lost", ())]
+        return {**document.get("left_out", {}), **{file["path"]: file["blob"] for file in lost}}
 
     def _log(self, *words: str, quiet: bool = False) -> list[Commit]:
         try:
