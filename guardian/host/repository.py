@@ -179,6 +179,7 @@ def compare(labels: Sequence[str], sides: Sequence[Mapping[str, bytes]], *, stat
     GitError
     """
     words = [
+        f"--git-dir={os.devnull}",  # the folder may lie in somebody's repository, whose rules for files are not ours
         "diff",
         "--no-index",
         "--no-prefix",

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from guardian.core.graph import Edge, Graph, StateInfo, SystemFacts
 from guardian.core.sources import SourceFile, blob_id, pack
 from guardian.host import archive as module
 from guardian.host.archive import Archive, CodeLoad
-from guardian.host.repository import LOCK_S, Repository
+from guardian.host.repository import LOCK_S, Repository, compare
 from tests.support import eventually
 
 STATES = [StateInfo(name="INIT", index=0), StateInfo(name="UP", index=10)]
@@ -324,6 +325,17 @@ def test_hooks_and_configuration_of_people_and_variables_do_not_matter(
     (hooks / "reference-transaction").write_text("#!/bin/sh\nexit 1\n")
     (hooks / "reference-transaction").chmod(0o755)
     assert keep(archive, load(SUS=b"2"))
+
+
+def test_a_difference_is_of_the_files_themselves_also_in_the_middle_of_somebodys_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    subprocess.run(["git", "-C", tmp_path, "config", "diff.loud.textconv", "tr a-z A-Z <"], check=True)
+    (tmp_path / ".git" / "info" / "attributes").write_text("*.py diff=loud\n")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    told = compare(["a", "b"], [{"x.py": b"small\n"}, {"x.py": b"smaller\n"}], stat=False, color=False)
+    assert told.endswith(b"-small\n+smaller\n")
 
 
 def test_two_hosts_share_one_repository(make: Make, tmp_path: Path):
