@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -13,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from guardian.cli.util import archived
 from guardian.cli.util.archived import Archive as Reader
 from guardian.core.archived import states_document
 from guardian.core.graph import Edge, Graph, StateInfo, SystemFacts
 from guardian.core.sources import SourceFile, blob_id, pack
+from guardian.errors import ExpectedError
 from guardian.host import archive as module
 from guardian.host.archive import Archive, CodeLoad
 from guardian.host.repository import LOCK_S, Repository, compare
@@ -380,6 +383,21 @@ def test_that_a_file_is_another_one_is_archived_also_where_it_is_too_large_to_be
     assert [reader.unkept(reader.commit(one)) for one in (first, second)] == [
         {"/nodes/huge.py": blob_id(digit * 5_000_000)} for digit in (b"1", b"2")
     ]
+
+
+def test_what_ran_then_is_known_to_the_archive_of_the_host_that_had_the_node(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(archived, "default_state_dir", lambda _: tmp_path / "any")
+    options = argparse.Namespace(node="SUS", site=None, state_dir=None)
+    for host, at in (("b", 1.6e9), ("a", 1.5e9)):
+        (tmp_path / host).mkdir()
+        keep(make(tmp_path / host / "archive.git"), load(at=at, SUS=host.encode()))
+    for at, host in ((1.55e9, "a"), (1.65e9, "b")):
+        archive, commit = archived.ran_at(options, at)
+        assert (archive.path.parent.name, archive.files(commit)["SUS.py"][1]) == (host, host.encode())
+    with pytest.raises(ExpectedError, match="first archived 2017-07-14 02:40:00Z"):
+        archived.ran_at(options, 1.4e9)
 
 
 def test_what_is_loose_is_packed_behind_everybody_else(make: Make, monkeypatch: pytest.MonkeyPatch):

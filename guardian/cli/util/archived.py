@@ -92,21 +92,24 @@ class Archive:
             )
         return found[0]
 
-    def at(self, epoch: float) -> Commit:
-        """What ran at that time.
+    def at(self, epoch: float) -> Commit | None:
+        """What ran at that time; None: the first load was later.
 
         Raises
         ------
         ExpectedError
         """
         found = self._log("-1", f"--min-age={max(int(epoch), 0)}", self._branch)  # git ignores one before 1970
-        if not found:
-            first = self._log("--max-parents=0", self._branch)[-1]
-            raise ExpectedError(
-                f"{self._node} was first archived {shown(first.at, False)} ({first.short}): what ran at "
-                f"{shown(epoch, False)} is not known"
-            )
-        return found[0]
+        return found[0] if found else None
+
+    def first(self) -> Commit:
+        """The oldest one.
+
+        Raises
+        ------
+        ExpectedError
+        """
+        return self._log("--max-parents=0", self._branch)[-1]
 
     def log(self, most: int) -> list[Commit]:
         """The newest commits, the newest first; 0: all."""
@@ -195,6 +198,36 @@ def archive_of(options: argparse.Namespace) -> Archive:
     ExpectedError
         None of them knows it.
     """
+    return max(_archives(options), key=lambda archive: archive.commit().at)
+
+
+def ran_at(options: argparse.Namespace, epoch: float) -> tuple[Archive, Commit]:
+    """What the node ran at that time, and the archive that knows it: a node may have moved to another host since.
+
+    Raises
+    ------
+    ExpectedError
+        None of them knows it, or none of that time.
+    """
+    archives = _archives(options)
+    known = [(archive, commit) for archive in archives if (commit := archive.at(epoch)) is not None]
+    if not known:
+        first = min((archive.first() for archive in archives), key=lambda commit: commit.at)
+        raise ExpectedError(
+            f"{first.node} was first archived {shown(first.at, False)} ({first.short}): what ran at "
+            f"{shown(epoch, False)} is not known"
+        )
+    return max(known, key=lambda one: one[1].at)
+
+
+def _archives(options: argparse.Namespace) -> list[Archive]:
+    """Those that the command line means, and that know the node.
+
+    Raises
+    ------
+    ExpectedError
+        None does.
+    """
     if options.site:
         paths = [read_site(options.site).archive_dir]
     elif options.state_dir:
@@ -208,4 +241,4 @@ def archive_of(options: argparse.Namespace) -> Archive:
             f"{options.node}: nothing of it is archived in {looked}. Give --site or --state-dir of its host, on the "
             "machine of that host"
         )
-    return max(found, key=lambda archive: archive.commit().at)
+    return found
