@@ -146,7 +146,7 @@ class Repository:
         places = [self.path, self.path / "objects" / "info", *(Path(top) for top, _, _ in os.walk(self.path / "refs"))]
         for lock in (lock for place in places for lock in place.glob("*.lock")):
             with contextlib.suppress(OSError):
-                if now - lock.stat().st_mtime > LOCK_S:
+                if abs(now - lock.stat().st_mtime) > LOCK_S:  # a clock may have been set back since
                     lock.unlink()
                     broken.append(str(lock.relative_to(self.path)))
         return broken
