@@ -426,7 +426,7 @@ def _files_of(states: bytes) -> dict[str, str]:
     """The names of contents that ``states.json`` tells of, by names of files; of those not kept by paths."""
     try:
         document = json.loads(states) if states else {"files": {}, "left_out": {}}
-        return {name: file["blob"] for name, file in document["files"].items()} | document["left_out"]
+        return {**{name: file["blob"] for name, file in document["files"].items()}, **document["left_out"]}
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}  # somebody else has written that branch
 
