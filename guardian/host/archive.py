@@ -353,6 +353,8 @@ class Archive:
         """Of a file that the repository does not have: what was told, else what lies on disk, if that is the same."""
         packed = self._packed.get(blob)
         with contextlib.suppress(OSError, zlib.error):
+            if packed is None and not Path(path).is_file():
+                return None  # a pipe by now, perhaps, which would be waited for
             data = Path(path).read_bytes() if packed is None else unpack(packed)
             if blob_id(data) == blob:
                 return data
