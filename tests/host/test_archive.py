@@ -389,16 +389,22 @@ def test_that_a_file_is_another_one_is_archived_also_where_it_is_too_large_to_be
 def test_what_ran_then_is_known_to_the_archive_of_the_host_that_had_the_node(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(archived, "default_state_dir", lambda _: tmp_path / "any")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("GUARD_LOCK_DIR", str(tmp_path / "locks"))
     options = argparse.Namespace(node="SUS", site=None, state_dir=None)
     for host, at in (("b", 1.6e9), ("a", 1.5e9)):
-        (tmp_path / host).mkdir()
-        keep(make(tmp_path / host / "archive.git"), load(at=at, SUS=host.encode()))
+        (tmp_path / "guardian" / host).mkdir(parents=True)
+        keep(make(tmp_path / "guardian" / host / "archive.git"), load(at=at, SUS=host.encode()))
     for at, host in ((1.55e9, "a"), (1.65e9, "b")):
         archive, commit = archived.ran_at(options, at)
         assert (archive.path.parent.name, archive.files(commit)["SUS.py"][1]) == (host, host.encode())
     with pytest.raises(ExpectedError, match="first archived 2017-07-14 02:40:00Z"):
         archived.ran_at(options, 1.4e9)
+    (tmp_path / "guardian" / "a" / "archive.git" / "objects").rename(tmp_path / "objects")
+    assert archived.archive_of(options).path.parent.name == "b", "a damaged one keeps back no other"
+    (tmp_path / "guardian" / "b" / "archive.git" / "objects").rename(tmp_path / "objects-b")
+    with pytest.raises(ExpectedError, match=r"a/archive\.git: git for-each-ref: "):
+        archived.archive_of(options)
 
 
 def test_what_is_loose_is_packed_behind_everybody_else(make: Make, monkeypatch: pytest.MonkeyPatch):

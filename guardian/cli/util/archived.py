@@ -235,7 +235,14 @@ def _archives(options: argparse.Namespace) -> list[Archive]:
         paths = [options.state_dir / ARCHIVE]
     else:
         paths = [path / ARCHIVE for path in state_dirs(ARCHIVE)]
-    found = [archive for path in paths if (archive := Archive(path, options.node)).has_node()]
+    found, damaged = [], []
+    for archive in (Archive(path, options.node) for path in paths):
+        try:
+            found += [archive] if archive.has_node() else []
+        except ExpectedError as error:
+            damaged.append(error)
+    if damaged and not found:
+        raise damaged[0]
     if not found:
         looked = ", ".join(map(str, paths)) or looked_in()
         raise ExpectedError(
