@@ -13,7 +13,7 @@ from typing import Any
 
 from guardian.cli.output import WrongCall, complain
 
-__all__ = ["COMMAND", "Orders", "WrongCall", "add_order", "add_shared_options", "say"]
+__all__ = ["COMMAND", "Orders", "WrongCall", "add_order", "add_shared_options", "say", "visible"]
 
 COMMAND = "guardlog"
 Orders = Any  #: what ``ArgumentParser.add_subparsers`` returns; argparse has no public name for it
@@ -53,3 +53,8 @@ def add_shared_options(parser: argparse.ArgumentParser, *, default: Any = None) 
 def say(text: str) -> None:
     """What went wrong, in one line on stderr."""
     complain(COMMAND, text)
+
+
+def visible(text: str) -> str:
+    """What a terminal would obey is shown instead."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
