@@ -28,7 +28,7 @@ def record(number: int) -> dict[str, Any]:
 def numbers(path: Path) -> list[int]:
     """The ids of all that is kept, in order; none of it is damaged."""
     found = []
-    for file in (*aside(path), path):
+    for file in (*aside(path), *([path] if path.exists() else [])):  # killed between a rename and the next file
         reading = Reading(file)
         found += [one["id"] for one in reading]
         assert reading.skipped == 0, file

@@ -31,6 +31,8 @@ _ASIDE = ".damaged-"
 _PACKED = frozenset({".bz2", ".lz4", ".xz", ".zip", ".zst"})
 #: A folder is looked at until nothing has changed, so often at most.
 _LOOKS = 10
+#: Nobody has more lines.
+MOST = 10**15
 
 
 @dataclass(slots=True)
@@ -173,7 +175,7 @@ def how_many(options: argparse.Namespace, usual: int, since: float | None) -> in
     most: int = options.lines if options.lines is not None else usual if since is None else 0
     if most < 0:
         raise WrongCall(f"-n {most}: say how many of the newest are to be shown, or 0 for all")
-    return most
+    return min(most, MOST)
 
 
 def newest(records: Iterator[Record], most: int) -> tuple[Iterable[Record], str]:
