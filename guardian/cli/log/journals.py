@@ -21,7 +21,7 @@ from guardian.cli.log import WrongCall, say
 from guardian.errors import ExpectedError
 from guardian.host.history import Query, Reading, has_time, open_file, word
 from guardian.host.journal import JOURNAL
-from guardian.host.rotation import aside
+from guardian.host.rotation import aside, moment, stamp_of
 from guardian.host.site import default_state_dir, read_site
 
 Record = dict[str, Any]
@@ -129,7 +129,12 @@ class Journals:
             if len(held) == known:
                 break
         self._found = self._found or bool(told)
-        return sorted(held.values(), key=lambda one: (one.path == path, one.changed_at))
+
+        def order(one: _File) -> tuple[bool, str, int]:
+            """By the names that a host has given: a copy may have lost the times of files."""
+            return one.path == path, *(moment(path, one.path) if one.path in ours else (stamp_of(one.changed_at), 0))
+
+        return sorted(held.values(), key=order)
 
     def _of(self, files: list[_File], query: Query, wanted: Callable[[Record], bool]) -> Iterator[Record]:
         for each in reversed(files) if query.newest_first else files:
