@@ -3,8 +3,8 @@
 What a question costs is the bytes that it has to look at, so most of them are never made into records:
 
 * Who wants the newest reads **backward from the end**, a block at a time, and stops when there are enough.
-* Who wants a time finds the place in the file **by halving**; so records may be missed if the clock was set back by
-  more than :data:`SET_BACK_S`.
+* Who wants a time finds the place in the file **by halving**. Times in a file do not fall by more than
+  :data:`SET_BACK_S`: a clock that is set back by more begins a new file.
 * Who wants certain records names **words** that their lines must have (:func:`word`). Lines are cut out of a block only
   around a word that is found. The words are a sieve, not a promise: other records come through, too, and the caller
   looks at each.
@@ -36,7 +36,7 @@ Words = tuple[bytes, ...]
 
 #: A line longer than this is damage: no record comes near it.
 LINE_MAX = 4_000_000
-#: A clock may be set back by so much before records are missed that are asked for by their time.
+#: A clock may be set back by so much within a file; seconds.
 SET_BACK_S = 3600.0
 #: Read at once, and found by halving. Small enough to stay in the cache of a processor while it is looked through.
 _BLOCK, _NEAR = 1 << 16, 1 << 16

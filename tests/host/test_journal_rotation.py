@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from guardian.host.history import Reading
+from guardian.host.history import Query, Reading
 from guardian.host.journal import Journal
 from guardian.host.rotation import Bounds, aside, taken
 from tests.support import REPO, Child, eventually
@@ -134,6 +134,27 @@ def test_kill_9_in_the_middle_of_it_loses_and_tears_nothing(path: Path) -> None:
         assert found == list(range(1, len(found) + 1)) and len(found) >= told[-1] > number
         number = len(found)
     assert len(aside(path)) > 6
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["a clock that is set", "a machine that starts with another clock"])
+def test_a_clock_that_was_far_behind_hides_nothing_from_who_asks_for_a_time(path: Path, anew: bool) -> None:
+    now, number, wanted = [0.0], 0, dict[int, float]()
+    journal = Journal(path, clock=lambda: now[0])
+    for begin in (1.7e9, 1000.0, 1.7e9 + 7000):
+        for second in range(4000):
+            now[0] = begin + second
+            journal.append({"id": number, "node": "A", "stamp": now[0], "kind": "enter", "text": "x" * 100})
+            wanted[number] = now[0]
+            number += 1
+        assert journal.flush(30)
+        if anew:
+            assert journal.close(30)
+            journal = Journal(path, clock=lambda: now[0])
+    assert journal.close(30)
+    assert len(aside(path)) == 1
+    for since in (1.7e9, 1.7e9 + 3000, 1.7e9 + 8000):
+        found = [one["id"] for file in (*aside(path), path) for one in Reading(file, Query(since=since))]
+        assert found == [number for number, stamp in wanted.items() if stamp >= since]
 
 
 @pytest.mark.proc
