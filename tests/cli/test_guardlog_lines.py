@@ -186,6 +186,22 @@ def test_lines_that_a_kill_has_cut_or_a_disk_has_damaged_are_shown_as_far_as_the
         assert [json.loads(one)["stamp"] is None for one in out] == [False] * 4 + [True, False]
 
 
+def test_a_log_that_cannot_be_read_is_not_called_empty(
+    says: Says, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real = state / "logs" / "HOST.log", os.open
+
+    def refused(name: Any, *options: Any) -> int:
+        if Path(name) == path:
+            raise PermissionError(13, "Permission denied", str(name))
+        return real(name, *options)
+
+    monkeypatch.setattr("os.open", refused)
+    assert says("HOST") == (1, [], f"guardlog: {path}: Permission denied; it is read as far as it can be\n")
+    code, out, err = says("HOST", "SUS_MC1")
+    assert (code, len(out), err.count("\n")) == (0, 4, 1)
+
+
 def test_what_is_no_file_is_no_log(says: Says, state: Path) -> None:
     os.mkfifo(state / "logs" / "FIFO.log")
     (state / "logs" / "DIR.log").mkdir()

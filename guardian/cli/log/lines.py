@@ -77,27 +77,39 @@ def _log(options: argparse.Namespace) -> int:
     usual = BEFORE if options.follow else NEWEST
     most = options.lines if options.lines is not None else usual if (since, until) == (None, None) else 0
 
+    faults: list[OSError] = []
+
     def first(reading: list[Reading]) -> Iterable[bytes]:
-        return newest(reading, most) if most else oldest(reading)
+        return newest(reading, most, faults) if most else oldest(reading, faults)
 
     if options.follow:
         follow(where, options.nodes, lambda place: _wanted(options, place, since, until), first, show)
     reading = [(files, _wanted(options, place, since, until)) for place, files in found]
     if show.all(first(reading)) == 0:
+        if faults:
+            return FAILED
         say(_none(reading, options))
     return OK
 
 
-def newest(reading: list[Reading], most: int) -> list[bytes]:
-    """The newest lines, the oldest of them first. Files are read from their ends, no further than needed."""
-    each = [_tell_faults(backward(file, wanted) for file in reversed(files)) for files, wanted in reversed(reading)]
+def newest(reading: list[Reading], most: int, faults: list[OSError]) -> list[bytes]:
+    """The newest lines, the oldest of them first. Files are read from their ends, no further than needed.
+
+    Parameters
+    ----------
+    faults : what could not be read is said, and added there.
+    """
+    each = [
+        _tell_faults((backward(file, wanted) for file in reversed(files)), faults)
+        for files, wanted in reversed(reading)
+    ]
     return list(itertools.islice(heapq.merge(*each, key=_stamp, reverse=True), most))[::-1]
 
 
-def oldest(reading: list[Reading]) -> Iterator[bytes]:
+def oldest(reading: list[Reading], faults: list[OSError]) -> Iterator[bytes]:
     """All lines, the oldest first."""
     return heapq.merge(
-        *(_tell_faults(forward(file, wanted) for file in files) for files, wanted in reading), key=_stamp
+        *(_tell_faults((forward(file, wanted) for file in files), faults) for files, wanted in reading), key=_stamp
     )
 
 
@@ -105,12 +117,13 @@ def _stamp(line: bytes) -> bytes:
     return line[:WIDTH]
 
 
-def _tell_faults(readings: Iterable[Iterator[bytes]]) -> Iterator[bytes]:
+def _tell_faults(readings: Iterable[Iterator[bytes]], faults: list[OSError]) -> Iterator[bytes]:
     """One reading after the other; what cannot be read is said."""
     for reading in readings:
         try:
             yield from reading
         except OSError as error:
+            faults.append(error)
             say(f"{error.filename or 'a file'}: {error.strerror}; it is read as far as it can be")
 
 
@@ -162,7 +175,7 @@ def _unknown(patterns: list[str], where: list[Place]) -> str:
 
 
 def _none(reading: list[Reading], options: argparse.Namespace) -> str:
-    everything = oldest([(files, Wanted()) for files, _ in reading])
+    everything = oldest([(files, Wanted()) for files, _ in reading], [])
     first = next((at for line in everything if (at := _epoch(line)) is not None), None)
     begins = "it is empty" if first is None else f"it begins {shown(first, options.local)}"
     return f"no such line is in the log ({begins})"
