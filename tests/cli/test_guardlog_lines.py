@@ -202,6 +202,17 @@ def test_a_log_that_cannot_be_read_is_not_called_empty(
     assert (code, len(out), err.count("\n")) == (0, 4, 1)
 
 
+@pytest.mark.proc
+def test_more_nodes_than_files_may_be_open_by_default(tmp_path: Path) -> None:
+    for number in range(200):
+        write(tmp_path / "logs", f"N{number:03}", line(number, "N", "here"))
+    argv = ["-m", "guardian.cli.guardlog", "*", "--state-dir", str(tmp_path), "-n"]
+    for most in ("0", "200"):
+        with Child(["bash", "-c", 'ulimit -Sn 100 && exec "$0" "$@"', sys.executable, *argv, most]) as child:
+            assert child.wait() == 0
+            assert child.output.count("here") == 200 and "guardlog:" not in child.output
+
+
 def test_what_is_no_file_is_no_log(says: Says, state: Path) -> None:
     os.mkfifo(state / "logs" / "FIFO.log")
     (state / "logs" / "DIR.log").mkdir()

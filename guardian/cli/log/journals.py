@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import heapq
 import os
-import resource
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -63,9 +62,6 @@ class Journals:
         self.damaged = 0
         self._found = self._could_read = False
         self.folders = _folders(options)
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with contextlib.suppress(ValueError, OSError):  # some hosts have many files, some users many hosts
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self._hosts = [files for folder in self.folders if (files := self._open(folder))]
         if not self._hosts and not self._found:
             named = ", ".join(map(str, self.folders[:3])) + (" ..." if len(self.folders) > 3 else "")
