@@ -9,10 +9,11 @@ What a question costs is the bytes that it has to look at, so most of them are n
   around a word that is found. The words are a sieve, not a promise: other records come through, too, and the caller
   looks at each.
 
-A full journal of 256 MB is looked through in about a third of a second.
+A full journal of 256 MB is looked through in about a quarter of a second.
 
-Damage is passed over and counted. A block of which every line begins and ends like a record is taken for sound; of one
-that is not, every line is read. A line that is longer than any record could be is one damage, and takes no memory.
+Damage is passed over and counted, as far as it is met: of a block with NULs (what a power cut leaves), or that begins
+or ends in what is no record, every line is read; else those lines that have the words. A line that is longer than any
+record could be is one damage, and takes no memory.
 
 A file that is open here stays readable when it is put aside or removed meanwhile.
 """
@@ -205,8 +206,8 @@ def _lines_with(word: bytes, block: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _sound(block: bytes) -> bool:
-    """Whether each line looks like a record."""
-    return block.startswith(b'{"') and block.endswith(b"}\n") and block.count(b"\n") == block.count(b'}\n{"') + 1
+    """Whether it shows no sign of damage."""
+    return block.startswith(b'{"') and block.endswith(b"}\n") and b"\0" not in block
 
 
 def _pieces(file: IO[bytes], begin: int, end: int) -> Iterator[bytes]:
