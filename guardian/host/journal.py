@@ -344,7 +344,7 @@ def _lock_file(fd: int) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise
+        raise BlockingIOError(errno.EBUSY, "another process writes it, stop that one") from None
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL):  # some file systems have no locks
             raise

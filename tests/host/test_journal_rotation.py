@@ -178,6 +178,19 @@ def numbers_so_far(path: Path) -> list[int]:
     return [one["id"] for file in (*aside(path), path) for one in Reading(file)]
 
 
+def test_who_has_taken_the_place_of_a_journal_that_was_moved_away_is_told(path: Path) -> None:
+    journal = Journal(path, retry_s=(0.01, 0.05))
+    fill(journal, 0, 3)
+    path.rename(path.with_name("elsewhere"))
+    other = Journal(path)
+    journal.append(record(3))
+    assert "is not written since" in eventually(journal.trouble, 30, "it is told")
+    assert "another process writes it, stop that one (EBUSY)" in str(journal.trouble())
+    assert other.close()
+    eventually(lambda: journal.trouble() is None, 30, "it is written again")
+    assert journal.close() and [one["id"] for one in Reading(path)] == [3]
+
+
 def test_a_file_that_cannot_be_put_aside_grows_on_and_that_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def nowhere(*args: object) -> Path:
         return path.parent / "no such folder" / "journal.jsonl"
