@@ -32,7 +32,7 @@ from typing import IO, Any, cast
 import msgspec
 
 Record = dict[str, Any]
-#: Lines that must have all of these words; the first one is looked for, so it is the one that fewest lines have.
+#: Lines that must have all of these words.
 Words = tuple[bytes, ...]
 
 #: A line longer than this is damage: no record comes near it.
@@ -100,6 +100,7 @@ class Reading(Iterator[Record]):
     def __init__(self, file: Path | IO[bytes], query: Query = EVERYTHING) -> None:
         self.skipped = 0
         self._query = query
+        self._words = [sorted(words, key=len, reverse=True) for words in query.words]  # few lines have a long word
         self._records = self._read(file)
 
     def __next__(self) -> Record:
@@ -137,7 +138,7 @@ class Reading(Iterator[Record]):
     def _sieved(self, block: bytes) -> list[bytes]:
         """The lines that may be wanted."""
         found: dict[int, bytes] = {}
-        for first, *others in self._query.words:
+        for first, *others in self._words:
             for place, line in _lines_with(first, block):
                 if all(other in line for other in others):
                     found[place] = line
