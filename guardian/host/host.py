@@ -189,7 +189,9 @@ class Host:
         """
         if refused := await self.add_all((name,), by=by):
             raise ExpectedError(refused[name])
-        return self._nodes[name]
+        if (node := self._nodes.get(name)) is None:
+            raise ExpectedError(f"{name} was added, and somebody has removed it again meanwhile")
+        return node
 
     async def add_all(self, names: Iterable[str], *, by: str = "") -> dict[str, str]:
         """:meth:`reserve`, :meth:`claim` and :meth:`put_up` in one go. Returns those that were refused, and why."""

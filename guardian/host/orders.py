@@ -72,8 +72,8 @@ class Orders:
 
     async def _create(self, order: Order) -> Answer:
         note = "" if self._site_file is None else await self._site_file.created(order.node)
-        await self._host.add(order.node, by=str(order.who))
-        return {"node": order.node, **({"note": note} if note else {})}
+        node = await self._host.add(order.node, by=str(order.who))
+        return {"node": order.node, "op": node.view.op.name, **({"note": note} if note else {})}
 
     async def _destroy(self, order: Order) -> Answer:
         if order.node not in self._host:

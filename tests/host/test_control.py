@@ -63,7 +63,7 @@ async def client(home: House) -> AsyncIterator[Client]:
 
 
 async def test_the_orders(home: House, client: Client) -> None:
-    assert await client.order("create", "SUS") == {"ok": True, "node": "SUS"}
+    assert await client.order("create", "SUS") == {"ok": True, "node": "SUS", "op": "EXEC"}
     await home.settled(home.host["SUS"])
     (facts,) = (await client.order("list"))["nodes"]
     assert facts == {
@@ -297,7 +297,7 @@ def test_ask_where_nobody_is(tmp_path: Path) -> None:
 
 async def test_ask_and_a_real_control_socket(home: House) -> None:
     answer = await asyncio.to_thread(ask, home.site.control_socket, {"do": "create", "node": "SUS"})
-    assert answer == {"ok": True, "node": "SUS"}
+    assert answer == {"ok": True, "node": "SUS", "op": "EXEC"}
     assert home.host["SUS"].view.op is Op.EXEC
 
 

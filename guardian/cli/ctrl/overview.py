@@ -15,7 +15,7 @@ from typing import Any
 
 from guardian.cli.ctrl import say
 from guardian.cli.ctrl.names import control_socket
-from guardian.cli.ctrl.places import LOOK_S, hosts_here, ifo_meant
+from guardian.cli.ctrl.places import LOOK_S, hosts_here, ifo_meant, silent_here
 from guardian.cli.output import FAILED, OK
 from guardian.core.when import span, utc
 from guardian.errors import ExpectedError
@@ -30,12 +30,14 @@ def overview(options: argparse.Namespace) -> int:
     usual = control_socket(options)
     if options.site or options.state_dir:
         return _one(usual, options)
-    found = {**hosts_here(ifo_meant(options))}
-    if not found:
-        return _one(usual, options)
-    if len(found) == 1:
-        return _one(next(iter(found)), options)
-    return _several(list(found), options)
+    found = list(hosts_here(ifo_meant(options)))
+    silent = silent_here()
+    if silent and not found:
+        raise ExpectedError("; ".join(silent))
+    for why in silent:
+        say(why)
+    code = _several(found, options) if len(found) > 1 else _one(found[0] if found else usual, options)
+    return FAILED if silent else code
 
 
 def _several(places: Sequence[Path], options: argparse.Namespace) -> int:
