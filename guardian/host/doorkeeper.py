@@ -88,7 +88,9 @@ class Doorkeeper:
         """
 
         async with self._loading:
-            self._put_in_force(rules or await self._reader.read(lambda: read_rules(self._reread())))
+            if rules is None:
+                rules = await self._reader.read(lambda: read_rules(self._reread()))
+            self._put_in_force(rules)
             now = self._rules.access
         self._told.clear()
         self._say(f"who may write was read anew from {now.acf or now.file or 'nowhere'}, by {by}", "INFO")

@@ -5,8 +5,9 @@ truth: a node that somebody created by hand and that it does not list goes, one 
 back. A file with a fault changes nothing; it is an alarm of the host until it reads well again, as the next start of
 the host would fail.
 
-One reading at a time. However often SIGHUP comes meanwhile, one more follows, a second later. What is done is held in memory only, so a
-host that is killed in the middle starts with the file as it stands, and its nodes with their settings.
+One reading at a time. However often SIGHUP comes meanwhile, one more follows, a second later. What is done is held in
+memory only, so a host that is killed in the middle starts with the file as it stands, and its nodes with their
+settings.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ from guardian.errors import ExpectedError
 from guardian.host.access import Access
 from guardian.host.control import LINE_BYTES, PATH_BYTES, Control, NoAnswer, NoHost, ask
 from guardian.host.doorkeeper import Doorkeeper
-from tests.support import Child
 from tests.host.house import House, house
+from tests.support import Child
 
 EVE = Who("eve", "", "guardctrl")
 
@@ -310,7 +310,9 @@ def test_ask_does_not_wait_for_ever(tmp_path: Path) -> None:
 
 def test_a_host_that_is_stopped_is_named_and_may_still_do_it(tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
-    code = f"import socket\ns = socket.socket(socket.AF_UNIX)\ns.bind({str(path)!r})\ns.listen(1)\nprint('UP', flush=True)"
+    code = (
+        f"import socket\ns = socket.socket(socket.AF_UNIX)\ns.bind({str(path)!r})\ns.listen(1)\nprint('UP', flush=True)"
+    )
     with Child([sys.executable, "-c", f"{code}\ninput()"]) as child:
         child.wait_for("UP")
         child.signal(signal.SIGSTOP)
@@ -321,7 +323,7 @@ def test_a_host_that_is_stopped_is_named_and_may_still_do_it(tmp_path: Path) -> 
             ask(path, {"do": "status"}, timeout_s=0.2)
         assert stopped in str(told.value) and "may still" not in str(told.value)
         for _ in range(3):  # more than it lets in
-            with pytest.raises(NoAnswer, match="did not answer within 0.2 s"):
+            with pytest.raises(NoAnswer, match=r"did not answer within 0\.2 s"):
                 ask(path, {"do": "status"}, timeout_s=0.2)
         child.signal(signal.SIGCONT)
 
@@ -331,7 +333,11 @@ def test_a_host_that_dies_with_the_order_unread_has_ended(tmp_path: Path) -> Non
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         server.listen()
-        threading.Timer(0.3, lambda: server.accept()[0].close()).start()
+
+        def die() -> None:
+            server.accept()[0].close()
+
+        threading.Timer(0.3, die).start()
         with pytest.raises(ExpectedError, match="ended before it answered; see its log"):
             ask(path, {"do": "destroy", "node": "SUS"})
 

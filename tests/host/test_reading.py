@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from pathlib import Path
@@ -44,8 +43,9 @@ async def test_a_disk_that_hangs_costs_one_thread_and_no_time_of_the_loop() -> N
             await reader.read(lambda: 1)
     assert [thread.name for thread in threading.enumerate()].count("reader") == 1
     back.set()
-    while "reader" in [thread.name for thread in threading.enumerate()]:
-        await asyncio.sleep(0.01)
+    for thread in threading.enumerate():
+        if thread.name == "reader":
+            thread.join(20)
     assert await reader.read(lambda: 2) == 2
 
 

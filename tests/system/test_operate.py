@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from guardian.cli.output import FAILED, OK
+from guardian.cli.output import FAILED, OK, WRONG_CALL
 from tests.cli.ctrl.calling import Called, Shell
 from tests.support import Child, eventually
 from tests.system.hosting import Guardhost
@@ -159,7 +159,7 @@ def test_a_storm_of_sighup_is_a_few_readings(at_rest: Operated) -> None:
     [
         (lambda path: path.write_text('ifo = "X1"\nnod'), "Expected '='"),
         (lambda path: path.write_text("x = " + "[" * 100_000), "nested too deeply"),
-        (lambda path: os.mkfifo(path), "it is a pipe"),
+        (os.mkfifo, "it is a pipe"),
         (lambda path: path.symlink_to("/dev/zero"), "more than 16000000 bytes"),
         (lambda path: None, "No such file"),
     ],
@@ -290,3 +290,40 @@ def test_a_host_ends_although_its_site_file_is_a_pipe_to_which_nobody_writes(tmp
         site.hang_up()
         site.child.wait_for("SIGHUP: nothing was done: .* is a pipe", 60)
         site.end()
+
+
+def test_an_order_never_goes_to_another_host_because_the_one_that_is_meant_does_not_answer(tmp_path: Path) -> None:
+    """Two hosts with a node of the same name and, without --ifo, no way to tell which one is meant."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    one, two = Operated(tmp_path / "one"), Operated(tmp_path / "two")
+    for site in (one, two):
+        site.write("OVEN")
+        site.host.env["GUARD_LOCK_DIR"] = str(tmp_path / "locks")
+    plain = {"IFO": None, "GUARD_LOCK_DIR": str(tmp_path / "locks")}
+    with one.host, two.host:
+        told = one.shell("stop", "OVEN", env=plain)
+        assert told.code == FAILED and "several hosts run on this machine; say which one" in told.err, told
+        told = one.shell("status", env=plain)
+        assert told.out.count(": running since ") == 2, told
+        two.child.signal(signal.SIGSTOP)
+        told = one.shell("stop", "OVEN", env=plain)
+        assert told.code == FAILED and "say which one, with --state-dir" in told.err, told
+        told = one.shell("status", env=plain)
+        assert told.code == FAILED and f"process {two.child.pid} is stopped" in told.err, told
+        assert told.out.count(": running since ") == 1, told
+        two.child.signal(signal.SIGCONT)
+        one.host.wait("OVEN", "OP", "EXEC")
+        two.end()
+        assert one.shell("stop", "OVEN", env=plain).code == OK
+        one.end()
+
+
+def test_a_site_file_with_a_fault_hides_no_host(tmp_path: Path) -> None:
+    site = Operated(tmp_path)
+    site.write("OVEN")
+    with site.host:
+        site.file.write_text("nodes = [")
+        told = site.shell("--site", str(site.file), "status")
+        assert told.code == WRONG_CALL and "reached without its site file, too: --state-dir DIR" in told.err, told
+        assert "1 node" in site("status").out

@@ -125,14 +125,18 @@ def _is_heard(place: Path) -> bool:
 
 
 def _another(node: str, options: argparse.Namespace) -> Path | None:
-    """The control socket of the host that runs a node, or of the only one here."""
-    found = hosts_here(ifo_meant(options))
+    """The control socket of the host that runs a node, or of the only one here. It is never guessed."""
+    ifo = ifo_meant(options)
+    found = hosts_here(ifo)
     mine = {place: told for place, told in found.items() if not node or node in told["nodes"]}
     if len(mine) > 1:
         raise ExpectedError(several(mine))
+    silent = silent_here()
+    if silent and mine and (ifo is None or not node):
+        raise ExpectedError(f"{'; '.join(silent)}. It may be the one that is meant; say which one, with --state-dir")
     if mine:
         return next(iter(mine))
-    if silent := silent_here():
+    if silent:
         raise ExpectedError("; ".join(silent))
     return _as_it_says(node, names_of(options)) if node else None
 
