@@ -117,6 +117,11 @@ class Host:
         return len(self._nodes)
 
     @property
+    def coming(self) -> list[str]:
+        """Nodes that are about to be added, and are not shown yet."""
+        return sorted(self._coming)
+
+    @property
     def name(self) -> str:
         """Its name among the hosts of its IFO, once it is known: see :mod:`guardian.host.hostname`."""
         return self._claims.host

@@ -156,7 +156,8 @@ class Orders:
         listed = host.site.nodes
         service = standing.service(host, keeper=self._keeper, file=file)
         nodes = [standing.node_in_full(host, name, listed=name in listed) for name in host]
-        return {"service": service, "nodes": nodes, "missing": [name for name in listed if name not in host]}
+        missing = [name for name in listed if name not in host and name not in host.coming]
+        return {"service": service, "nodes": nodes, "coming": host.coming, "missing": missing}
 
     # --- who may write
 

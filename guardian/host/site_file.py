@@ -209,7 +209,8 @@ class SiteFile:
 
     def _running(self) -> Site:
         host = self._host
-        return replace(host.site, nodes=tuple(name for name in host if not host[name].leaving))
+        there = [name for name in host if not host[name].leaving]
+        return replace(host.site, nodes=(*there, *host.coming))
 
     async def _do(self, found: Difference, by: str) -> list[Done]:
         host, what, done = self._host, found.changes, list[Done]()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import psutil
 import pytest
 
 from guardian.cli.output import FAILED, OK, WRONG_CALL
+from guardian.host.control import NoHost, ask
 from tests.cli.ctrl.calling import Called, Shell
 from tests.support import Child, eventually
 from tests.system.hosting import Guardhost
@@ -327,3 +329,27 @@ def test_a_site_file_with_a_fault_hides_no_host(tmp_path: Path) -> None:
         told = site.shell("--site", str(site.file), "status")
         assert told.code == WRONG_CALL and "reached without its site file, too: --state-dir DIR" in told.err, told
         assert "1 node" in site("status").out
+
+
+def test_a_host_that_starts_is_not_said_to_lack_its_nodes(tmp_path: Path) -> None:
+    """Neither by status, nor by a reload: an operator who believed it would create them by hand."""
+    site = Operated(tmp_path)
+    names = [f"N{number}" for number in range(60)]
+    for name in names:
+        site.host.write(name, GOOD)
+    site.write(*names)
+    site.host.child = Child(site.host.argv, env=site.host.env, cwd=tmp_path)
+    try:
+        eventually((tmp_path / "state/control.sock").is_socket, 60, "the control socket")
+        said: list[tuple[int, int]] = []
+        until = time.monotonic() + 60
+        while said[-1:] != [(60, 0)] and time.monotonic() < until:
+            with contextlib.suppress(NoHost):
+                told = ask(tmp_path / "state/control.sock", {"do": "status"})
+                assert told["missing"] == []
+                look = ask(tmp_path / "state/control.sock", {"do": "reload", "step": "look"})
+                assert look["lines"] == []
+                said.append((len(told["nodes"]), len(told["coming"])))
+        assert {sum(counts) for counts in said} == {60}, said
+    finally:
+        site.host.child.close()

@@ -68,12 +68,12 @@ def _one(place: Path, options: argparse.Namespace) -> int:
         for line in node_lines(told):
             print(f"  {line}")
     well = told["service"]["ok"] and all(node["ok"] for node in told["nodes"])
-    return OK if well and not told["missing"] else FAILED
+    return OK if well and not told["coming"] and not told["missing"] else FAILED
 
 
 def _asked(place: Path) -> Facts:
     told = ask(place, {"do": "status"}, LOOK_S)
-    return {key: told[key] for key in ("service", "nodes", "missing")}
+    return {"coming": [], **{key: told[key] for key in ("service", "nodes", "coming", "missing") if key in told}}
 
 
 def _absent(directory: Path, options: argparse.Namespace) -> Facts:
@@ -102,7 +102,7 @@ def _absent(directory: Path, options: argparse.Namespace) -> Facts:
         for name, settings in stored.items()
     ]
     service = {"running": False, "ok": False, "dir": str(directory), "until": alive_at, "nodes": len(nodes)}
-    return {"service": service, "nodes": nodes, "missing": []}
+    return {"service": service, "nodes": nodes, "coming": [], "missing": []}
 
 
 def service_line(service: Facts) -> str:
@@ -129,6 +129,7 @@ def node_lines(told: Facts) -> Iterator[str]:
         rows = [_stored(node) for node in told["nodes"]]
     else:
         rows = [_running(node, has_file=bool(told["service"]["file"])) for node in told["nodes"]]
+        rows += [(name, "-", "", "", "", "", "is about to be added") for name in told["coming"]]
         rows += [(name, "-", "", "", "", "", f"does not run; guardctrl create {name}") for name in told["missing"]]
     if not rows:
         return
