@@ -84,7 +84,8 @@ class Cost:
 def run(report: Report) -> None:
     """The start, the curves, and the ends."""
     start(report)
-    costs = [at_count(report, report.size(full, quick), QUIET.get(full)) for full, quick in COUNTS]
+    counts = (COUNTS[0], COUNTS[-1]) if report.quick else COUNTS
+    costs = [at_count(report, report.size(full, quick), QUIET.get(full)) for full, quick in counts]
     curves(report, costs[0], costs[-1])
     asked(report)
     stop(report)
