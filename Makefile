@@ -12,6 +12,8 @@ DEMO_OPTIONS ?=
 # How many tests run at once
 JOBS ?= 2
 TESTS ?=
+# Which measurements, and how: `make bench BENCH=--quick` only shows that they work
+BENCH ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
@@ -28,7 +30,7 @@ help:
 	@echo 'make lint        ruff, mypy, and the floors of the house'
 	@echo 'make docs        the documentation, as web pages in docs/_build/html'
 	@echo 'make soak        the tests that take long'
-	@echo 'make bench       the measurements'
+	@echo 'make bench       the measurements; make bench BENCH="reaction tree": two of them'
 	@echo 'make clean       remove what was built; make distclean: the virtual environment too'
 
 # -- what is installed --------------------------------------------------------------------------------------------------
@@ -86,7 +88,7 @@ docs: $(READY)-docs
 	$(BIN)/sphinx-build -W -b html docs docs/_build/html
 
 bench: $(READY)-test
-	@for file in bench/[a-z]*.py; do name=$$(basename "$$file" .py); echo "== $$name"; $(BIN)/python -m "bench.$$name" || exit 1; done
+	$(BIN)/python -m bench $(BENCH)
 
 clean:
 	rm -rf build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

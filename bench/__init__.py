@@ -6,4 +6,4 @@ that what they check holds, not how fast it was.
 """
 
 #: Files of this folder that benches share.
-HELPERS = frozenset({"figures", "machine", "reactors"})
+HELPERS = frozenset({"bare", "figures", "machine", "reactors", "trips"})

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import json
 import pkgutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +49,10 @@ def main() -> int:
 
 def _one(options: argparse.Namespace) -> int:
     report = Report(quick=options.quick)
-    importlib.import_module(f"bench.{options.one}").run(report)
-    options.json.write_text(json.dumps(report.facts()))
+    try:
+        importlib.import_module(f"bench.{options.one}").run(report)
+    finally:  # what was found before an error
+        options.json.write_text(json.dumps(report.facts()))
     return 0 if all(report.checks.values()) else 1
 
 
@@ -82,17 +86,20 @@ def about(name: str) -> str:
     return (importlib.import_module(f"bench.{name}").__doc__ or "").split("\n\n")[0].replace("\n", " ")
 
 
-def _table(found: dict[str, Any]) -> list[str]:
+def _table(found: dict[str, Any]) -> Iterator[str]:
     """The figures that have a goal, those that miss it first."""
     rows = [
-        (name, Figure(**{key: value for key, value in facts.items() if key not in ("ratio", "met")}))
+        (f"{name}, {facts['part']}", Figure(**{key: facts[key] for key in facts if key not in ("ratio", "met")}))
         for name, told in found["benches"].items()
         for facts in told["figures"]
+        if facts["met"] is not None
     ]
-    goals = sorted((row for row in rows if row[1].met is not None), key=lambda row: bool(row[1].met))
-    missed = sum(not figure.met for _, figure in goals)
-    head = f"\n== {len(goals)} goals, {missed} missed" + (" (quick: figures mean nothing)" if found["quick"] else "")
-    return [head, *(f"{name:10} {figure.part[:24]:24} {sentence(figure)}" for name, figure in goals)]
+    missed = [row for row in rows if not row[1].met]
+    yield f"\n== {len(rows)} goals, {len(missed)} missed" + " (quick: figures mean nothing)" * found["quick"]
+    for chosen in (missed, [row for row in rows if row[1].met]):
+        for part, figures in itertools.groupby(chosen, key=lambda row: row[0]):
+            yield f"{part}:"
+            yield from (f"  {sentence(figure)}" for _, figure in figures)
 
 
 if __name__ == "__main__":

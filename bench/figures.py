@@ -92,6 +92,7 @@ class Report:
         peer: str = "",
         beside: float | Figure | None = None,
         goal: float | None = None,
+        limit: float | None = None,
         more: bool = False,
         p99: float | None = None,
         n: int = 0,
@@ -101,9 +102,12 @@ class Report:
         Parameters
         ----------
         value : one number, or samples; of these the median counts.
-        beside : a number in the same unit, or another figure. goal : see :class:`Figure`.
+        beside : a number in the same unit, or another figure. goal, more : see :class:`Figure`.
+        limit : in the same unit, what it is to be at most (with `more`: at least); beside and goal in one.
         p99, n : of samples that somebody else has counted.
         """
+        if limit is not None:
+            peer, beside, goal = peer or "the limit", limit, 1.0
         samples = sorted(value) if not isinstance(value, (int, float)) else [float(value)]
         n = n or len(samples)
         found = Figure(
@@ -112,8 +116,8 @@ class Report:
             value=statistics.median(samples),
             unit=unit,
             n=n,
-            p99=p99 if p99 is not None else percentile(samples, 99) if n >= SAMPLES else None,
-            worst=samples[-1] if 1 < n < SAMPLES and p99 is None else None,
+            p99=percentile(samples, 99) if len(samples) >= SAMPLES else p99 if n >= SAMPLES else None,
+            worst=samples[0 if more else -1] if 1 < len(samples) < SAMPLES else None,
             peer=peer or (beside.what if isinstance(beside, Figure) else ""),
             beside=beside.value if isinstance(beside, Figure) else beside,
             goal=goal,

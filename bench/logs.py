@@ -1,16 +1,14 @@
 """The log of nodes: what a line costs, what a million take on disk, and how long ``guardlog`` looks for one.
 
 A day of 50 busy nodes is simulated as a million lines in files that are put aside as they grow. The limits: the disk
-that was allowed, a second for each query, and no memory that grows with the number of lines.
+that was allowed, a second for each query at worst, and no memory that grows with the number of lines.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,6 +16,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.figures import Report
 from guardian.host.logfiles import LogFiles
 from guardian.host.logfolder import node_files
 from guardian.host.logline import LogLine
@@ -28,7 +27,8 @@ from guardian.host.rotation import Bounds
 from guardian.worker.beat import BeatWriter, create_page
 from tests.support.child import REPO
 
-MILLION = 1_000_000
+MILLION, NODES = 1_000_000, 50
+DISK_MB, MEMORY_MB, QUERY_S = 200.0, 50.0, 1.0
 LINE = "the cavity is locked, transmission 1.0234 mW, error signal 0.0031 V, after %d attempts"
 WIDE = LogBudget(lines_per_s=1e9, burst_lines=1e9, turn_bytes=1 << 20, turn_reads=10_000)
 
@@ -43,6 +43,33 @@ os.set_blocking(writer._fd, True)  # here all are to arrive
 for n in range(count):
     writer.log("the cavity is locked, transmission 1.0234 mW, error signal 0.0031 V, after %d attempts", n)
 """
+
+
+def run(report: Report) -> None:
+    """A day of lines, the way of one, and the questions."""
+    lines = report.size(MILLION, 20_000)
+    with tempfile.TemporaryDirectory() as folder:
+        state, began_at = Path(folder) / "state", time.time() - 86400
+        day(report, state / "logs", lines, began_at)
+        way(report, Path(folder), report.size(50_000, 2000))
+        questions(report, state, lines, began_at)
+
+
+def day(report: Report, folder: Path, lines: int, began_at: float) -> None:
+    total_mb = DISK_MB * lines / MILLION  # so that files are put aside all the same
+    bounds = Bounds(file_bytes=report.size(1_000_000, 50_000), total_bytes=int(total_mb * 1e6))
+    files = LogFiles(folder, bounds, most_lines=20_000)
+    before_mb, cpu, began = memory_mb(), time.process_time(), time.perf_counter()
+    fill(files, lines, nodes=NODES, begin=began_at)
+    lost = files.close(120)
+    took_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu
+    report.part(f"{lines} lines of {NODES} nodes")
+    report.figure("written", lines / took_s, "lines/s")
+    report.figure("CPU", cpu_s / lines * 1e6, "us a line")
+    report.figure("disk", disk(folder) / 1e6, "MB", limit=total_mb)
+    report.figure("memory, more than before", memory_mb() - before_mb, "MB", limit=MEMORY_MB)
+    report.check("no line of the day is lost", lost == 0, lost)
+    report.check("no more on the disk than is allowed", disk(folder) <= bounds.total_bytes, disk(folder))
 
 
 def fill(files: LogFiles, lines: int, *, nodes: int, begin: float, days: float = 1.0) -> None:
@@ -69,21 +96,30 @@ def disk(folder: Path) -> int:
     return sum(one.stat().st_size for one in folder.iterdir())
 
 
-def memory() -> float:
-    """Megabytes that this process had at most."""
+def memory_mb() -> float:
+    """That this process had at most."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
-def query_s(state: Path, *words: str) -> tuple[float, int]:
-    """Seconds that ``guardlog`` takes as a process of its own, and how many lines it prints."""
-    argv = [sys.executable, "-m", "guardian.cli.guardlog", "--state-dir", str(state), *words]
-    began = time.perf_counter()
-    shown = subprocess.run(argv, capture_output=True, check=True, cwd=REPO, timeout=300).stdout
-    return time.perf_counter() - began, shown.count(b"\n")
+# --- the way of a line ------------------------------------------------------------------------------------------------
 
 
-async def through_pipe(folder: Path, count: int) -> tuple[float, float]:
-    """Lines a second from a worker through its pipe into files, and microseconds of the loop a line."""
+def way(report: Report, folder: Path, lines: int) -> None:
+    report.part("the way of a line")
+    rate, cpu_us, found = asyncio.run(through_pipe(folder / "pipe", lines))
+    report.figure("worker, pipe, reader, file", rate, "lines/s", n=lines)
+    report.figure("CPU of the loop: reader, handing over", cpu_us, "us a line", n=lines)
+    report.check("no line is lost on its way from worker to file", found == lines, f"{found} of {lines} arrived")
+    sink = LogSink(os.open(os.devnull, os.O_WRONLY), files=LogFiles(folder / "hand"), most_lines=10**6)
+    began = time.thread_time()
+    for n in range(lines):
+        sink.line("SUS_MC1", LINE % n, context="LOCKED.run")
+    report.figure("CPU of handing over alone", (time.thread_time() - began) / lines * 1e6, "us a line", n=lines)
+    sink.close(30)
+
+
+async def through_pipe(folder: Path, count: int) -> tuple[float, float, int]:
+    """From a worker through its pipe into files: lines a second, us of the loop a line, lines that arrived."""
     read_fd, write_fd = open_pipe()
     page = create_page()
     for fd in (write_fd, page):
@@ -104,62 +140,36 @@ async def through_pipe(folder: Path, count: int) -> tuple[float, float]:
     lost = sink.close(60)
     took_s = time.perf_counter() - began
     (file,) = node_files(folder)["SUS_MC1"]
-    found = file.path.read_bytes().count(b" after ")
-    if lost or found != count:
-        print(f"  {count - found} of {count} lines are missing")
-    return found / took_s, cpu_us
+    found = file.path.read_bytes().count(b" after ") - lost
+    return found / took_s, cpu_us, found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lines", type=int, default=MILLION, help="lines that are simulated (a million)")
-    parser.add_argument("--nodes", type=int, default=50, help="of so many nodes (50)")
-    parser.add_argument("--times", type=int, default=5, help="each query (5)")
-    parser.add_argument("--total-mb", type=float, default=200.0, help="disk that is allowed (200)")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        state = Path(folder) / "state"
-        bounds = Bounds(file_bytes=1_000_000, total_bytes=int(options.total_mb * 1e6))
-        files = LogFiles(state / "logs", bounds, most_lines=20_000)
-        began_at, before, cpu, began = time.time() - 86400, memory(), time.process_time(), time.perf_counter()
-        fill(files, options.lines, nodes=options.nodes, begin=began_at)
-        assert files.close(120) == 0
-        print(
-            f"{options.lines} lines of {options.nodes} nodes: {time.perf_counter() - began:.0f} s, "
-            f"{(time.process_time() - cpu) / options.lines * 1e6:.1f} us of processor a line"
-        )
-        used = disk(state / "logs")
-        print(f"disk                         {used / 1e6:8.0f} MB, {used / bounds.total_bytes:.2f} of what is allowed")
-        print(f"memory                       {memory() - before:8.0f} MB more than before, at most")
-        rate, cpu_us = asyncio.run(through_pipe(Path(folder) / "pipe", 50_000))
-        print(f"worker, pipe, reader, file   {rate:8.0f} lines/s")
-        print(f"cost for the loop            {cpu_us:8.1f} us a line (its reader, and handing over)")
-        sink = LogSink(os.open(os.devnull, os.O_WRONLY), files=LogFiles(Path(folder) / "hand"), most_lines=10**6)
-        began = time.thread_time()
-        for n in range(20_000):
-            sink.line("SUS_MC1", LINE % n, context="LOCKED.run")
-        print(f"handing over alone           {(time.thread_time() - began) / 20_000 * 1e6:8.1f} us a line")
-        sink.close(30)
-
-        noon = datetime.fromtimestamp(began_at + 43200, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        later = datetime.fromtimestamp(began_at + 43260, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        for words in (
-            ("SUS_N07",),
-            ("*",),
-            ("*", "--since", noon, "--until", later),
-            ("SUS_N07", "--since", noon, "-n", "20"),
-            ("*", "--grep", f"after {options.lines // 3} attempts"),
-            ("*", "--grep", "nowhere to be found"),
-            ("*", "--level", "ERROR"),
-            ("*", "--level", "WARNING", "-n", "0"),
-        ):
-            took = [query_s(state, *words) for _ in range(options.times)]
-            seconds = [one for one, _ in took]
-            print(
-                f"guardlog {' '.join(words):62} {took[0][1]:6} lines, {statistics.median(seconds):.2f} s (median), "
-                f"{max(seconds):.2f} (worst), limit 1"
-            )
+# --- the questions ----------------------------------------------------------------------------------------------------
 
 
-if __name__ == "__main__":
-    main()
+def questions(report: Report, state: Path, lines: int, began_at: float) -> None:
+    times = {"NOON": began_at + 43200, "LATER": began_at + 43260}
+    named = {word: datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S") for word, at in times.items()}
+    named["SOMEWHERE"] = f"after {lines // 3} attempts"
+    report.part("guardlog, the start of Python included, at worst")
+    for words in (
+        "SUS_N07",
+        "*",
+        "* --since NOON --until LATER",
+        "SUS_N07 --since NOON -n 20",
+        "* --grep SOMEWHERE",
+        "* --grep nowhere",
+        "* --level ERROR",
+        "* --level WARNING -n 0",
+    ):
+        argv = [named.get(word, word) for word in words.split()]
+        took = [query_s(state, *argv) for _ in range(report.size(5, 1))]
+        report.figure(words, max(took), "s", n=len(took), limit=QUERY_S)
+
+
+def query_s(state: Path, *words: str) -> float:
+    """Seconds that ``guardlog`` takes as a process of its own."""
+    argv = [sys.executable, "-m", "guardian.cli.guardlog", "--state-dir", str(state), *words]
+    began = time.perf_counter()
+    subprocess.run(argv, capture_output=True, check=True, cwd=REPO, timeout=300)
+    return time.perf_counter() - began

@@ -1,35 +1,61 @@
-"""What many nodes cost: start, memory, idle CPU, and how fast the worst user code is ended.
+"""What nodes cost, 50, 150 and 500 of them in one host: start, memory, CPU at rest and at work, and their end.
 
-* ``start``: from the moment the host serves until every node is DONE, beside the same count of bare Python processes.
-* ``asked``: how much later that moment is because the network is asked first whether another host runs one of the
-  nodes: where nobody does, and where one runs them all; beside the time that a search is meant to take.
-* ``memory``: PSS of a worker, beside a bare Python process; of the host per node.
-* ``idle``: CPU of host and workers with nodes resting in a state, in percent of one core, per node.
-* ``stop``: OP=STOP until WORKER=STOP, for code that sleeps and for code that holds the GIL, beside the limit of 1 s.
+* start: 100 nodes, from the start of the host until the last worker is READY, beside a bare forkserver with the same
+  imports and as many processes. Goal: at most 2 x.
+* memory: PSS of a worker with its module and 5 connected channels. Limit: 10 MB.
+* CPU: of the host with all its processes, while the nodes rest in a state, and while each reads its 5 channels 16 times
+  a second, beside bare processes that poll theirs at 16 Hz (``PV.get()`` of pyepics). Goal: 150 quiet nodes take at
+  most 1/5 of what the pollers take.
+* curves: what a node costs among 500, beside one among 50. Goal: at most 1.2 x, which is flat.
+* asked: how much later a host starts because the network is asked first whether another one runs one of its nodes:
+  where nobody does, and where one runs them all; beside the time that a search is meant to take.
+* stop: OP=STOP until WORKER=STOP, for code that sleeps and for code that holds the GIL. Limit: 1 s.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
-import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from bench.bare import READY, channels, names, workers
+from bench.figures import Report
 from ioc.cas.ask import SEARCH_S
 from ioc.server import Server
+from tests.support import REPO, Child, SoftIoc, ca_env, free_port
 from tests.system.hosting import Guardhost
 
-GOOD = """
+COUNTS = ((50, 2), (150, 4), (500, 6))  #: in full, and where all is to be quick
+START, FLAT, PSS_MB, STOP_S = 2.0, 1.2, 10.0, 1.0
+#: Of the pollers' CPU, for so many nodes.
+QUIET = {150: 1 / 5}
+PLAIN = """
     from guardian import GuardState
     request = nominal = "WORK"
     class WORK(GuardState): pass
     edges = [("INIT", "WORK")]
+"""
+MODULE = """
+    from guardian import GuardState
+    request = nominal = "QUIET"
+    NAMES = [f"{SYSTEM}_C{n}" for n in range(5)]
+    def read():
+        return [ezca[name] for name in NAMES]
+    class QUIET(GuardState):
+        goto = True
+        def main(self):
+            read()
+    class READS(GuardState):
+        def run(self):
+            read()
+            return True
+    edges = [("INIT", "QUIET"), ("QUIET", "READS")]
 """
 STUCK = """
     import ctypes, time
@@ -45,92 +71,169 @@ STUCK = """
 """
 
 
-def bare(count: int) -> tuple[float, float]:
-    """Seconds to start so many bare interpreters that import numpy, and the PSS of one in MB."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Of one node, or of one process that does as much without us: seconds, MB, percent of a core."""
+
+    start_s: float
+    pss_mb: float
+    quiet: float = 0.0
+    reads: float
+
+
+def run(report: Report) -> None:
+    """The start, the curves, and the ends."""
+    start(report)
+    counts = (COUNTS[0], COUNTS[-1]) if report.quick else COUNTS
+    costs = [at_count(report, report.size(full, quick), QUIET.get(full)) for full, quick in counts]
+    curves(report, costs[0], costs[-1])
+    asked(report)
+    stop(report)
+
+
+# --- start ------------------------------------------------------------------------------------------------------------
+
+
+def start(report: Report) -> None:
+    """In turns."""
+    count = report.size(100, 4)
+    bare, ours = [], []
+    for _ in range(report.size(5, 1)):
+        bare.append(bare_s(count))
+        ours.append(host_s(count))
+    report.part(f"start of {count} nodes")
+    peer = report.figure("a bare forkserver, all up", bare, "s")
+    report.figure("a host, all READY", ours, "s", beside=peer, goal=START)
+
+
+def bare_s(count: int) -> float:
     began = time.monotonic()
-    code = "import numpy, sys; print('up', flush=True); sys.stdin.read()"
-    children = [
-        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        for _ in range(count)
-    ]
-    for child in children:
-        assert child.stdout is not None
-        child.stdout.readline()
-    took = time.monotonic() - began
-    pss = psutil.Process(children[0].pid).memory_full_info().pss / 1e6
-    for child in children:
-        child.communicate()
-    return took, pss
+    with Child([sys.executable, "-m", "bench.bare", str(count)], env=ca_env(free_port()), cwd=REPO) as child:
+        child.wait_for(READY, 300)
+        return time.monotonic() - began
+
+
+def host_s(count: int) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        host = Guardhost(Path(folder), dict.fromkeys(names(count), PLAIN))
+        began = time.time()
+        with host:
+            return last_s(host, "PROC_STATE", "READY") - began
+
+
+def last_s(host: Guardhost, row: str, value: str) -> float:
+    """When the last node came there, by the clock of the server: who looks later has not been in the way."""
+    monitors = [host.ca.monitor(host.pv(node, row), as_string=True) for node in host.nodes]
+    return max(monitor.wait_value(value, 600).stamp_utc for monitor in monitors)
+
+
+# --- what a node costs ------------------------------------------------------------------------------------------------
+
+
+def at_count(report: Report, count: int, goal: float | None) -> Cost:
+    """Of each, among so many; shown for all."""
+    with tempfile.TemporaryDirectory() as folder:
+        port, host = free_port(), Guardhost(Path(folder), dict.fromkeys(names(count), MODULE))
+        host.env["EPICS_CA_ADDR_LIST"] = f"127.0.0.1:{host.port} 127.0.0.1:{port}"
+        records = [f'record(ao, "{host.ifo}:{name}") {{}}' for node in host.nodes for name in channels(node)]
+        with SoftIoc("\n".join(records), port):
+            theirs = pollers(report, count, f"{host.ifo}:", port)
+            ours = nodes(report, host)
+    report.part(f"{count} nodes with 5 channels each")
+    report.figure("start until all are DONE", ours.start_s * count, "s", peer="pollers", beside=theirs.start_s * count)
+    report.figure("PSS of a worker", ours.pss_mb, "MB", limit=PSS_MB)
+    report.figure("PSS of a worker", ours.pss_mb, "MB", peer="a poller", beside=theirs.pss_mb)
+    polls = report.figure("CPU, pollers at 16 Hz", theirs.reads * count, "% of a core")
+    report.figure("CPU, nodes that are quiet", ours.quiet * count, "% of a core", beside=polls, goal=goal)
+    report.figure("CPU, nodes that read at 16 Hz", ours.reads * count, "% of a core", beside=polls)
+    return ours
+
+
+def pollers(report: Report, count: int, prefix: str, port: int) -> Cost:
+    began = time.monotonic()
+    with Child([sys.executable, "-m", "bench.bare", str(count), prefix], env=ca_env(port), cwd=REPO) as child:
+        child.wait_for(READY, 600)
+        start_s = (time.monotonic() - began) / count
+        return Cost(start_s=start_s, pss_mb=pss_mb(workers(child.pid)), reads=cpu(report, child.pid) / count)
+
+
+def nodes(report: Report, host: Guardhost) -> Cost:
+    count, began = len(host.nodes), time.time()
+    with host:
+        assert host.child is not None
+        start_s = (last_s(host, "STATUS", "DONE") - began) / count
+        pss, quiet = pss_mb(list(host.workers().values())), cpu(report, host.child.pid) / count
+        for node in host.nodes:
+            host.put(node, "REQUEST", "READS")
+        last_s(host, "STATE", "READS")
+        reads = cpu(report, host.child.pid) / count
+        here = len(host.workers())
+        report.check(f"each of {count} nodes has its worker", here == count, here)
+        dead = [node for node in host.nodes if int(host.ca.get(host.pv(node, "RESTARTS")).value)]
+        report.check("no worker was started twice", not dead, dead)
+        ended = host.child.stop(120)
+        report.check("a host ends with exit code 0", ended == 0, ended)
+    return Cost(start_s=start_s, pss_mb=pss, quiet=quiet, reads=reads)
+
+
+def pss_mb(processes: list[psutil.Process]) -> float:
+    """The mean."""
+    return float(sum(one.memory_full_info().pss for one in processes) / len(processes) / 1e6)
+
+
+def cpu(report: Report, pid: int) -> float:
+    """Percent of a core that a process and all below it take."""
+    seconds, processes = report.size(20, 1), [top := psutil.Process(pid), *top.children(recursive=True)]
+    time.sleep(report.size(10, 0))  # what was begun before is over then
+    before, began = cpu_s(processes), time.monotonic()
+    time.sleep(seconds)
+    return (cpu_s(processes) - before) / (time.monotonic() - began) * 100
 
 
 def cpu_s(processes: list[psutil.Process]) -> float:
-    return sum(sum(p.cpu_times()[:2]) for p in processes)
+    return float(sum(sum(one.cpu_times()[:2]) for one in processes))
 
 
-def asked(host: Guardhost, names: list[str]) -> float:
-    """Seconds for the question who has these nodes, as a host asks it."""
-    os.environ |= {name: value for name, value in host.env.items() if name.startswith("EPICS_CA")}
-    began = time.monotonic()
-    found = asyncio.run(Server(ifo=host.ifo).elsewhere(names))
-    assert len(found) in (0, len(names))
-    return time.monotonic() - began
+def curves(report: Report, few: Cost, many: Cost) -> None:
+    report.part(f"a node among {report.size(*COUNTS[-1])}")
+    among = f"one among {report.size(*COUNTS[0])}"
+    report.figure("start", many.start_s * 1e3, "ms", peer=among, beside=few.start_s * 1e3, goal=FLAT)
+    report.figure("PSS of its worker", many.pss_mb, "MB", peer=among, beside=few.pss_mb, goal=FLAT)
+    report.figure("CPU, quiet", many.quiet, "% of a core", peer=among, beside=few.quiet, goal=FLAT)
+    report.figure("CPU, reads at 16 Hz", many.reads, "% of a core", peer=among, beside=few.reads, goal=FLAT)
 
 
-def nodes(folder: Path, count: int) -> None:
-    names = [f"N{i:03d}" for i in range(count)]
-    peer_s, peer_mb = bare(count)
-    with Guardhost(folder, dict.fromkeys(names, GOOD)) as host:
-        began = time.monotonic()
-        for monitor in [host.ca.monitor(host.pv(n, "STATUS"), as_string=True) for n in names]:
-            monitor.wait_value("DONE", 120)
-        took = time.monotonic() - began
-        print(f"start: {count} nodes DONE in {took:.1f} s, {took / peer_s:.2f} x {count} bare interpreters with numpy")
-        nobodys, theirs = asked(host, [f"X{name}" for name in names]), asked(host, names)
-        print(f"asked: {count} nodes in {nobodys:.2f} s, {nobodys / SEARCH_S:.2f} x a search", end="; ")
-        print(f"{theirs:.2f} s, {theirs / SEARCH_S:.2f} x, where another host has them all")
-        workers = list(host.workers().values())
-        pss = sum(w.memory_full_info().pss for w in workers) / len(workers) / 1e6
-        assert host.child is not None
-        process = psutil.Process(host.child.pid)
-        print(f"memory: {pss:.1f} MB PSS a worker, {pss / peer_mb:.2f} x a bare interpreter with numpy;", end=" ")
-        print(f"host {process.memory_full_info().pss / 1e6:.0f} MB for {count} nodes")
-        time.sleep(2)
-        before = cpu_s([process]), cpu_s(workers)
-        time.sleep(10)
-        after = cpu_s([process]), cpu_s(workers)
-        host_pc, workers_pc = ((b - a) * 10 for a, b in zip(before, after, strict=True))
-        print(f"idle: host {host_pc / count:.3f} %, worker {workers_pc / count:.3f} % of a core a node", end=" ")
-        print(f"({host_pc + workers_pc:.0f} % in all)")
-        began = time.monotonic()
-        host.child.stop(60)
-        print(f"end: all gone in {time.monotonic() - began:.2f} s")
+# --- the rest of a life -----------------------------------------------------------------------------------------------
 
 
-def stop(folder: Path) -> None:
-    with Guardhost(folder, {"BAD": STUCK}) as host:
-        for state in ("SLEEPS", "HOLDS"):
-            host.wait("BAD", "WORKER", "RUN")
-            host.put("BAD", "REQUEST", state)
-            host.wait("BAD", "STATE", state)
-            host.wait("BAD", "STATUS", "MAIN")
+def asked(report: Report) -> None:
+    count = report.size(100, 4)
+    with tempfile.TemporaryDirectory() as folder, Guardhost(Path(folder), dict.fromkeys(names(count), PLAIN)) as host:
+        last_s(host, "STATUS", "DONE")
+        os.environ |= {name: value for name, value in host.env.items() if name.startswith("EPICS_CA")}
+        report.part(f"who has these {count} nodes?")
+        for what, them, has in (("nobody", [f"X{name}" for name in host.nodes], 0), ("a host", host.nodes, count)):
             began = time.monotonic()
-            host.put("BAD", "OP", "STOP")
-            host.wait("BAD", "WORKER", "STOP")
-            took = time.monotonic() - began
-            print(f"stop: {state} gone in {took:.2f} s, {took:.2f} x the limit of 1 s")
-            host.put("BAD", "REQUEST", "REST")
-            host.put("BAD", "OP", "EXEC")
+            found = asyncio.run(Server(ifo=host.ifo).elsewhere(them))
+            report.figure(what, time.monotonic() - began, "s", peer="a search", beside=SEARCH_S)
+            report.check(f"asked who has them, where it is {what}: right", len(found) == has, found)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=100)
-    count = parser.parse_args().count
-    with tempfile.TemporaryDirectory() as folder:
-        nodes(Path(folder), count)
-    with tempfile.TemporaryDirectory() as folder:
-        stop(Path(folder))
-
-
-if __name__ == "__main__":
-    main()
+def stop(report: Report) -> None:
+    took: dict[str, list[float]] = {"SLEEPS": [], "HOLDS": []}
+    with tempfile.TemporaryDirectory() as folder, Guardhost(Path(folder), {"BAD": STUCK}) as host:
+        for _ in range(report.size(10, 1)):
+            for state, seconds in took.items():
+                host.wait("BAD", "WORKER", "RUN")
+                host.put("BAD", "REQUEST", state)
+                host.wait("BAD", "STATE", state)
+                host.wait("BAD", "STATUS", "MAIN")
+                began = time.monotonic()
+                host.put("BAD", "OP", "STOP")
+                host.wait("BAD", "WORKER", "STOP")
+                seconds.append(time.monotonic() - began)
+                host.put("BAD", "REQUEST", "REST")
+                host.put("BAD", "OP", "EXEC")
+    report.part("OP=STOP until the worker is gone")
+    for state, what in (("SLEEPS", "code that sleeps"), ("HOLDS", "code that holds the GIL")):
+        report.figure(what, took[state], "s", limit=STOP_S)

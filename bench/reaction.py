@@ -11,15 +11,15 @@ Goals: at most 1.5 x pysmlib, at most 1/20 of the loop of 16 Hz, at the median.
 from __future__ import annotations
 
 import os
-import random
 import sys
 import tempfile
-import time
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 from bench.figures import SAMPLES, Report
 from bench.reactors import REACTORS, READY
+from bench.trips import Trip, in_turns
 from tests.support import Child, SoftIoc, ca_env, free_port
 from tests.support.child import REPO
 from tests.system.hosting import Guardhost
@@ -42,44 +42,12 @@ NODE = """
 
     edges = [('INIT', 'FOLLOW')]
 """
-PAUSE_S = (0.020, 0.060)
-TURN = 50
 GUARDIAN = "node"
-
-
-class Loop:
-    """Writes the input of one who reacts, and waits for its output."""
-
-    def __init__(self, source: str, target: str) -> None:
-        import threading
-
-        from epics import PV
-
-        self._arrived = threading.Event()
-        self._wanted = -1.0
-        self._in, self._out = PV(source), PV(target, auto_monitor=True, callback=self._event)
-        if not (self._in.wait_for_connection(20) and self._out.wait_for_connection(20)):
-            raise SystemExit(f"{source}, {target}: not connected")
-
-    def _event(self, value: float = -1.0, **_: object) -> None:
-        if value == self._wanted:
-            self._arrived.set()
-
-    def once(self, value: float) -> float:
-        """Milliseconds."""
-        time.sleep(random.uniform(*PAUSE_S))
-        self._wanted = value
-        self._arrived.clear()
-        began = time.perf_counter()
-        self._in.put(value)
-        if not self._arrived.wait(20):
-            raise SystemExit(f"{self._in.pvname} = {value}: nobody has written {self._out.pvname} within 20 s")
-        return (time.perf_counter() - began) * 1e3
 
 
 def run(report: Report) -> None:
     """Medians and 99th percentiles of all, a turn at a time."""
-    count, port = report.size(SAMPLES, 10), free_port()
+    samples, port = report.size(SAMPLES, 10), free_port()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         host = Guardhost(folder, {"FOLLOW": NODE}, env={"EPICS_CA_AUTO_ADDR_LIST": "NO"})
@@ -93,19 +61,12 @@ def run(report: Report) -> None:
             stack.enter_context(Child(argv, env=ca_env(port), cwd=REPO)).wait_for(READY, 60)
         stack.enter_context(host)
         host.wait("FOLLOW", "STATE", "FOLLOW")
-        loops = {name: Loop(f"{prefix}:IN", f"{prefix}:OUT") for name, prefix in names.items()}
-        took: dict[str, list[float]] = {name: [] for name in loops}
-        value = 0.0
-        for turn in range(0, count, TURN):
-            for name, loop in loops.items():
-                for number in range(min(TURN, count - turn) + 2):
-                    value += 1
-                    sample = loop.once(value)
-                    if number > 1:  # the first ones of a turn meet cold caches
-                        took[name].append(sample)
+        values = count(1.0)
+        trips = {name: Trip(f"{prefix}:IN", f"{prefix}:OUT", values) for name, prefix in names.items()}
+        took = in_turns(samples, trips)
     report.part("a channel changes -> another one is written")
     peers = {name: report.figure(name, took[name], "ms") for name in REACTORS}
     node = report.figure(GUARDIAN, took[GUARDIAN], "ms", beside=peers["pysmlib"], goal=1.5)
     report.figure(GUARDIAN, took[GUARDIAN], "ms", beside=peers["pyepics"])
     report.figure(GUARDIAN, took[GUARDIAN], "ms", beside=peers["16 Hz"], goal=1 / 20)
-    report.check("each change was followed", node.n == count, node.n)
+    report.check("each change was followed", node.n == samples, node.n)

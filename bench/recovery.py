@@ -1,19 +1,17 @@
 """How soon a host finds a death and a hang, how soon all is well again, and what the watching costs.
 
-* ``dead``: kill -9 of a worker until a client sees that it is gone, beside the limit of 0.2 s; until PROC_STATE is
-  READY again, beside the limit of 2 s, and beside a bare interpreter that imports numpy. Each death is the first in its
+* dead: kill -9 of a worker until a client sees that it is gone, beside the limit of 0.2 s; until PROC_STATE is READY
+  again, beside the limit of 2 s, and beside a bare interpreter that imports numpy. Each death is the first in its
   window, so the delay before the restart is the usual one.
-* ``hung``: from the last beat of a watched thread until its worker is killed for it, in periods; the limit is 1.5.
-* ``cost``: CPU of the host for nodes whose threads are watched with a period of 2 s, beside the same nodes without.
+* hung: from the last beat of a watched thread until its worker is killed for it, in periods; the limit is 1.5.
+* cost: CPU of the host for nodes whose threads are watched with a period of 2 s, beside the same nodes without.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,6 +21,7 @@ from pathlib import Path
 
 import psutil
 
+from bench.figures import Report
 from tests.support import Child, eventually
 from tests.system.hosting import Guardhost
 
@@ -60,49 +59,21 @@ WATCHED = """
 """
 
 
-def site(folder: Path, nodes: list[str], ifo: str) -> Path:
-    """A site file in which each death is the first in its window."""
-    path = folder / "site.toml"
-    lines = [f'ifo = "{ifo}"', f"nodes = {nodes!r}", "[policy]", "restarts = 1000000", "restart_window = 1"]
-    path.write_text("\n".join(lines))
-    return path
+def run(report: Report) -> None:
+    """Deaths, hangs, and the cost."""
+    for part in (dead, hung, cost):
+        with tempfile.TemporaryDirectory() as folder:
+            part(report, Path(folder))
 
 
-class Host(Guardhost):
-    """A guardhost that runs by a site file."""
-
-    @property
-    def argv(self) -> list[str]:
-        argv = super().argv
-        at = argv.index("guardian.cli.guardhost") + 1
-        return [*argv[:at], "--site", str(site(self.folder, self.nodes, self.ifo)), *argv[at + len(self.nodes) :]]
-
-
-def bare_s() -> float:
-    """Seconds until a bare interpreter has imported numpy."""
-    began = time.monotonic()
-    subprocess.run([sys.executable, "-c", "import numpy"], check=True)
-    return time.monotonic() - began
-
-
-def show(what: str, took: list[float], limit: float, unit: str) -> None:
-    median, worst = statistics.median(took), max(took)
-    p99 = sorted(took)[int(0.99 * len(took))]
-    verdict = "within" if median < limit else "MISSES"
-    print(
-        f"  {what:8} median {median:.3f} {unit}, p99 {p99:.3f}, worst {worst:.3f}: {median / limit:.2f} x the limit of "
-        f"{limit:g} {unit} ({verdict}), n = {len(took)}"
-    )
-
-
-def dead(folder: Path, count: int) -> None:
-    nodes = [f"N{i}" for i in range(10)]
+def dead(report: Report, folder: Path) -> None:
+    nodes = [f"N{i}" for i in range(report.size(10, 3))]
     with Host(folder, dict.fromkeys(nodes, PLAIN)) as host:
         for node in nodes:
             host.wait(node, "STATUS", "DONE", 60)
         states = {node: host.ca.monitor(host.pv(node, "PROC_STATE"), as_string=True) for node in nodes}
         noticed, ready = [], []
-        for i in range(count):
+        for i in range(report.size(300, 3)):
             node = nodes[i % len(nodes)]
             monitor, pid = states[node], int(host.ca.get(host.pv(node, "PROC_PID")).value)
             seen = len(monitor.values)
@@ -113,22 +84,25 @@ def dead(folder: Path, count: int) -> None:
             noticed.append(time.monotonic() - began)
             _until(lambda m=monitor, n=seen: "READY" in m.values[n:])  # type: ignore[misc]
             ready.append(time.monotonic() - began)
-        print("dead: kill -9 of a worker")
-        show("noticed", noticed, NOTICED_S, "s")
-        show("ready", ready, READY_S, "s")
-        print(f"           {statistics.median(ready) / bare_s():.2f} x a bare interpreter that imports numpy")
+        bare = [bare_s() for _ in range(report.size(10, 2))]
+    report.part("kill -9 of a worker")
+    report.figure("noticed", noticed, "s", limit=NOTICED_S)
+    report.figure("ready", ready, "s", limit=READY_S)
+    report.figure("ready", ready, "s", beside=report.figure("an interpreter that imports numpy", bare, "s"))
 
 
-def _until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    until = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > until:
-            raise SystemExit(f"nothing came within {timeout_s:g} s")
-        time.sleep(0.001)
+def hung(report: Report, folder: Path) -> None:
+    report.part("from the last beat of a thread until its worker is killed")
+    for period_s in (0.5, 2.0):
+        (folder / str(period_s)).mkdir()
+        took = hangs(folder / str(period_s), period_s, report.size(30, 1))
+        report.figure(f"period {period_s:g} s", took, "periods")
+        report.figure(f"period {period_s:g} s, worst", max(took), "periods", n=len(took), limit=PERIODS)
 
 
-def hung(folder: Path, period_s: float, count: int) -> None:
-    nodes = [f"N{i}" for i in range(5)]
+def hangs(folder: Path, period_s: float, count: int) -> list[float]:
+    """How many periods each took."""
+    nodes = [f"N{i}" for i in range(min(5, count))]
     with Host(folder, dict.fromkeys(nodes, WATCHED.replace("PERIOD", str(period_s)))) as host:
         assert host.child is not None
         child, took = host.child, []
@@ -146,47 +120,56 @@ def hung(folder: Path, period_s: float, count: int) -> None:
             took.append((killed - max(_last_beats(child, node)[told:])) / period_s)
             host.put(node, "REQUEST", "WORK")
             host.wait(node, "OK", "True", 60)
-        show(f"{period_s:g} s", took, PERIODS, "periods")
+    return took
 
 
-def _last_beats(child: Child, node: str) -> list[float]:
-    lines = [line for line in child.output.splitlines() if " last beat at " in line and f" {node} " in line]
-    return [float(line.split()[-1]) for line in lines]
-
-
-def cost(folder: Path, count: int) -> None:
-    nodes, used = [f"N{i:03d}" for i in range(count)], {}
+def cost(report: Report, folder: Path) -> None:
+    nodes, seconds = [f"N{i:03d}" for i in range(report.size(50, 2))], report.size(20, 2)
+    used = {}
     for what, module in (("without", PLAIN), ("with", WATCHED.replace("PERIOD", "2.0"))):
         (folder / what).mkdir()
         with Host(folder / what, dict.fromkeys(nodes, module)) as host:
             for node in nodes:
                 host.wait(node, "STATUS", "DONE", 120)
-            time.sleep(3)
+            time.sleep(report.size(3, 1))
             assert host.child is not None
             process = psutil.Process(host.child.pid)
             before = sum(process.cpu_times()[:2])
-            time.sleep(20)
-            used[what] = (sum(process.cpu_times()[:2]) - before) / 20 * 100
-    print(
-        f"cost: host of {count} nodes with two watched threads each {used['with']:.2f} % of a core, "
-        f"{used['with'] / max(used['without'], 1e-3):.2f} x the same without ({used['without']:.2f} %)"
-    )
+            time.sleep(seconds)
+            used[what] = (sum(process.cpu_times()[:2]) - before) / seconds * 100
+    report.part(f"a host of {len(nodes)} nodes")
+    without = report.figure("no thread is watched", used["without"], "% of a core")
+    report.figure("two threads of each are watched", used["with"], "% of a core", beside=without)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=100, help="deaths, and a third as many hangs for each period")
-    parser.add_argument("--nodes", type=int, default=50)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        dead(Path(folder), options.count)
-    print("hung: from the last beat of a thread until its worker is killed")
-    for period_s in (0.5, 2.0):
-        with tempfile.TemporaryDirectory() as folder:
-            hung(Path(folder), period_s, max(3, options.count // 3))
-    with tempfile.TemporaryDirectory() as folder:
-        cost(Path(folder), options.nodes)
+class Host(Guardhost):
+    """A guardhost that runs by a site file, in which each death is the first in its window."""
+
+    @property
+    def argv(self) -> list[str]:
+        argv = super().argv
+        at = argv.index("guardian.cli.guardhost") + 1
+        path = self.folder / "site.toml"
+        lines = [f'ifo = "{self.ifo}"', f"nodes = {self.nodes!r}"]
+        path.write_text("\n".join([*lines, "[policy]", "restarts = 1000000", "restart_window = 1"]))
+        return [*argv[:at], "--site", str(path), *argv[at + len(self.nodes) :]]
 
 
-if __name__ == "__main__":
-    main()
+def bare_s() -> float:
+    """Seconds until a bare interpreter has imported numpy."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import numpy"], check=True)
+    return time.monotonic() - began
+
+
+def _until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    until = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > until:
+            raise SystemExit(f"nothing came within {timeout_s:g} s")
+        time.sleep(0.001)
+
+
+def _last_beats(child: Child, node: str) -> list[float]:
+    lines = [line for line in child.output.splitlines() if " last beat at " in line and f" {node} " in line]
+    return [float(line.split()[-1]) for line in lines]

@@ -1,20 +1,19 @@
 """What a LOAD costs: until new code is in force, beside OP=STOP, OP=EXEC; and what others notice of many at once.
 
-* ``one``: from ``caput LOAD 1`` until the node is OK with the new code, beside the same by STOP and EXEC, which starts
-  a new worker and loses the instance. A module with five libraries of a hundred states.
-* ``many``: all nodes of a host at once: until the last has it, beside one after the other; the longest time that the
-  host left a client without an answer meanwhile, beside the same while nothing was loaded.
+* one: from ``caput LOAD 1`` until the node is OK with the new code, beside the same by STOP and EXEC, which starts a
+  new worker and loses the instance. A module with five libraries of a hundred states.
+* many: all nodes of a host at once: until the last has it, beside one after the other; the longest time that the host
+  left a client without an answer meanwhile, beside the same while nothing was loaded.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
 import tempfile
 import threading
 import time
 from pathlib import Path
 
+from bench.figures import Report
 from tests.support import eventually
 from tests.system.hosting import Guardhost, longest_gap_s
 
@@ -32,81 +31,78 @@ class S{0}_{1}(GuardState):
 """
 
 
-def module(node: str) -> str:
-    lines = ["from guardian import GuardState", f"from mark_{node} import MARK"]
-    lines += [f"from lib{i} import *" for i in range(LIBRARIES)]
-    lines += ["request = nominal = 'WORK'", "class WORK(GuardState):", "    index = MARK", "edges = [('INIT', 'WORK')]"]
-    return "\n".join(lines)
+def run(report: Report) -> None:
+    """One node, then all."""
+    with tempfile.TemporaryDirectory() as folder:
+        site = Site(Path(folder), report.size(100, 4))
+        with site.host as host:
+            site.wait(site.names)
+            first, times = site.names[0], report.size(20, 2)
+            report.part("one node")
+            restart = report.figure("STOP and EXEC", [site.restart(first) for _ in range(times)], "ms")
+            load = report.figure("LOAD", [site.load([first]) for _ in range(times)], "ms", beside=restart)
+            report.part(f"{len(site.names)} nodes at once")
+            quiet_s = longest_gap_s(host.ca, host.pv(first, "OK"), report.size(5, 1))
+            gaps: list[float] = []
+            expected_s = load.value * len(site.names) / 2 / 1e3
+            watcher = threading.Thread(
+                target=lambda: gaps.append(longest_gap_s(host.ca, host.pv(first, "OK"), expected_s))
+            )
+            watcher.start()
+            took = site.load(site.names)
+            watcher.join()
+            one_by_one = load.value * len(site.names)
+            report.figure("LOAD of all", took, "ms", peer="one after the other", beside=one_by_one)
+            report.figure("longest without an answer", gaps[0] * 1e3, "ms", peer="in quiet", beside=quiet_s * 1e3)
 
 
-def library(number: int) -> str:
-    return "from guardian import GuardState\n" + "".join(STATE.format(number, i) for i in range(STATES))
+class Site:
+    """So many nodes, each with a module that says which edition of the code is in force."""
 
-
-class Bench:
     def __init__(self, folder: Path, count: int) -> None:
         self.names = [f"N{i:03d}" for i in range(count)]
         libraries = {f"lib{i}": library(i) for i in range(LIBRARIES)}
         self.host = Guardhost(folder, {**{n: module(n) for n in self.names}, **libraries}, nodes=self.names)
-        self.mark = 1000
+        self.edition = 1000
         self.edit()
 
     def edit(self) -> None:
-        self.mark += 1
+        self.edition += 1
         for name in self.names:
-            self.host.write(f"mark_{name}", f"MARK = {self.mark}")
+            self.host.write(f"edition_{name}", f"EDITION = {self.edition}")
 
     def wait(self, names: list[str]) -> None:
+        """Until they have the latest, and are OK."""
         for name in names:
-            eventually(lambda n=name: int(self.host.get(n, "STATE_N")) == self.mark, 300, f"{name} to have new code")  # type: ignore[misc]
+            there = lambda name=name: int(self.host.get(name, "STATE_N")) == self.edition  # noqa: E731
+            eventually(there, 300, f"{name} to have new code")
             self.host.wait(name, "OK", "True", 300)
 
     def load(self, names: list[str]) -> float:
+        """Milliseconds."""
         self.edit()
         began = time.monotonic()
         for name in names:
             self.host.put(name, "LOAD", 1)
         self.wait(names)
-        return time.monotonic() - began
+        return (time.monotonic() - began) * 1e3
 
     def restart(self, name: str) -> float:
+        """Milliseconds."""
         self.edit()
         began = time.monotonic()
         self.host.put(name, "OP", "STOP")
         self.host.put(name, "OP", "EXEC")
         self.wait([name])
-        return time.monotonic() - began
-
-    def run(self) -> None:
-        with self.host as host:
-            self.wait(self.names)
-            first = self.names[0]
-            loads = statistics.median(self.load([first]) for _ in range(10))
-            restarts = statistics.median(self.restart(first) for _ in range(10))
-            print(f"one: new code in {loads * 1e3:.0f} ms, {loads / restarts:.2f} x STOP and EXEC", end=" ")
-            print(f"({restarts * 1e3:.0f} ms)")
-            quiet = longest_gap_s(host.ca, host.pv(first, "OK"), 5)
-            gaps: list[float] = []
-            watcher = threading.Thread(target=lambda: gaps.append(longest_gap_s(host.ca, host.pv(first, "OK"), took)))
-            took = loads * len(self.names) / 2
-            watcher.start()
-            took = self.load(self.names)
-            watcher.join()
-            print(
-                f"many: {len(self.names)} nodes at once in {took:.1f} s, {took / loads / len(self.names):.2f} x",
-                end=" ",
-            )
-            print("one after the other;", end=" ")
-            print(f"longest without an answer {gaps[0] * 1e3:.0f} ms, {quiet * 1e3:.0f} ms in quiet")
+        return (time.monotonic() - began) * 1e3
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=100)
-    count = parser.parse_args().count
-    with tempfile.TemporaryDirectory() as folder:
-        Bench(Path(folder), count).run()
+def module(node: str) -> str:
+    lines = ["from guardian import GuardState", f"from edition_{node} import EDITION"]
+    lines += [f"from lib{i} import *" for i in range(LIBRARIES)]
+    lines += ["request = nominal = 'WORK'", "class WORK(GuardState):", "    index = EDITION"]
+    return "\n".join([*lines, "edges = [('INIT', 'WORK')]"])
 
 
-if __name__ == "__main__":
-    main()
+def library(number: int) -> str:
+    return "from guardian import GuardState\n" + "".join(STATE.format(number, i) for i in range(STATES))

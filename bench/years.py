@@ -5,18 +5,17 @@ with the times of a whole day; so all is put aside and removed as in weeks. With
 has edited, one load in a thousand events, into the real archive. Then people ask, by real ``guardlog`` and
 ``guardutil`` processes, the start of Python included.
 
-* ``disk``: the most that was taken at any moment, beside the bound. The archive loses nothing, so its bound is one
-  for each load: as much as the file that was edited has, in plain text.
-* ``memory``: how much the writing process has grown since the first twentieth.
-* ``asked``: each question three times, the worst beside the limit of 1 s. One node has few events, far back.
+* disk: the most that was taken at any moment, beside the bound. The archive loses nothing, so its bound is one for each
+  load: as much as the file that was edited has, in plain text.
+* memory: how much the writing process has grown since the first twentieth, beside the limit of 50 MB.
+* asked: each question three times, the worst beside the limit of 1 s. One node has few events, far back.
 
-With fewer events (``--events``) the bounds are smaller by the same factor, so that files are full all the same. Ends
-with exit code 1 if anything misses its limit. What else runs for years has its place in :data:`PARTS`.
+With fewer events the bounds are smaller by the same factor, so that files are full all the same. What else runs for
+years has its place in :data:`PARTS`.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import itertools
 import os
@@ -32,6 +31,7 @@ from typing import Any
 
 import psutil
 
+from bench.figures import Report
 from guardian.core.archived import states_document
 from guardian.core.audit import write_record
 from guardian.core.durations import Spans, StateTimes
@@ -47,22 +47,30 @@ from guardian.host.logfiles import LogFiles
 from guardian.host.logline import lines_of
 from guardian.host.rotation import Bounds, taken
 
-DAY_S, LIMIT_MB = 86400.0, 50.0
+DAY_S, LIMIT_MB, QUESTION_S = 86400.0, 50.0, 1.0
+NODES = 100
 FULL = 1_000_000  #: events for which the bounds are those of a real host
 STATES = ("INIT", "DOWN", "ALIGNED", "LOCKING", "LOCKED")
 RARE = "RARE"
 ANN = Who("ann", "ws3", "10.1.2.3")
 
 
+def run(report: Report) -> None:
+    """All parts, of one day and in one folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        day = Day(report, Path(folder), report.size(FULL, 10_000), report.size(NODES, 10))
+        for part in PARTS:
+            part(day)
+
+
 @dataclass
 class Day:
-    """What is simulated, and what was found: sentences of what missed its limit."""
+    """What is simulated."""
 
+    report: Report
     folder: Path
     events: int
     nodes: int
-    limit_s: float
-    missed: list[str] = field(default_factory=list)
     end: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
@@ -76,11 +84,13 @@ class Day:
     def stamp(self, number: int) -> float:
         return self.end - DAY_S * (1 - number / self.events)
 
-    def show(self, what: str, found: float, limit: float, unit: str) -> None:
-        verdict = "within" if found <= limit else "MISSES"
-        print(f"  {what:44} {found:9.2f} {unit}: {found / limit:.2f} x the limit of {limit:g} {unit} ({verdict})")
-        if found > limit:
-            self.missed.append(f"{what}: {found:.2f} {unit}, and {limit:g} are allowed")
+    def written(self, part: str, per_s: float, disk_b: float, bound_b: float, grown_mb: float) -> None:
+        """What it took to write it; the disk is bounded, however fast all was."""
+        self.report.part(part)
+        self.report.figure("written", per_s, "/s")
+        self.report.figure("disk, at most", disk_b / 1e6, "MB", limit=bound_b / 1e6)
+        self.report.figure("memory", grown_mb, "MB", limit=LIMIT_MB)
+        self.report.check(f"{part.partition(':')[0]}: no more on the disk than is allowed", disk_b <= bound_b, disk_b)
 
 
 class Growth:
@@ -150,9 +160,8 @@ def journal(day: Day) -> None:
     assert written.flush(60), written.trouble()
     took_s, grown_mb = time.monotonic() - began, growth.mb
     assert written.close(60) and written.trouble() is None, written.trouble()
-    print(f"journal: {day.events} events of {day.nodes} nodes, {day.events / took_s:.0f} a second")
-    day.show("disk", max(most, taken(path)) / 1e6, bounds.total_bytes / 1e6, "MB")
-    day.show("memory", grown_mb, LIMIT_MB, "MB")
+    part = f"journal: {day.events} events of {day.nodes} nodes"
+    day.written(part, day.events / took_s, max(most, taken(path)), bounds.total_bytes, grown_mb)
     (day.folder / durations.DURATIONS).mkdir(exist_ok=True)
     usual = {state: StateTimes(done=Spans().and_one(3.0)) for state in STATES}
     (day.folder / durations.DURATIONS / "SUS_MC1.json").write_bytes(durations.encode(usual))
@@ -199,9 +208,8 @@ def logs(day: Day) -> None:
     grown_mb = growth.mb
     files.close(60)
     took_s = time.monotonic() - began
-    print(f"logs: {day.events} lines of {day.nodes} nodes, {day.events / took_s:.0f} a second")
-    day.show("disk", max(most, size(folder)) / 1e6, bounds.total_bytes / 1e6, "MB")
-    day.show("memory", grown_mb, LIMIT_MB, "MB")
+    part = f"logs: {day.events} lines of {day.nodes} nodes"
+    day.written(part, day.events / took_s, max(most, size(folder)), bounds.total_bytes, grown_mb)
     ask(day, "log SUS_MC1")
     ask(day, "log SUS_MC1 --since 1h")
     ask(day, "log * --since 1m")
@@ -271,16 +279,15 @@ def archive(day: Day) -> None:
     took_s, grown_mb = time.monotonic() - began, growth.mb
     id_ = written.id("SUS_MC0")
     assert written.close() and written.trouble() is None, written.trouble()
-    print(f"archive: {loads} loads of {day.nodes} nodes, {loads / took_s:.0f} a second")
-    day.show("disk, a load", (max(most, size(path)) - began_b) / loads / 1e3, MODULE_B / 1e3, "kB")
-    day.show("memory", grown_mb, LIMIT_MB, "MB")
+    part = f"archive: {loads} loads of {day.nodes} nodes"
+    day.written(part, loads / took_s, max(most, size(path)) - began_b, loads * MODULE_B, grown_mb)
     ask(day, "log SUS_MC0", tool="guardutil")
     ask(day, "log SUS_MC0 -n 0", tool="guardutil")
     ask(day, "states SUS_MC0 --at 12h", tool="guardutil")
     ask(day, "states SUS_MC0 --at 1m", tool="guardutil")
     first = git(path, "rev-list", "--max-parents=0", "SUS_MC0").strip()
-    ask(day, f"diff SUS_MC0 {first} {id_}", tool="guardutil", fine=(0, 1))
-    ask(day, f"diff SUS_MC0 {first}", tool="guardutil", fine=(0, 1))
+    ask(day, "diff SUS_MC0 FIRST LAST", tool="guardutil", fine=(0, 1), FIRST=first, LAST=id_)
+    ask(day, "diff SUS_MC0 FIRST", tool="guardutil", fine=(0, 1), FIRST=first)
 
 
 def git(repository: Path, *words: str) -> str:
@@ -300,40 +307,17 @@ def size(folder: Path) -> int:
 # --- asking -------------------------------------------------------------------------------------------------------
 
 
-def ask(day: Day, words: str, *, tool: str = "guardlog", fine: tuple[int, ...] = (0,), times: int = 3) -> None:
-    """The worst time of a question."""
-    argv = [sys.executable, "-m", f"guardian.cli.{tool}", *words.split(), "--state-dir", str(day.folder)]
-    took, lines = [], 0
+def ask(day: Day, words: str, *, tool: str = "guardlog", fine: tuple[int, ...] = (0,), **named: str) -> None:
+    """The worst time of a question; `named` are words in it that are another one in each run."""
+    argv = [sys.executable, "-m", f"guardian.cli.{tool}", *(named.get(word, word) for word in words.split())]
+    took, times = [], day.report.size(3, 1)
     for _ in range(times):
         began = time.monotonic()
-        done = subprocess.run(argv, capture_output=True, check=False)
+        done = subprocess.run([*argv, "--state-dir", str(day.folder)], capture_output=True, check=False)
         took.append(time.monotonic() - began)
-        lines = done.stdout.count(b"\n")
-        if done.returncode not in fine or b"damaged" in done.stderr:
-            day.missed.append(f"{tool} {words}: exit code {done.returncode}, {done.stderr.decode()[-300:]}")
-    day.show(f"{tool} {words} ({lines} lines)", max(took), day.limit_s, "s")
+        well = done.returncode in fine and b"damaged" not in done.stderr
+        day.report.check("each question is answered", well, f"{tool} {words}: {done.returncode}, {done.stderr!r:.300}")
+    day.report.figure(f"{tool} {words}", max(took), "s", n=times, limit=QUESTION_S)
 
 
-PARTS: dict[str, Callable[[Day], None]] = {"journal": journal, "logs": logs, "archive": archive}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=FULL)
-    parser.add_argument("--nodes", type=int, default=100)
-    parser.add_argument("--limit", type=float, default=1.0, help="seconds that a question may take (1)")
-    parser.add_argument("--only", choices=PARTS, action="append", help="only this part; may be repeated")
-    parser.add_argument("--dir", type=Path, help="where the files are made, and stay")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        day = Day(options.dir or Path(folder), options.events, options.nodes, options.limit)
-        os.makedirs(day.folder, exist_ok=True)
-        for name in options.only or PARTS:
-            PARTS[name](day)
-    for sentence in day.missed:
-        print(f"MISSES {sentence}")
-    raise SystemExit(bool(day.missed))
-
-
-if __name__ == "__main__":
-    main()
+PARTS: tuple[Callable[[Day], None], ...] = (journal, logs, archive)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from guardian._version import __version__
-from guardian.cli.log import COMMAND, WrongCall, add_shared_options, audit, events, lines, say, stays
+from guardian.cli.log import COMMAND, WrongCall, add_shared_options, allow_many_files, audit, events, lines, say, stays
 from guardian.cli.output import FAILED, WRONG_CALL, OrderParser, not_taken, open_streams
 from guardian.errors import ExpectedError
 
@@ -18,6 +18,7 @@ from guardian.errors import ExpectedError
 def main(argv: Sequence[str] | None = None) -> int:
     """Do one order."""
     open_streams()
+    allow_many_files()
     parser = OrderParser(prog=COMMAND, description="Read what hosts have recorded.")
     parser.add_argument("--version", action="version", version=__version__)
     add_shared_options(parser)

@@ -40,10 +40,11 @@ class HangUp:
             follow()
 
     def close(self) -> None:
-        """Nothing is looked at any more."""
+        """The host ends. Nothing is looked at any more, and a signal that comes late does not change how it ends."""
         if self._looks is not None:
             self._looks.cancel()
-        self._is_read_anew = False
+        self._loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def _taken(self) -> None:
         if not self._is_read_anew:

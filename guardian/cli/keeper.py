@@ -80,8 +80,6 @@ def main(argv: Sequence[str]) -> int:
     hang_after_s = options.pop("hang_after_s")
     policy = RestartPolicy(**{**options, "restart": Restart(options["restart"])})
     signal.pthread_sigmask(signal.SIG_BLOCK, TAKEN)
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup: what is ignored and not blocked never comes
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever ignores it has no children to wait for
     adopt_orphans()
     return Keeper(command, words, Deaths(policy), hang_after_s).run()

@@ -26,7 +26,7 @@ def states_document(
         "nominal": facts.nominal,
         "prefix": facts.prefix,
         "files": {name: {"path": file.path, "blob": file.blob} for name, file in named(files).items()},
-        "left_out": {file.path: file.size for file in files if file.size > LARGEST_BYTES},
+        "left_out": {file.path: file.blob for file in files if file.size > LARGEST_BYTES},
         **graph_facts(graph),
     }
     return json.dumps(document, indent=1).encode() + b"\n"

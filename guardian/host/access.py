@@ -20,12 +20,12 @@ from guardian.core.acf import Acf, read_acf
 from guardian.core.judge import ByAddress, ByFile, Entry, address_of
 from guardian.core.security import Security
 from guardian.errors import ExpectedError
+from guardian.host.reading import read_bytes
 
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*")
 #: How long names are looked up, all together; what has not come by then has no address yet.
 LOOK_UP_S = 3.0
 _LOOKED_UP_AT_ONCE = 16
-_MOST_BYTES = 16_000_000
 _NO_ADDRESS = "has no address, so nobody is let in by it; check the name, or DNS. It is looked up again each minute"
 
 
@@ -129,14 +129,11 @@ def acf_of(path: Path) -> Acf:
     ExpectedError
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
+        data = read_bytes(path)
     except OSError as error:
         raise ExpectedError(
             f"access security file {path}: {error.strerror}; name one that can be read, or none"
         ) from None
-    if len(data) > _MOST_BYTES:
-        raise ExpectedError(f"{path} has more than {_MOST_BYTES} bytes, and is no access security file")
     try:
         text = data.decode("utf-8-sig")  # editors of Windows begin with a mark
     except UnicodeDecodeError:

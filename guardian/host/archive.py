@@ -19,8 +19,10 @@ said to be there (`contents`) is in the repository or in memory.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import random
 import socket
 import subprocess
 import threading
@@ -33,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from guardian.core.ailments import Ailment
-from guardian.core.sources import DIGITS, STATES, SourceFile, blob_id, named, unpack, what_changed
+from guardian.core.sources import DIGITS, LARGEST_BYTES, STATES, SourceFile, blob_id, named, unpack, what_changed
 from guardian.core.threads import Seen
 from guardian.enums import Severity
 from guardian.host.files import RETRY_S, Clock, Lane, Trouble
@@ -47,6 +49,8 @@ KEYS: dict[str, type | tuple[type, ...]] = {"dir": str, "enabled": bool}
 WAITING_BYTES, WAITING_LOADS = 32_000_000, 1000
 #: Loads that are written together at most.
 _TOGETHER = 200
+#: Nodes that fail alone, too, before it is left at that.
+_FAULTS = 3
 #: How often the repository is tidied: after so many commits, or if there was one, after so many seconds.
 _TIDY_COMMITS, _TIDY_S = 200, 86400.0
 #: Between two looks whether it is time for that, in seconds.
@@ -105,6 +109,7 @@ class Archive:
     ) -> None:
         self.directory = directory
         self._repository = Repository(directory)
+        self._which: tuple[int, int] | None = None  # the repository that holds what is said to be archived
         self._link = link if link != directory else None
         self._clock = clock
         self._lock = threading.Lock()
@@ -118,8 +123,8 @@ class Archive:
         self._tidied_at = float("-inf")
         self._trouble = Trouble(
             f"the code that nodes have loaded is not archived in {directory}",
-            "What they run is kept in memory and tried again, and they run on. Repair the directory (`git fsck` says "
-            "what is wrong inside), or see [archive] in the site file.",
+            "What they run is kept in memory and tried again, and they run on. Make room, or repair the directory "
+            "(`git fsck` says what is wrong inside); if it is past repair, move it away, and a new one is begun.",
             clock,
         )
         self._lane = None
@@ -217,12 +222,8 @@ class Archive:
     # --- writing, in the lane -----------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        while True:
-            with self._lock:
-                batch = tuple(self._waiting[:_TOGETHER])
-            if not batch:
-                self._tidy()
-                return
+        self._see_which()
+        while batch := self._batch():
             try:
                 self._commit(batch)
             except GitError as error:
@@ -231,7 +232,46 @@ class Archive:
                     raise GitError(
                         f"{error.strerror}; removed {', '.join(broken)}, left by a git that is gone"
                     ) from None
-                raise
+                self._commit_apart(error)
+        self._tidy()
+
+    def _batch(self, *nodes: str) -> tuple[CodeLoad, ...]:
+        """What waits, of all nodes or of these: as much as is written together."""
+        with self._lock:
+            waiting = (load for load in self._waiting if not nodes or load.node in nodes)
+            return tuple(itertools.islice(waiting, _TOGETHER))
+
+    def _see_which(self) -> None:
+        """Where the repository was moved away, or another one is there, all that the nodes run goes into that."""
+        which = self._repository.which()
+        if which is None or which != self._which:
+            with self._lock:
+                self._ids.clear()
+                self._waiting += [load for load in self._last.values() if load not in self._waiting]
+            self._which = which
+
+    def _commit_apart(self, error: GitError) -> None:
+        """A branch that is damaged, or a load that git does not take, is no reason to keep back the other nodes.
+
+        Raises
+        ------
+        GitError
+            What is wrong with some of them. It is not theirs if it is the same with each of the first that are tried.
+        """
+        with self._lock:
+            nodes = list({load.node for load in self._waiting})
+        if len(nodes) == 1:
+            raise error
+        faults: list[GitError] = []
+        for node in random.sample(nodes, len(nodes)):
+            try:
+                self._commit(self._batch(node))
+            except GitError as fault:
+                faults.append(fault)
+                if len(faults) == _FAULTS:
+                    break
+        if faults:
+            raise faults[0]
 
     def _commit(self, batch: Sequence[CodeLoad]) -> None:
         self._prepare()
@@ -249,7 +289,13 @@ class Archive:
         """The repository is there, and can be found from the state directory."""
         if not self._repository.exists():
             self._repository.make()
-        if self._link is not None and not os.path.lexists(self._link):
+            self._which = self._repository.which()
+        if self._link is not None and not _is_same(self._link, self.directory):
+            if self._link.is_symlink():
+                self._link.unlink()
+            elif os.path.lexists(self._link):  # the archive from before a site file named another place
+                stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._clock()))
+                self._link.rename(self._link.with_name(f"{self._link.name}.until-{stamp}"))
             self._link.symlink_to(self.directory)
 
     def _heads(self, nodes: Sequence[str]) -> list[_Head]:
@@ -285,7 +331,8 @@ class Archive:
         for mark, load in enumerate(loads, len(marks) + 1):
             after = {name: file.blob for name, file in named(load.files).items()}
             lost = [name for name, blob in after.items() if blob in contents and blob not in marks]
-            message = self._message(load, before[load.node], after, lost)
+            told = after | {file.path: file.blob for file in load.files if file.size > LARGEST_BYTES}
+            message = self._message(load, before[load.node], told, lost)
             out.append(b"commit refs/heads/%s\nmark :%d\n" % (load.node.encode(), mark))
             out.append(b"author %s <> %d +0000\n" % (_person(load.by or load.node), load.at))
             out.append(b"committer %s <> %d +0000\n" % (_person(socket.gethostname()), load.at))
@@ -299,13 +346,15 @@ class Archive:
                     out.append(b"M 100644 %s %s\n" % (what, quoted(name)))
             out += [b"M 100644 inline %s\n" % STATES.encode(), _data(_without(load.states, lost))]
             out.append(b"get-mark :%d\n" % mark)
-            before[load.node] = after
+            before[load.node] = told
         return b"".join([*out, b"done\n"])
 
     def _content(self, blob: str, path: str) -> bytes | None:
         """Of a file that the repository does not have: what was told, else what lies on disk, if that is the same."""
         packed = self._packed.get(blob)
         with contextlib.suppress(OSError, zlib.error):
+            if packed is None and not Path(path).is_file():
+                return None  # a pipe by now, perhaps, which would be waited for
             data = Path(path).read_bytes() if packed is None else unpack(packed)
             if blob_id(data) == blob:
                 return data
@@ -320,7 +369,8 @@ class Archive:
         )
         changed = what_changed(before, after) if before else first
         by = f", by {load.by}" if load.by else ""
-        text = f"{load.node} {'imported' if load.late else 'loaded'}{by}: {changed or 'the same files'}\n"
+        text = f"{load.node} {'imported' if load.late else 'loaded'}{by}: {changed or 'the same files'}"
+        text = f"{_printable(text)}\n"  # in one line, whatever names have in them
         if dropped := self._dropped[load.node]:
             text += f"\n{dropped} loads before this one could not be kept.\n"
         if lost:
@@ -352,19 +402,33 @@ class _Head:
         return loads[:at]
 
 
+def _is_same(link: Path, directory: Path) -> bool:
+    """Whether it leads there. One that leads nowhere does not."""
+    try:
+        return link.samefile(directory)
+    except FileNotFoundError:
+        return False
+
+
 def _data(content: bytes) -> bytes:
     return b"data %d\n" % len(content) + content + b"\n"
 
 
 def _person(name: str) -> bytes:
     """As it may stand before <> in a commit."""
-    return "".join(c if c.isprintable() and c not in "<>" else " " for c in name).strip().encode(errors="replace")
+    return _printable(name).translate({ord("<"): " ", ord(">"): " "}).strip().encode(errors="replace")
+
+
+def _printable(text: str) -> str:
+    """In one line."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _files_of(states: bytes) -> dict[str, str]:
-    """The names of contents by names of files that ``states.json`` tells of."""
+    """The names of contents that ``states.json`` tells of, by names of files; of those not kept by paths."""
     try:
-        return {name: file["blob"] for name, file in json.loads(states)["files"].items()} if states else {}
+        document = json.loads(states) if states else {"files": {}, "left_out": {}}
+        return {**{name: file["blob"] for name, file in document["files"].items()}, **document["left_out"]}
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}  # somebody else has written that branch
 

@@ -65,7 +65,7 @@ class Checks:
         turns: Turns,
         start: Start,
         tell: Callable[[CheckBegan | Checked], None],
-        sources: Callable[[Sources], None] = lambda _: None,
+        sources: Callable[[int, Sources], None] = lambda *_: None,
     ) -> None:
         self._node = node
         self._turns = turns
@@ -139,7 +139,7 @@ class Checks:
         if isinstance(report, (Loaded, LoadFailed)):
             self._answer(number, report)
         elif isinstance(report, Sources) and number == self._asked:
-            self._sources(report)
+            self._sources(number, report)
 
     def _answer(self, number: int, report: Loaded | LoadFailed) -> None:
         if number == self._asked:

@@ -17,6 +17,7 @@ from guardian.core.interface import Asg
 from guardian.core.security import Level, Verdict
 from guardian.core.who import Who
 from guardian.host.access import Access, Rules, read_rules
+from guardian.host.reading import Reader
 from guardian.host.users import user_name
 
 #: What was judged is judged anew after so long, as addresses of this machine may change.
@@ -52,6 +53,7 @@ class Doorkeeper:
         self._told_since = self._judged_since
         self._loading = asyncio.Lock()  # who reads last has read what is there last
         self._again: asyncio.Task[None] | None = None
+        self._reader = Reader("who may write")
 
     @classmethod
     async def begin(cls, access: Access, reread: Callable[[], Access], say: Say) -> Doorkeeper:
@@ -72,12 +74,12 @@ class Doorkeeper:
         """The access security file that is in force."""
         return self._rules.acf
 
-    async def load(self, *, by: str, access: Access | None = None) -> Access:
+    async def load(self, *, by: str, rules: Rules | None = None) -> Access:
         """Take over what the files say now, for clients that are connected too. If they are bad all stays as it is.
 
         Parameters
         ----------
-        by : who has it done, for the log. access : of a site file that was just read; None: read it.
+        by : who has it done, for the log. rules : that were just read; None: read them.
 
         Raises
         ------
@@ -86,7 +88,9 @@ class Doorkeeper:
         """
 
         async with self._loading:
-            self._put_in_force(await self._in_thread(lambda: read_rules(access or self._reread())))
+            if rules is None:
+                rules = await self._reader.read(lambda: read_rules(self._reread()))
+            self._put_in_force(rules)
             now = self._rules.access
         self._told.clear()
         self._say(f"who may write was read anew from {now.acf or now.file or 'nowhere'}, by {by}", "INFO")

@@ -31,8 +31,10 @@ DURATIONS = "durations"
 FORMAT = 1
 #: The files are written no more often than this; the PV is shown no more often than that. Seconds.
 WRITTEN_S, SHOWN_S = 60.0, 5.0
-#: No such file is larger; what is, is not one.
-_SIZE_MAX = 4_000_000
+#: No such file is larger, it would have tens of thousands of states; what is, is not one.
+_SIZE_MAX = 64_000_000
+#: Seconds; no state takes so long.
+_LONGEST_S = 1e12
 
 
 class NodeDurations:
@@ -166,7 +168,7 @@ def read(folder: Path, node: str) -> dict[str, StateTimes]:
     try:
         info = path.stat()
         if not stat.S_ISREG(info.st_mode) or info.st_size > _SIZE_MAX:
-            raise ValueError("it is no such file")
+            raise ValueError("it is too large, or no file at all")
         return decode(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return {}
@@ -207,7 +209,7 @@ def _unpacked(value: Any) -> Spans:
 
 
 def _is_time(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and value >= 0
+    return type(value) in (int, float) and 0 <= value <= _LONGEST_S
 
 
 def _file(folder: Path, node: str) -> Path:

@@ -259,8 +259,8 @@ def ailment(what: str, writer: Lane, syncer: Lane) -> Ailment | None:
         return Ailment(
             what=what,
             severity=Severity.MAJOR,
-            text=f"the {what} wait for a disk that does not answer. The latest values are kept in memory: see to the "
-            "disk, or to the server that it is on",
+            text=f"what is new for the {what} has to wait for a disk that does not answer. It is kept in memory: see "
+            "to the disk, or to the server that it is on",
         )
     if text := syncer.trouble.text():
         return Ailment(what=what, severity=Severity.MINOR, text=text, dated=True)

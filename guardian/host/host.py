@@ -117,6 +117,11 @@ class Host:
         return len(self._nodes)
 
     @property
+    def coming(self) -> list[str]:
+        """Nodes that are about to be added, and are not shown yet."""
+        return sorted(self._coming)
+
+    @property
     def name(self) -> str:
         """Its name among the hosts of its IFO, once it is known: see :mod:`guardian.host.hostname`."""
         return self._claims.host
@@ -189,7 +194,9 @@ class Host:
         """
         if refused := await self.add_all((name,), by=by):
             raise ExpectedError(refused[name])
-        return self._nodes[name]
+        if (node := self._nodes.get(name)) is None:
+            raise ExpectedError(f"{name} was added, and somebody has removed it again meanwhile")
+        return node
 
     async def add_all(self, names: Iterable[str], *, by: str = "") -> dict[str, str]:
         """:meth:`reserve`, :meth:`claim` and :meth:`put_up` in one go. Returns those that were refused, and why."""

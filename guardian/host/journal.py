@@ -14,7 +14,8 @@ a kill or a power cut tears is the last line, and it is put aside when the file 
 
 A file that is large enough is put aside behind a whole line, and the oldest are removed *before* that, so that a disk
 never holds more than the bounds say (:mod:`guardian.host.rotation`). If a disk allows neither, that is told, and the
-file grows on: a record is worth more than a bound.
+file grows on: a record is worth more than a bound. It is put aside, too, when the clock was set back by more than
+:data:`~guardian.host.history.SET_BACK_S`: times in a file do not fall by more, so readers find one by halving.
 
 One process writes a file, and holds a lock on it. A file that was moved away or removed (by a person, or by logrotate)
 is begun anew with the next record. Journals are read by :mod:`guardian.host.history`.
@@ -40,7 +41,7 @@ from guardian.core.threads import Seen
 from guardian.enums import Severity
 from guardian.errors import ExpectedError
 from guardian.host.files import RETRY_S, Clock, Lane, Trouble, ailment, aside_name, sync_dir, write_all
-from guardian.host.history import LINE_MAX, record_of
+from guardian.host.history import LINE_MAX, SET_BACK_S, has_time, record_of
 from guardian.host.rotation import Bounds, aside, make_room, next_name, taken
 
 #: Name of the file in the state directory of a host.
@@ -95,6 +96,7 @@ class Journal:
         self._dropped = 0
         self._dropped_since = 0.0
         self._fd: int | None = None
+        self._newest = 0.0  # epoch seconds of the newest record in the file
         self._retired: list[int] = []  # descriptors of files that were moved away, to be synced and closed
         advice = "New records are kept in memory while there is place, then counted: make room or repair the directory."
         self._troubles = (
@@ -178,15 +180,20 @@ class Journal:
             self._turn_over()
             while data := self._next_bytes():
                 self._written(os.write(self._fd, data))
+                self._newest = max(self._newest, self._clock())
                 self._turn_over()
         finally:
             self._syncer.wake()  # also after a fault: lines before it were written
 
     def _turn_over(self) -> None:
-        """Put the file aside if it is large enough, and make room for the next one. What cannot be is told."""
+        """Put the file aside if it is large enough, or of another time, and make room for the next one.
+
+        What cannot be is told.
+        """
         assert self._fd is not None
         info, now = os.fstat(self._fd), time.monotonic()
-        full = stat.S_ISREG(info.st_mode) and info.st_size >= self._bounds.file_bytes and not self._begun
+        set_back = info.st_size > 0 and self._newest > self._clock() + SET_BACK_S
+        full = stat.S_ISREG(info.st_mode) and not self._begun and (info.st_size >= self._bounds.file_bytes or set_back)
         if (self._tidy and not full) or now < self._next_try:
             return
         try:
@@ -253,13 +260,14 @@ class Journal:
         try:
             _lock_file(fd)
             whole = self._mend(fd)
+            newest = _last_stamp(fd)
         except BaseException:
             os.close(fd)
             raise
         with self._lock:
             if self._fd is not None:
                 self._retired.append(self._fd)
-            self._fd = fd
+            self._fd, self._newest = fd, newest
             self._begun = 0  # the rest of a line of another file is no line
             if not whole:
                 self._waiting.appendleft(b"\n")
@@ -336,10 +344,20 @@ def _lock_file(fd: int) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise
+        raise BlockingIOError(errno.EBUSY, "another process writes it, stop that one") from None
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL):  # some file systems have no locks
             raise
+
+
+def _last_stamp(fd: int) -> float:
+    """The time of the last record; 0.0 if there is none."""
+    info = os.fstat(fd)
+    if not stat.S_ISREG(info.st_mode):
+        return 0.0
+    start = _start_of_last_line(fd, max(0, info.st_size - 1))
+    last = record_of(os.pread(fd, LINE_MAX, start)) or {}
+    return float(last["stamp"]) if has_time(last) else 0.0
 
 
 def _start_of_last_line(fd: int, size: int) -> int:

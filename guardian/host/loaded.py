@@ -32,9 +32,10 @@ class LoadedCode:
         self.paths = tuple(paths)  #: those of the present worker
         self._archive = archive
         self._edits = edits
-        self._coming: list[SourceFile] = []
+        self._coming: dict[bool, tuple[int, tuple[SourceFile, ...]]] = {}  # by whether a check tells: which, and so far
         self._told: tuple[SourceFile, ...] = ()  # of the code that is about to be told good
-        self._facts: SystemFacts | None = None
+        self._good: SystemFacts | None = None  # of the code that was told good last
+        self._facts: SystemFacts | None = None  # of that which counts
         self._asked_by = ""
         self._load_time = 0.0
         self._graph: Graph | None = None
@@ -54,18 +55,26 @@ class LoadedCode:
         """CODE_CHANGED."""
         return self._edits.changed(self._node)
 
-    def hear(self, report: Sources) -> None:
-        """A process tells which files it has compiled."""
-        self._coming += report.files
+    def hear(self, number: int, report: Sources, *, check: bool = False) -> None:
+        """A process tells which files it has compiled.
+
+        Parameters
+        ----------
+        number : of the worker, or of the check. A worker and a check may tell at the same time; and one that has died
+            in the middle of telling never comes to the end.
+        """
+        before, files = self._coming.pop(check, (number, ()))
+        files = (*files, *report.files) if before == number else report.files
         if report.more:
+            self._coming[check] = number, files
             return
-        self._told, self._coming = tuple(self._coming), []
+        self._told = files
         if report.late and self._graph is not None:
             self._keep(time.time(), late=True)
 
     def good(self, report: Loaded | Reloaded) -> None:
         """It says that they are good."""
-        self._facts = report.facts
+        self._good = report.facts
 
     def step(self, step: Step) -> None:
         """A step that tells of a load: who has asked for one, or that the code counts now."""
@@ -73,7 +82,7 @@ class LoadedCode:
             self._asked_by = step.by
         view = step.view
         if view.load_time != self._load_time and view.graph is not None:
-            self._load_time, self._graph = view.load_time, view.graph
+            self._load_time, self._graph, self._facts = view.load_time, view.graph, self._good
             self._keep(self._load_time, by=self._asked_by)
             self._asked_by = ""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +52,8 @@ def node_files(folder: Path) -> dict[str, list[NodeFile]]:
                 continue
             with contextlib.suppress(OSError):  # removed meanwhile
                 status = entry.stat()
+                if not stat.S_ISREG(status.st_mode):
+                    continue
                 one = NodeFile(
                     node=name[1],
                     path=Path(entry.path),

@@ -6,6 +6,10 @@ never the loop's time, never the process, and never the lines of the other targe
 is tried again every second (a file is opened anew), what finds the queue full is dropped and counted by node, and both
 are told when the target works again.
 
+A file that was moved away or removed is made anew within a second, so any tool may rotate it. One that cannot be put
+aside (in ``/var/log`` it may be written, and not be renamed) grows on, and that is told: lines are worth more than a
+bound.
+
 Where the stream goes to the journal of systemd, each line begins with its priority, as sd-daemon(3) says: ``<4>`` is a
 warning.
 """
@@ -27,6 +31,7 @@ from guardian.host.logline import LogLine, lines_of
 from guardian.host.rotation import Bounds, make_room, put_aside
 
 _PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
+_LOOK_S, _AGAIN_S = 1.0, 60.0  # between looks at the name of the file, and between attempts to put it aside
 _NAMED = 3  # nodes that are named where lines are missing
 
 
@@ -61,6 +66,10 @@ class LogSink:
         self._levels: dict[str, LogLevel] = {}
         self._bounds = bounds
         self._size = 0  # of a regular file
+        self._inode = 0  # of a regular file; 0: it is none
+        self._looked_at = 0.0
+        self._unbounded = ""  # why it cannot be put aside
+        self._next_try = 0.0
         self._whole = True  # the target ends with a whole line
         self._priorities = self._path is None and _is_journald(self._fd)
         self._queue = LineQueue(most_lines)
@@ -107,6 +116,10 @@ class LogSink:
     def ailment(self) -> Ailment | None:
         """The same for whoever watches the host, or what is wrong with the files."""
         text = self.trouble()
+        if text is None and self._unbounded:
+            text = f"log {self._name} cannot be put aside ({self._unbounded}), and grows beyond its bound"
+            advice = "Let its folder be written, or have logrotate move it away"
+            return Ailment(what="log", severity=Severity.MINOR, text=f"{text}. {advice}")
         if text is None:
             return None if self._files is None else self._files.ailment()
         advice = "The nodes go on, and the journal has what they do: make room, or see who reads it"
@@ -171,6 +184,8 @@ class LogSink:
     def _send(self) -> None:
         """Write the lines in hand, or a part of them, or note why not."""
         try:
+            if self._was_moved():
+                self._let_go()
             if self._fd < 0:
                 self._fd = self._open()
             if _ready(self._fd):
@@ -201,16 +216,38 @@ class LogSink:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK  # the last for a fifo
         fd = os.open(self._path, flags, 0o644)
         status = os.fstat(fd)
-        self._size = status.st_size if stat.S_ISREG(status.st_mode) else 0
-        if not stat.S_ISREG(status.st_mode):
-            self._bounds = None
+        is_file = stat.S_ISREG(status.st_mode)
+        self._size, self._inode = (status.st_size, status.st_ino) if is_file else (0, 0)
+        self._looked_at = time.monotonic()
         return fd
+
+    def _was_moved(self) -> bool:
+        """Whether the name of the file leads elsewhere, or nowhere; looked up once a second."""
+        now = time.monotonic()
+        if self._path is None or self._fd < 0 or not self._inode or not self._whole or now < self._looked_at + _LOOK_S:
+            return False
+        self._looked_at = now
+        try:
+            status = os.stat(self._path)
+        except FileNotFoundError:
+            return True
+        self._size = status.st_size  # it may have been emptied
+        return status.st_ino != self._inode
 
     def _rotate(self) -> None:
         """Put a file aside that is large, and open it anew."""
-        if self._path is None or self._bounds is None or self._size < self._bounds.file_bytes or not self._whole:
+        if self._path is None or self._bounds is None or not self._inode or not self._whole:
             return
-        put_aside(self._path, time.time())
+        if self._size < self._bounds.file_bytes or time.monotonic() < self._next_try:
+            return
+        try:
+            put_aside(self._path, time.time())
+        except FileNotFoundError:
+            pass  # somebody else has
+        except OSError as error:
+            self._unbounded, self._next_try = error.strerror or str(error), time.monotonic() + _AGAIN_S
+            return
+        self._unbounded = ""
         make_room(self._path, self._bounds.total_bytes - self._bounds.file_bytes)
         self._let_go()
         self._fd = self._open()

@@ -154,7 +154,8 @@ class Node:
         self._life = Life(f"{around.ifo}:{name}" if around.ifo else name)
         self._vitals = Vitals(host=host, process=self._life.process, durations=self._durations.text(self._loop.time()))
         self._code = LoadedCode(name, around.ifo, around.paths, around.archive, around.edits)
-        self._checks = Checks(name, around.turns, partial(self._process, check=True), self._checked, self._code.hear)
+        told_by_check = partial(self._code.hear, check=True)
+        self._checks = Checks(name, around.turns, partial(self._process, check=True), self._checked, told_by_check)
         self._no_processes = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[tuple[Callable[[View], bool], asyncio.Future[View]]] = []
@@ -519,7 +520,7 @@ class Node:
                     self._learn(report)
             case Sources():
                 if self._worker is not None and self._worker.gen == gen and not self._over:
-                    self._code.hear(report)
+                    self._code.hear(gen, report)
             case _:
                 if isinstance(report, (Loaded, Reloaded)):
                     self._code.good(report)

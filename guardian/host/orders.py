@@ -72,8 +72,8 @@ class Orders:
 
     async def _create(self, order: Order) -> Answer:
         note = "" if self._site_file is None else await self._site_file.created(order.node)
-        await self._host.add(order.node, by=str(order.who))
-        return {"node": order.node, **({"note": note} if note else {})}
+        node = await self._host.add(order.node, by=str(order.who))
+        return {"node": order.node, "op": node.view.op.name, **({"note": note} if note else {})}
 
     async def _destroy(self, order: Order) -> Answer:
         if order.node not in self._host:
@@ -156,7 +156,8 @@ class Orders:
         listed = host.site.nodes
         service = standing.service(host, keeper=self._keeper, file=file)
         nodes = [standing.node_in_full(host, name, listed=name in listed) for name in host]
-        return {"service": service, "nodes": nodes, "missing": [name for name in listed if name not in host]}
+        missing = [name for name in listed if name not in host and name not in host.coming]
+        return {"service": service, "nodes": nodes, "coming": host.coming, "missing": missing}
 
     # --- who may write
 

@@ -51,6 +51,14 @@ class Repository:
         """Whether there is one."""
         return (self.path / "HEAD").is_file()
 
+    def which(self) -> tuple[int, int] | None:
+        """What tells it from one that was put in its place; None: there is none."""
+        try:
+            facts = os.stat(self.path / "HEAD")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return facts.st_dev, facts.st_ino
+
     def make(self) -> None:
         """Make it, all of it or nothing.
 
@@ -118,7 +126,19 @@ class Repository:
         GitError
             Other branches may be written all the same.
         """
-        return _COMMIT.findall(self.run("fast-import", "--quiet", "--done", "--date-format=raw", data=stream).decode())
+        before = self._leavings()
+        try:
+            told = self.run("fast-import", "--quiet", "--done", "--date-format=raw", data=stream)
+        except GitError:
+            for path in self._leavings() - before:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            raise
+        return _COMMIT.findall(told.decode())
+
+    def _leavings(self) -> set[Path]:
+        """What git leaves where it fails: half a pack, and the report of a crash. A full disk would never have room."""
+        return {*self.path.glob("fast_import_crash_*"), *self.path.glob("objects/pack/tmp_*")}
 
     def break_locks(self, now: float) -> list[str]:
         """Remove the locks that a process has left that was killed. Their names."""
@@ -126,7 +146,7 @@ class Repository:
         places = [self.path, self.path / "objects" / "info", *(Path(top) for top, _, _ in os.walk(self.path / "refs"))]
         for lock in (lock for place in places for lock in place.glob("*.lock")):
             with contextlib.suppress(OSError):
-                if now - lock.stat().st_mtime > LOCK_S:
+                if abs(now - lock.stat().st_mtime) > LOCK_S:  # a clock may have been set back since
                     lock.unlink()
                     broken.append(str(lock.relative_to(self.path)))
         return broken
@@ -159,6 +179,7 @@ def compare(labels: Sequence[str], sides: Sequence[Mapping[str, bytes]], *, stat
     GitError
     """
     words = [
+        f"--git-dir={os.devnull}",  # the folder may lie in somebody's repository, whose rules for files are not ours
         "diff",
         "--no-index",
         "--no-prefix",

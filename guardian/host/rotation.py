@@ -58,8 +58,8 @@ def bounds(table: Mapping[str, Any], default: Bounds = Bounds()) -> Bounds:
 
 def next_name(path: Path, now: float) -> Path:
     """What a file is called when it is put aside now: a name that no file has, and none had that is still there."""
-    stamp, number = datetime.fromtimestamp(max(now, 0.0), UTC).strftime("%Y%m%dT%H%M%SZ"), 0
-    if (old := aside(path)) and (newest := _order(path, old[-1]))[0] >= stamp:  # in this second, or by a clock ahead
+    stamp, number = stamp_of(now), 0
+    if (old := aside(path)) and (newest := moment(path, old[-1]))[0] >= stamp:  # in this second, or by a clock ahead
         stamp, number = newest[0], newest[1] + 1
     return path.with_name(f"{path.name}.{stamp}" + (f"-{number}" if number else ""))
 
@@ -81,13 +81,18 @@ def aside(path: Path) -> list[Path]:
     with contextlib.suppress(OSError):
         found = [one for one in path.parent.iterdir() if one.name.startswith(path.name)]
     mine = [one for one in found if _ASIDE.fullmatch(one.name[len(path.name) :])]
-    return sorted(mine, key=lambda one: _order(path, one))
+    return sorted(mine, key=lambda one: moment(path, one))
 
 
-def _order(path: Path, one: Path) -> tuple[str, int]:
-    """The moment in a name, and which one of that moment."""
+def moment(path: Path, one: Path) -> tuple[str, int]:
+    """When a file was put aside, as its name says, and which one of that second."""
     stamp, _, number = one.name[len(path.name) + 1 :].partition("-")
     return stamp, int(number or 0)
+
+
+def stamp_of(now: float) -> str:
+    """Epoch seconds as in a name."""
+    return datetime.fromtimestamp(max(now, 0.0), UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def make_room(path: Path, total_bytes: int) -> list[Path]:

@@ -101,12 +101,15 @@ class Service:
     @contextlib.contextmanager
     def reloading(self) -> Iterator[None]:
         """Round what reads the site file anew."""
-        self._owed.append(notify.reloading())
+        self._owed.append(begin := notify.reloading())
         self._look()
         try:
             yield
         finally:
-            self._owed.append(notify.READY)
+            if begin in self._owed:  # it could not be told, so there is nothing to end: a manager may be deaf for long
+                self._owed.remove(begin)
+            elif not self._step:
+                self._owed.append(notify.READY)
             self._look()
 
     # --- inside

@@ -81,6 +81,7 @@ from guardian.host.archive import Archiving
 from guardian.host.heartbeats import Outside
 from guardian.host.logrules import LogRules
 from guardian.host.policies import Keeping, NodePolicy
+from guardian.host.reading import read_bytes
 from guardian.host.rotation import Bounds
 from guardian.host.settings import OnStart
 from guardian.worker.system import check_name
@@ -171,11 +172,13 @@ def read_site(path: Path) -> Site:
         Naming the file and every fault in it.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(read_bytes(path).decode())
     except OSError as error:
         raise ExpectedError(f"site file {path}: {error.strerror}; give the path of a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ExpectedError(f"site file {path}: {error}") from None
+    except RecursionError:
+        raise ExpectedError(f"site file {path}: its lists or tables are nested too deeply") from None
     faults: list[str] = []
     values = _typed(data, _SITE_KEYS, "", faults)
     policy = _typed(values.get("policy", {}), _POLICY_KEYS, "policy.", faults)
@@ -394,6 +397,8 @@ def _typed(data: Mapping[str, Any], keys: Mapping[str, Any], where: str, faults:
             faults.append(f"{where}{key} = {value!r} is of the wrong type")
         elif isinstance(value, list) and not all(isinstance(v, str) for v in value):
             faults.append(f"{where}{key} = {value!r} must list texts")
+        elif isinstance(value, (str, list)) and any("\0" in text for text in value):
+            faults.append(f"{where}{key} = {value!r} has a NUL, which no name can have")
         elif isinstance(value, (int, float)) and not value >= 0:  # nan is not, either
             faults.append(f"{where}{key} = {value!r}; use a number that is not negative")
         elif isinstance(value, int) and value > MOST:

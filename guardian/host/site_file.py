@@ -5,8 +5,9 @@ truth: a node that somebody created by hand and that it does not list goes, one 
 back. A file with a fault changes nothing; it is an alarm of the host until it reads well again, as the next start of
 the host would fail.
 
-One reading at a time. However often SIGHUP comes meanwhile, one more follows. What is done is held in memory only, so a
-host that is killed in the middle starts with the file as it stands, and its nodes with their settings.
+One reading at a time. However often SIGHUP comes meanwhile, one more follows, a second later. What is done is held in
+memory only, so a host that is killed in the middle starts with the file as it stands, and its nodes with their
+settings.
 """
 
 from __future__ import annotations
@@ -24,15 +25,18 @@ from pathlib import Path
 
 from guardian.core.ailments import Ailment
 from guardian.core.when import utc
-from guardian.enums import Severity
+from guardian.enums import Op, Severity
 from guardian.errors import ExpectedError
 from guardian.host.access import Rules, read_rules
 from guardian.host.doorkeeper import Doorkeeper
 from guardian.host.host import Host
+from guardian.host.reading import Reader
 from guardian.host.site import Site
 from guardian.host.site_changes import Changes, changes, followed
 
 _log = logging.getLogger(__name__)
+#: Seconds between two readings that signals bring about: each is some lines of the log.
+GAP_S = 1.0
 Say = Callable[[str, str], None]
 
 
@@ -54,6 +58,7 @@ class Difference:
     """What the file says now, and what is otherwise in it."""
 
     site: Site
+    rules: Rules
     changes: Changes
 
     @property
@@ -98,6 +103,7 @@ class SiteFile:
         self._reloading = reloading
         self._doorkeeper = doorkeeper
         self._say = say
+        self._reader = Reader(f"site file {file.path}")
         self._one_at_a_time = asyncio.Lock()
         self._up = asyncio.Event()
         self._signalled = asyncio.Event()
@@ -127,7 +133,7 @@ class SiteFile:
             With every fault in it.
         """
         try:
-            site, rules = await asyncio.to_thread(self._read_all)
+            site, rules = await self._reader.read(self._read_all)
         except ExpectedError as error:
             self._fault = str(error)
             raise
@@ -135,7 +141,7 @@ class SiteFile:
         found = changes(self._running(), site)
         if rules.acf is not None and rules.acf != self._doorkeeper.acf and not found.access:
             found = replace(found, access=(f"who may write: {site.access.acf} has changed",))
-        return Difference(site=site, changes=found)
+        return Difference(site=site, rules=rules, changes=found)
 
     async def follow(self, *, by: str, shown: str = "") -> list[Done]:
         """Read the file, tell what is otherwise in the log, and do it. What became of it.
@@ -203,13 +209,14 @@ class SiteFile:
 
     def _running(self) -> Site:
         host = self._host
-        return replace(host.site, nodes=tuple(name for name in host if not host[name].leaving))
+        there = [name for name in host if not host[name].leaving]
+        return replace(host.site, nodes=(*there, *host.coming))
 
     async def _do(self, found: Difference, by: str) -> list[Done]:
         host, what, done = self._host, found.changes, list[Done]()
         try:
-            await self._doorkeeper.load(by=by, access=found.site.access)
-        except ExpectedError as error:  # the file was good a moment ago
+            await self._doorkeeper.load(by=by, rules=found.rules)
+        except ExpectedError as error:
             return [Done(text=f"nothing was done: {error}", ok=False)]
         host.follow(followed(host.site, found.site))
         if what.access:
@@ -239,9 +246,14 @@ class SiteFile:
                 return [one for name in names for one in await self._add([name], by)]
             refused = {name: f"{name} is not added: {error}" for name in names}
         return [
-            Done(text=refused[name], ok=False) if name in refused else Done(text=f"{name} is added and starts")
+            Done(text=refused[name], ok=False) if name in refused else Done(text=f"{name} is added{self._how(name)}")
             for name in names
         ]
+
+    def _how(self, name: str) -> str:
+        """A node that was stopped when it left stays so."""
+        stopped = name in self._host and self._host[name].view.op is Op.STOP
+        return f", and is stopped as before; guardctrl start {name}" if stopped else " and starts"
 
     async def _follow_signals(self) -> None:
         while True:
@@ -253,6 +265,7 @@ class SiteFile:
                 self._say(f"SIGHUP: nothing was done: {error}", "ERROR")
             except Exception:  # the next signal is to be heard all the same
                 _log.exception("SIGHUP: %s could not be followed; please report it", self.path)
+            await asyncio.sleep(GAP_S)
 
     def _ailments(self) -> Iterable[Ailment]:
         if self._fault:

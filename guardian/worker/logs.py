@@ -41,7 +41,8 @@ LEVELS = tuple(level.name for level in LogLevel)
 MAX_CHARS = 2000
 #: A frame begins with this character, so it is found even behind a line that C code left unfinished.
 MARK = b"\x1e"
-_FRAME = re.compile(rb"\x1e(\d{1,18})\x1f([A-Z]+)\x1f([^\x1e\x1f]*)\x1f(.*)", re.DOTALL)
+#: Whatever else looks like one is text, that of a binary file perhaps.
+_FRAME = re.compile(rb"\x1e(\d{1,16})\x1f(%s)\x1f([^\x00-\x1f\x7f]*)\x1f(.*)" % "|".join(LEVELS).encode(), re.DOTALL)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _MAX_CONTEXT = 120
 #: Folders of Python's own modules and of ours.

@@ -133,7 +133,11 @@ def loaders() -> list[SourceLoader]:
 
 
 def place_of(path: str) -> tuple[int, str]:
-    """The search path that a file lies below, the deepest if there are several: its number, and the path from there."""
+    """The search path that a file lies below, the deepest if there are several: its number, and the path from there.
+
+    User code may have spelt it otherwise (``nodes/../common/lib.py``): no part of the answer is empty, ``.`` or ``..``.
+    """
+    path = os.path.abspath(path)
     number, folder = max(_places, key=lambda one: len(one[1]) if path.startswith(one[1]) else 0, default=(0, ""))
     return (number, path[len(folder) :]) if path.startswith(folder) else (0, path.lstrip(os.sep))
 

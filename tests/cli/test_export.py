@@ -100,6 +100,20 @@ def test_a_file_is_exchanged_as_a_whole(capsys: pytest.CaptureFixture[str], fold
     assert sorted(path.name for path in folder.iterdir()) == ["also-old", "old", "site.toml"]
 
 
+def test_what_is_no_file_stays_what_it_is(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    Path("real").write_text("old")
+    Path("link").symlink_to("real")
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    for name in ("link", "pipe"):
+        export(capsys, "A", "--pvlist", "--rows", "OK", "-o", name)
+    assert os.read(reader, 100) == b"GRD-A_OK\n" == Path("real").read_bytes()
+    os.close(reader)
+    assert Path("link").is_symlink() and Path("pipe").is_fifo()
+    for name in (".", "", str(folder)):
+        assert "cannot be written: Is a directory" in export(capsys, "A", "--pvlist", "-o", name, code=1)[1]
+
+
 def test_a_file_that_cannot_be_written_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = export(capsys, "A", "--pvlist", "-o", "no/list", code=1)
     assert out == "" and err.startswith("guardutil: no/list cannot be written: No such file or directory; give another")

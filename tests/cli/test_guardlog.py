@@ -333,6 +333,15 @@ def test_the_newest_events_come_last_and_it_is_said_that_there_are_older_ones(sa
     assert (len(lines), err) == (31, "")
 
 
+def test_a_copy_that_has_lost_the_times_of_its_files_is_read_in_order(says: Any, tmp_path: Path) -> None:
+    names = ["journal.jsonl.20260810T060000Z-9", "journal.jsonl.20260810T060000Z-10", "journal.jsonl"]
+    for number, name in reversed(list(enumerate(names))):
+        journal(tmp_path, [event(number, "SUS_MC1", "enter", f"number {number}")], name)
+        os.utime(tmp_path / name, (at("20 00:00") - number, at("20 00:00") - number))
+    code, lines, _ = says("SUS_MC1", order="events", where=tmp_path)
+    assert code == 0 and [line[-1] for line in lines] == ["0", "1", "2"]
+
+
 def test_events_of_one_kind_since_a_time(says: Any, morning: Path) -> None:
     since = "2026-11-28T03:00:24"
     code, lines, err = says("SUS_*", "--kind", "edge", "--since", since, "--json", order="events", where=morning)

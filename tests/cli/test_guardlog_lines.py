@@ -171,6 +171,61 @@ def test_no_such_line_is_said_with_where_the_log_begins(says: Says) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("how", [(), ("--json",), ("--local",), ("--json", "--local"), ("--level", "INFO")])
+def test_lines_that_a_kill_has_cut_or_a_disk_has_damaged_are_shown_as_far_as_they_go(
+    says: Says, state: Path, how: tuple[str, ...]
+) -> None:
+    stamp = "2026-11-28_08:00:00.000000Z"
+    cut = [f"{stamp} ", f"{stamp} N", f"{stamp} N [RUN.main]", f"{stamp}  x", "2026-99-99_99:99:99.000000Z N x"]
+    cut += ["9999-12-31_23:59:59.999999Z N x"]
+    write(state / "logs", "N", *(f"{one}\n" for one in cut), stamp[:20])
+    code, out, err = says("N", *how)
+    assert (code, len(out), err) == (0, len(cut), "")
+    if "--json" in how:
+        assert [json.loads(one)["node"] for one in out] == ["", "N", "N", "", "N", "N"]
+        assert [json.loads(one)["stamp"] is None for one in out] == [False] * 4 + [True, False]
+
+
+def test_a_log_that_cannot_be_read_is_not_called_empty(
+    says: Says, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real = state / "logs" / "HOST.log", os.open
+
+    def refused(name: Any, *options: Any) -> int:
+        if Path(name) == path:
+            raise PermissionError(13, "Permission denied", str(name))
+        return real(name, *options)
+
+    monkeypatch.setattr("os.open", refused)
+    assert says("HOST") == (1, [], f"guardlog: {path}: Permission denied; it is read as far as it can be\n")
+    code, out, err = says("HOST", "SUS_MC1")
+    assert (code, len(out), err.count("\n")) == (0, 4, 1)
+
+
+@pytest.mark.proc
+def test_more_nodes_than_files_may_be_open_by_default(tmp_path: Path) -> None:
+    for number in range(200):
+        write(tmp_path / "logs", f"N{number:03}", line(number, "N", "here"))
+    argv = ["-m", "guardian.cli.guardlog", "*", "--state-dir", str(tmp_path), "-n"]
+    for most in ("0", "200"):
+        with Child(["bash", "-c", 'ulimit -Sn 100 && exec "$0" "$@"', sys.executable, *argv, most]) as child:
+            assert child.wait() == 0
+            assert child.output.count("here") == 200 and "guardlog:" not in child.output
+
+
+def test_what_is_no_file_is_no_log(says: Says, state: Path) -> None:
+    os.mkfifo(state / "logs" / "FIFO.log")
+    (state / "logs" / "DIR.log").mkdir()
+    (state / "logs" / "ZERO.log").symlink_to("/dev/zero")
+    assert says("*") == says("SUS_MC1", "IMC_LOCK", "HOST")
+    assert says("DIR")[0] == 1
+
+
+def test_numbers_and_bytes_of_any_size(says: Says) -> None:
+    assert says("SUS_MC1", "-n", "9" * 30) == says("SUS_MC1", "-n", "0")
+    assert says("SUS_MC1", "--grep", "\udcff")[:2] == (0, [])
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -339,6 +394,29 @@ class TestFollow:
         child.signal(signal.SIGINT)
         assert child.wait() == 130
         assert "Traceback" not in child.output
+
+    def test_a_reader_that_was_stopped_shows_all_that_is_still_there(
+        self, follow: Callable[..., Child], tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "state" / "logs"
+        write(folder, "A", line(100, "A", "begun"))
+        child = follow("A", "-f")
+        child.wait_for("begun")
+        for turn in range(8):  # inodes of files that are removed are used again by those that come
+            child.signal(signal.SIGSTOP)
+            files = LogFiles(folder, Bounds(file_bytes=2000, total_bytes=20_000))
+            sink = LogSink(os.open(os.devnull, os.O_WRONLY), files=files)
+            for n in range(500):
+                sink.line("A", f"turn {turn} line {n:03}")
+                if n % 50 == 0:
+                    time.sleep(0.03)
+            assert sink.close() == 0
+            there = [text for file in node_files(folder)["A"] for text in re.findall("turn.*", file.path.read_text())]
+            child.signal(signal.SIGCONT)
+            child.wait_for(f"turn {turn} line 499")
+            mine = [text for text in there if text.startswith(f"turn {turn}")]
+            shown = [text for text in self.said(child) if text.startswith(f"turn {turn}")]
+            assert len(mine) < 500 and shown == mine
 
     def test_only_what_is_wanted_and_whole_lines(self, follow: Callable[..., Child], tmp_path: Path) -> None:
         folder = tmp_path / "state" / "logs"

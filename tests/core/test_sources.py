@@ -53,7 +53,7 @@ def test_a_file_that_is_too_large_is_named_and_not_kept():
             files=files,
         )
     )
-    assert document["left_out"] == {"/a/huge.py": LARGEST_BYTES + 1}
+    assert document["left_out"] == {"/a/huge.py": "b" * 40}
     assert document["files"] == {"SUS.py": {"path": "/a/SUS.py", "blob": "b" * 40}}
     assert [(state["name"], state["index"]) for state in document["states"]] == [("INIT", 0), ("UP", 10)]
 

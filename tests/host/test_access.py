@@ -107,7 +107,7 @@ def test_a_file_is_utf_8_or_latin_1(tmp_path: Path) -> None:
 
 
 def test_what_never_ends_is_no_file() -> None:
-    with pytest.raises(ExpectedError, match=r"/dev/zero has more than .* and is no access security file"):
+    with pytest.raises(ExpectedError, match=r"/dev/zero: it has more than .* bytes"):
         made(Access(acf=Path("/dev/zero")))
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from guardian.cli.util import archived
+from guardian.cli.util.archived import Archive as Reader
 from guardian.core.archived import states_document
 from guardian.core.graph import Edge, Graph, StateInfo, SystemFacts
 from guardian.core.sources import SourceFile, blob_id, pack
+from guardian.errors import ExpectedError
 from guardian.host import archive as module
 from guardian.host.archive import Archive, CodeLoad
-from guardian.host.repository import LOCK_S, Repository
+from guardian.host.repository import LOCK_S, Repository, compare
 from tests.support import eventually
 
 STATES = [StateInfo(name="INIT", index=0), StateInfo(name="UP", index=10)]
@@ -36,10 +42,26 @@ def make(tmp_path: Path) -> Iterator[Make]:
         archive.close()
 
 
-def load(node: str = "SUS", *, by: str = "", at: float = 1.5e9, told: bool = True, **files: bytes) -> CodeLoad:
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", place], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"cannot mount a small file system here: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def load(
+    node: str = "SUS", *, by: str = "", at: float = 1.5e9, told: bool = True, folder: str = "/nodes", **files: bytes
+) -> CodeLoad:
     sources = tuple(
         SourceFile(
-            path=f"/nodes/{name}.py",
+            path=f"{folder}/{name}.py",
             place=0,
             name=f"{name}.py",
             blob=blob_id(data),
@@ -182,7 +204,8 @@ def test_without_git_it_is_told_and_done_when_there_is_one(make: Make, monkeypat
 
 
 @pytest.mark.parametrize("lock", ["refs/heads/SUS.lock", "packed-refs.lock"])
-def test_a_lock_that_was_left_is_removed_and_a_young_one_is_waited_for(make: Make, lock: str):
+@pytest.mark.parametrize("age_s", [LOCK_S + 5, -86400])
+def test_a_lock_that_was_left_is_removed_and_a_young_one_is_waited_for(make: Make, lock: str, age_s: float):
     archive = make()
     keep(archive, load(SUS=b"1"), load("ITM", ITM=b"1"))
     git(archive, "pack-refs", "--all")
@@ -196,7 +219,7 @@ def test_a_lock_that_was_left_is_removed_and_a_young_one_is_waited_for(make: Mak
         assert eventually(lambda: archive.id("ITM"), 30)
         assert archive.id("SUS") == "" and path.exists()
     if path.exists():
-        os.utime(path, (time.time() - LOCK_S - 5,) * 2)
+        os.utime(path, (time.time() - age_s,) * 2)  # also before a clock was set back
     assert eventually(lambda: archive.id("SUS"), 30)
     assert git(archive, "show", "SUS:SUS.py") == "2"
 
@@ -222,6 +245,74 @@ def test_a_damaged_repository_is_told_and_what_nodes_run_is_archived_when_it_is_
     assert git(archive, "show", "SUS:SUS.py") == "3"
 
 
+def test_a_branch_that_is_damaged_keeps_back_its_own_node_and_no_other(make: Make):
+    archive = make()
+    keep(archive, load(SUS=b"1"), *(load(f"ITM{n}", lib=b"1") for n in range(5)))
+    tree = git(archive, "rev-parse", "SUS^{tree}").strip()
+    (archive.directory / "objects" / tree[:2] / tree[2:]).unlink()
+    for number in range(5):
+        archive.keep(load("SUS", SUS=b"%d" % number))
+        archive.keep(load(f"ITM{number}", lib=b"2"))
+    assert "Can't load tree" in trouble(archive)
+    for number in range(5):
+        assert eventually(lambda n=number: archive.id(f"ITM{n}"), 30)
+        assert git(archive, "show", f"ITM{number}:lib.py") == "2"
+    assert archive.id("SUS") == ""
+    assert not list(archive.directory.glob("fast_import_crash_*"))
+    git(archive, "update-ref", "-d", "refs/heads/SUS")
+    assert eventually(lambda: archive.id("SUS"), 30)
+    assert git(archive, "show", "SUS:SUS.py") == "4" and archive.ailment() is None
+
+
+def test_all_that_runs_goes_into_a_new_repository_where_the_old_one_is_moved_away(make: Make, tmp_path: Path):
+    def loads(node: str, data: bytes) -> CodeLoad:
+        (tmp_path / f"{node}.py").write_bytes(data)
+        return load(node, folder=str(tmp_path), **{node: data})
+
+    archive = make()
+    keep(archive, loads("SUS", b"1"), loads("ITM", b"1"))
+    archive.directory.rename(tmp_path / "old")
+    keep(archive, loads("ITM", b"2"))
+    for node, data in (("SUS", "1"), ("ITM", "2")):
+        assert git(archive, "show", f"{archive.id(node)}:{node}.py") == data
+    shutil.rmtree(archive.directory)
+    (tmp_path / "old").rename(archive.directory)  # back again, without the last load
+    keep(archive, loads("OTHER", b"1"))
+    for node, data in (("SUS", "1"), ("ITM", "2")):
+        assert git(archive, "show", f"{archive.id(node)}:{node}.py") == data
+    assert git(archive, "rev-list", "--count", "ITM").strip() == "2"
+
+
+def test_on_a_full_disk_it_leaves_nothing_behind_that_would_keep_it_full(make: Make, disk: Path):
+    archive = make(disk / "archive.git")
+    keep(archive, load(SUS=b"1"))
+    filler = disk / "filler"
+    filler.write_bytes(b"x" * (shutil.disk_usage(disk).free - 40_000))
+    free = shutil.disk_usage(disk).free
+    for number in range(3):
+        archive.keep(load(SUS=b"%d" % number, lib=os.urandom(60_000)))
+    assert "diskspace" in trouble(archive)
+    time.sleep(2)  # it is tried again and again
+    eventually(lambda: shutil.disk_usage(disk).free > free - 10_000, 30, "no half packs")
+    filler.unlink()
+    assert eventually(lambda: archive.id("SUS"), 30)
+    assert not list(archive.directory.glob("fast_import_crash_*")) + list(archive.directory.glob("objects/pack/tmp_*"))
+    assert git(archive, "fsck") == ""
+
+
+def test_a_subject_is_one_line_whatever_people_and_files_are_called(make: Make):
+    archive = make()
+    keep(archive, load(by="a\n\nb\x0c\u2028\x85 (1.2.3.4)", **{"SUS": b"1"}))
+    keep(archive, load(by="bob", **{"SUS": b"1", "new\nline\x0c": b"2"}))
+    second, first = Reader(archive.directory, "SUS").log(0)
+    assert first.subject == "SUS loaded, by a  b    (1.2.3.4): 1 file, the first that is archived"
+    assert second.subject == "SUS loaded, by bob: new line .py (new)"
+    who = ("-c", "user.name=x", "-c", "user.email=y")
+    other = git(archive, *who, "commit-tree", "SUS^{tree}", "-p", "SUS", "-m", "by hand\x0c\u2028").strip()
+    git(archive, "update-ref", "refs/heads/SUS", other)
+    assert [one.id for one in Reader(archive.directory, "SUS").log(0)] == [other, second.id, first.id]
+
+
 def test_hooks_and_configuration_of_people_and_variables_do_not_matter(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -240,6 +331,17 @@ def test_hooks_and_configuration_of_people_and_variables_do_not_matter(
     assert keep(archive, load(SUS=b"2"))
 
 
+def test_a_difference_is_of_the_files_themselves_also_in_the_middle_of_somebodys_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    subprocess.run(["git", "-C", tmp_path, "config", "diff.loud.textconv", "tr a-z A-Z <"], check=True)
+    (tmp_path / ".git" / "info" / "attributes").write_text("*.py diff=loud\n")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    told = compare(["a", "b"], [{"x.py": b"small\n"}, {"x.py": b"smaller\n"}], stat=False, color=False)
+    assert told.endswith(b"-small\n+smaller\n")
+
+
 def test_two_hosts_share_one_repository(make: Make, tmp_path: Path):
     shared = tmp_path / "net" / "shared.git"
     first, second = (make(shared, link=tmp_path / name / "archive.git") for name in ("one", "two"))
@@ -254,6 +356,55 @@ def test_two_hosts_share_one_repository(make: Make, tmp_path: Path):
     assert int(git(first, "rev-list", "--count", "SUS")) == 6
     assert (tmp_path / "one" / "archive.git").resolve() == shared
     assert git(first, "fsck") == ""
+
+
+def test_the_state_directory_leads_to_the_archive_also_where_another_place_is_said_later(make: Make, tmp_path: Path):
+    (tmp_path / "state").mkdir()
+    link = tmp_path / "state" / "archive.git"
+    keep(make(link, link=link), load(SUS=b"1"))
+    keep(make(tmp_path / "state" / ".." / "state" / "archive.git", link=link), load(SUS=b"1"))
+    assert not link.is_symlink()
+    for name in ("new.git", "newer.git"):
+        keep(make(tmp_path / name, link=link), load(SUS=b"2"))
+        assert link.resolve() == tmp_path / name
+    (aside,) = link.parent.glob("archive.git.until-*")
+    assert [one.subject for one in Reader(aside, "SUS").log(0)] == ["SUS loaded: 1 file, the first that is archived"]
+
+
+def test_that_a_file_is_another_one_is_archived_also_where_it_is_too_large_to_be_kept(make: Make):
+    archive = make()
+    first = keep(archive, load(SUS=b"1", huge=b"1" * 5_000_000))
+    second = keep(archive, load(SUS=b"1", huge=b"2" * 5_000_000))
+    assert git(archive, "log", "--format=%s", "SUS").splitlines() == [
+        "SUS loaded: /nodes/huge.py",
+        "SUS loaded: 2 files, the first that are archived",
+    ]
+    assert git(archive, "ls-tree", "--name-only", second).split() == ["SUS.py", "states.json"]
+    reader = Reader(archive.directory, "SUS")
+    assert [reader.unkept(reader.commit(one)) for one in (first, second)] == [
+        {"/nodes/huge.py": blob_id(digit * 5_000_000)} for digit in (b"1", b"2")
+    ]
+
+
+def test_what_ran_then_is_known_to_the_archive_of_the_host_that_had_the_node(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("GUARD_LOCK_DIR", str(tmp_path / "locks"))
+    options = argparse.Namespace(node="SUS", site=None, state_dir=None)
+    for host, at in (("b", 1.6e9), ("a", 1.5e9)):
+        (tmp_path / "guardian" / host).mkdir(parents=True)
+        keep(make(tmp_path / "guardian" / host / "archive.git"), load(at=at, SUS=host.encode()))
+    for at, host in ((1.55e9, "a"), (1.65e9, "b")):
+        archive, commit = archived.ran_at(options, at)
+        assert (archive.path.parent.name, archive.files(commit)["SUS.py"][1]) == (host, host.encode())
+    with pytest.raises(ExpectedError, match="first archived 2017-07-14 02:40:00Z"):
+        archived.ran_at(options, 1.4e9)
+    (tmp_path / "guardian" / "a" / "archive.git" / "objects").rename(tmp_path / "objects")
+    assert archived.archive_of(options).path.parent.name == "b", "a damaged one keeps back no other"
+    (tmp_path / "guardian" / "b" / "archive.git" / "objects").rename(tmp_path / "objects-b")
+    with pytest.raises(ExpectedError, match=r"a/archive\.git: git for-each-ref: "):
+        archived.archive_of(options)
 
 
 def test_what_is_loose_is_packed_behind_everybody_else(make: Make, monkeypatch: pytest.MonkeyPatch):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
+import signal
 import socket
 import stat
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -19,9 +21,10 @@ from guardian.core.who import Who
 from guardian.enums import Op, Worker
 from guardian.errors import ExpectedError
 from guardian.host.access import Access
-from guardian.host.control import LINE_BYTES, PATH_BYTES, Control, NoHost, ask
+from guardian.host.control import LINE_BYTES, PATH_BYTES, Control, NoAnswer, NoHost, ask
 from guardian.host.doorkeeper import Doorkeeper
 from tests.host.house import House, house
+from tests.support import Child
 
 EVE = Who("eve", "", "guardctrl")
 
@@ -63,7 +66,7 @@ async def client(home: House) -> AsyncIterator[Client]:
 
 
 async def test_the_orders(home: House, client: Client) -> None:
-    assert await client.order("create", "SUS") == {"ok": True, "node": "SUS"}
+    assert await client.order("create", "SUS") == {"ok": True, "node": "SUS", "op": "EXEC"}
     await home.settled(home.host["SUS"])
     (facts,) = (await client.order("list"))["nodes"]
     assert facts == {
@@ -189,6 +192,27 @@ async def test_clients_that_go_away_in_the_middle(home: House) -> None:
     last.writer.close()
 
 
+async def test_a_node_that_is_removed_while_it_is_added_is_told(home: House) -> None:
+    """Ten shells at once: what was found was a KeyError."""
+
+    async def shell(number: int) -> list[dict[str, Any]]:
+        client = await connect(home)
+        told = [await client.order("destroy" if (number + turn) % 2 else "create", "SUS") for turn in range(40)]
+        client.writer.close()
+        return told
+
+    told = [answer for answers in await asyncio.gather(*map(shell, range(10))) for answer in answers]
+    assert any(answer["ok"] for answer in told)
+    assert not [answer for answer in told if "please report" in answer.get("error", "")]
+
+
+async def test_who_creates_a_node_that_was_stopped_hears_of_it(home: House, client: Client) -> None:
+    await home.aligned()
+    await client.order("stop", "SUS")
+    await client.order("destroy", "SUS")
+    assert await client.order("create", "SUS") == {"ok": True, "node": "SUS", "op": "STOP"}
+
+
 async def test_only_the_user_may_open_it(home: House) -> None:
     assert stat.S_IMODE(home.site.control_socket.stat().st_mode) == 0o600
 
@@ -284,6 +308,40 @@ def test_ask_does_not_wait_for_ever(tmp_path: Path) -> None:
     thread.join()
 
 
+def test_a_host_that_is_stopped_is_named_and_may_still_do_it(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    code = (
+        f"import socket\ns = socket.socket(socket.AF_UNIX)\ns.bind({str(path)!r})\ns.listen(1)\nprint('UP', flush=True)"
+    )
+    with Child([sys.executable, "-c", f"{code}\ninput()"]) as child:
+        child.wait_for("UP")
+        child.signal(signal.SIGSTOP)
+        stopped = f"process {child.pid} is stopped, by SIGSTOP or a debugger"
+        with pytest.raises(NoAnswer, match=f"{stopped}.*kill -CONT.*It may still do what it was asked for"):
+            ask(path, {"do": "destroy", "node": "SUS"}, timeout_s=0.2)
+        with pytest.raises(NoAnswer) as told:
+            ask(path, {"do": "status"}, timeout_s=0.2)
+        assert stopped in str(told.value) and "may still" not in str(told.value)
+        for _ in range(3):  # more than it lets in
+            with pytest.raises(NoAnswer, match=r"did not answer within 0\.2 s"):
+                ask(path, {"do": "status"}, timeout_s=0.2)
+        child.signal(signal.SIGCONT)
+
+
+def test_a_host_that_dies_with_the_order_unread_has_ended(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def die() -> None:
+            server.accept()[0].close()
+
+        threading.Timer(0.3, die).start()
+        with pytest.raises(ExpectedError, match="ended before it answered; see its log"):
+            ask(path, {"do": "destroy", "node": "SUS"})
+
+
 def test_where_no_socket_can_be_is_no_host(tmp_path: Path) -> None:
     with pytest.raises(NoHost, match="too long"):
         ask(tmp_path / ("x" * PATH_BYTES), {"do": "list"})
@@ -297,7 +355,7 @@ def test_ask_where_nobody_is(tmp_path: Path) -> None:
 
 async def test_ask_and_a_real_control_socket(home: House) -> None:
     answer = await asyncio.to_thread(ask, home.site.control_socket, {"do": "create", "node": "SUS"})
-    assert answer == {"ok": True, "node": "SUS"}
+    assert answer == {"ok": True, "node": "SUS", "op": "EXEC"}
     assert home.host["SUS"].view.op is Op.EXEC
 
 

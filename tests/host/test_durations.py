@@ -15,10 +15,14 @@ from tests.host.house import House, house
 from tests.support import eventually
 
 ONE = {"LOCKED": StateTimes(done=Spans().and_one(1.5).and_one(2.5), stay=Spans().and_one(99.0))}
+#: Thousands of states, each entered often.
+FULL = Spans(count=50, total_s=617283.9, recent=(12345.678,) * 50)
+MANY = {f"STATE_{number:05}": StateTimes(done=FULL, stay=FULL) for number in range(5000)}
 
 
 def test_what_is_written_is_read_back() -> None:
     assert decode(encode(ONE)) == ONE and decode(encode({})) == {}
+    assert decode(encode(MANY)) == MANY
     newer = json.loads(encode(ONE)) | {"format": 2, "more": 1}
     newer["states"]["LOCKED"]["mood"] = "good"
     assert decode(json.dumps(newer).encode()) == ONE
@@ -36,6 +40,7 @@ def test_what_is_written_is_read_back() -> None:
         b'{"states": {"A": {"done": [1, NaN, []], "stay": [0, 0, []]}}}',
         b'{"states": {"A": {"done": [true, 1, []], "stay": [0, 0, []]}}}',
         b'{"states": {"A": {"done": [1, -1, []], "stay": [0, 0, []]}}}',
+        b'{"states": {"A": {"done": [2, 1e308, [1e308, 1e308]], "stay": [0, 0, []]}}}',
         b"[" * 100_000,
         encode(ONE)[:-20],
     ],
@@ -49,6 +54,14 @@ def test_a_damaged_file_is_put_aside_and_told_and_never_refuses_to_start(tmp_pat
     ((node, text),) = told
     assert node == "SUS" and "is damaged" in text and "it was moved to SUS.json.damaged-" in text
     assert [one.read_bytes() for one in tmp_path.glob("SUS.json.damaged-*")] == [data]
+
+
+def test_a_node_of_thousands_of_states_is_known_after_a_restart(tmp_path: Path) -> None:
+    (tmp_path / "SUS.json").write_bytes(encode(MANY))
+    warned: list[str] = []
+    kept = Durations(tmp_path, warn=lambda node, text: warned.append(text))
+    assert kept.of("SUS").snapshot() == MANY and warned == []
+    assert kept.close()
 
 
 def test_a_folder_that_cannot_be_is_told_until_it_can(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from guardian.host.history import Reading
+from guardian.host.history import Query, Reading
 from guardian.host.journal import Journal
 from guardian.host.rotation import Bounds, aside, taken
 from tests.support import REPO, Child, eventually
@@ -28,7 +28,7 @@ def record(number: int) -> dict[str, Any]:
 def numbers(path: Path) -> list[int]:
     """The ids of all that is kept, in order; none of it is damaged."""
     found = []
-    for file in (*aside(path), path):
+    for file in (*aside(path), *([path] if path.exists() else [])):  # killed between a rename and the next file
         reading = Reading(file)
         found += [one["id"] for one in reading]
         assert reading.skipped == 0, file
@@ -136,6 +136,27 @@ def test_kill_9_in_the_middle_of_it_loses_and_tears_nothing(path: Path) -> None:
     assert len(aside(path)) > 6
 
 
+@pytest.mark.parametrize("anew", [False, True], ids=["a clock that is set", "a machine that starts with another clock"])
+def test_a_clock_that_was_far_behind_hides_nothing_from_who_asks_for_a_time(path: Path, anew: bool) -> None:
+    now, number, wanted = [0.0], 0, dict[int, float]()
+    journal = Journal(path, clock=lambda: now[0])
+    for begin in (1.7e9, 1000.0, 1.7e9 + 7000):
+        for second in range(4000):
+            now[0] = begin + second
+            journal.append({"id": number, "node": "A", "stamp": now[0], "kind": "enter", "text": "x" * 100})
+            wanted[number] = now[0]
+            number += 1
+        assert journal.flush(30)
+        if anew:
+            assert journal.close(30)
+            journal = Journal(path, clock=lambda: now[0])
+    assert journal.close(30)
+    assert len(aside(path)) == 1
+    for since in (1.7e9, 1.7e9 + 3000, 1.7e9 + 8000):
+        found = [one["id"] for file in (*aside(path), path) for one in Reading(file, Query(since=since))]
+        assert found == [number for number, stamp in wanted.items() if stamp >= since]
+
+
 @pytest.mark.proc
 def test_on_a_full_disk_no_line_is_torn_over_two_files(small_disk: Path) -> None:
     path = small_disk / "journal.jsonl"
@@ -155,6 +176,19 @@ def test_on_a_full_disk_no_line_is_torn_over_two_files(small_disk: Path) -> None
 def numbers_so_far(path: Path) -> list[int]:
     """The same while the last line may be torn."""
     return [one["id"] for file in (*aside(path), path) for one in Reading(file)]
+
+
+def test_who_has_taken_the_place_of_a_journal_that_was_moved_away_is_told(path: Path) -> None:
+    journal = Journal(path, retry_s=(0.01, 0.05))
+    fill(journal, 0, 3)
+    path.rename(path.with_name("elsewhere"))
+    other = Journal(path)
+    journal.append(record(3))
+    assert "is not written since" in eventually(journal.trouble, 30, "it is told")
+    assert "another process writes it, stop that one (EBUSY)" in str(journal.trouble())
+    assert other.close()
+    eventually(lambda: journal.trouble() is None, 30, "it is written again")
+    assert journal.close() and [one["id"] for one in Reading(path)] == [3]
 
 
 def test_a_file_that_cannot_be_put_aside_grows_on_and_that_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -323,6 +323,38 @@ class TestSink:
         os.close(reader)
         assert [path.name for path in tmp_path.iterdir()] == ["log"]
 
+    @pytest.mark.parametrize("away", [Path.unlink, lambda path: path.rename(path.with_suffix(".old"))])
+    def test_a_file_that_somebody_removes_or_moves_away_is_made_anew(
+        self, tmp_path: Path, away: Callable[[Path], object]
+    ):
+        path = tmp_path / "log"
+        sink = LogSink(path, bounds=Bounds(file_bytes=10_000, total_bytes=50_000))
+        sink.line("A", "before")
+        eventually(lambda: path.exists() and path.read_text(), 30, "the line is written")
+        away(path)
+
+        def anew() -> bool:
+            sink.line("A", "after")
+            return path.exists()
+
+        eventually(anew, 30, "there is a file of that name again")
+        assert sink.close() == 0 and "after" in path.read_text() and "before" not in path.read_text()
+
+    def test_a_file_that_cannot_be_put_aside_grows_on_and_that_is_told(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        def refused(path: Path, now: float) -> Path:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr("guardian.host.logsink.put_aside", refused)
+        sink = LogSink(tmp_path / "log", bounds=Bounds(file_bytes=1000, total_bytes=5000))
+        for n in range(200):
+            sink.line("A", f"line {n}")
+        ailment = eventually(sink.ailment, 30, "it is told")
+        assert "cannot be put aside (Permission denied), and grows beyond its bound" in ailment.text
+        assert sink.close() == 0
+        assert (tmp_path / "log").read_text().count("line") == 200
+
     def test_what_is_below_the_level_of_a_node_is_not_written(self, tmp_path: Path):
         sink = LogSink(tmp_path / "log", level=LogLevel.WARNING)
         sink.set_level("B", LogLevel.DEBUG)

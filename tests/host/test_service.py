@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,3 +108,35 @@ async def test_each_step_asks_for_time_and_reading_anew_is_told(manager: socket.
     said = heard(manager)
     assert said.startswith("STOPPING=1\nEXTEND_TIMEOUT_USEC=") and "READY" not in said
     await to.close()
+
+
+def fill(manager: socket.socket, fillers: contextlib.ExitStack) -> None:
+    """Send until nobody can send any more: each sender has bounds of its own, too."""
+    for _ in range(100):
+        filler = fillers.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        filler.setblocking(False)
+        sent = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                filler.sendto(b"x", manager.getsockname())
+                sent += 1
+        if not sent:
+            return
+
+
+async def test_a_manager_that_never_reads_is_owed_no_more_with_each_reading_of_the_site_file(tmp_path: Path):
+    told: list[str] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        _, speaks = made(manager, told)
+        with contextlib.ExitStack() as fillers:
+            fill(manager, fillers)
+        for _ in range(1000):
+            with speaks.reloading():
+                pass
+        manager.setblocking(False)
+        assert set(heard(manager).split()) == {"x"}
+        with speaks.reloading():
+            pass
+        said = heard(manager)
+        assert said.count("RELOADING=1") == said.count("READY=1") == 1, said[:2000]

@@ -170,6 +170,9 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
         ('nodes = ["SUS"]\nnodes = ["IMC"]', "overwrite"),
         ('nodes = ["SUS"]\nifo = "X 1"', "ifo: 'X 1'"),
         ('nodes = ["SUS"]\nifo = "' + "X" * 40 + '"', "too long"),
+        ('nodes = ["SUS"]\npath = ["a\\u0000b"]', "path = ['a\\x00b'] has a NUL"),
+        ('nodes = ["SUS"]\nstate_dir = "\\u0000"', "state_dir = '\\x00' has a NUL"),
+        ('nodes = ["SUS"]\nx = ' + "[" * 100_000, "nested too deeply"),
         ('nodes = ["M", "M_LOAD"]', "M_LOAD and M would both have the PV GRD-M_LOAD_STATUS"),
     ],
 )

@@ -144,10 +144,29 @@ def test_guardutil_says_what_differs_and_what_was_when(host: Guardhost):
     assert " 11 * WORK" in util(host, "states", "SUS", "--at", "0s")
     states = json.loads(util(host, "states", "SUS", "--at", "0s", "--json"))
     assert states["id"].startswith(second) and {s["name"]: s["index"] for s in states["states"]}["WORK"] == 11
-    assert "was first archived" in util(host, "states", "SUS", "--at", "2h", code=2)
+    for early in ("2h", "1969-12-31"):
+        assert "was first archived" in util(host, "states", "SUS", "--at", early, code=2)
     assert "nothing of it is archived" in util(host, "log", "NOBODY", code=2)
     assert "is no ARCHIVE_ID" in util(host, "diff", "SUS", "main", code=2)
     assert "is not in " in util(host, "diff", "SUS", "abcdef123456", code=2)
+
+
+def test_guardutil_sees_what_is_no_file_any_more_and_what_is_too_large_to_be_kept(tmp_path: Path):
+    (tmp_path / "huge.py").write_text("# 1\n" * 1_250_000)
+    with Guardhost(tmp_path, {**FILES, "helper": "import huge\n"}, nodes=["SUS"]) as host:
+        archived(host)
+        assert "as they were loaded" in util(host, "diff", "SUS")
+        (tmp_path / "huge.py").write_text("# 2\n" * 1_250_000)
+        (tmp_path / "helper.py").unlink()
+        (tmp_path / "helper.py").mkdir()
+        told = util(host, "diff", "SUS", code=1)
+        assert f"gone     {tmp_path}/helper.py\n" in told
+        assert f"changed  {tmp_path}/huge.py (its lines are not kept)\n" in told
+        facts = json.loads(util(host, "diff", "SUS", "--json", code=1))
+        assert [(one["name"], one["how"]) for one in facts["files"]] == [
+            ("helper.py", "gone"),
+            (f"{tmp_path}/huge.py", "changed"),
+        ]
 
 
 def test_a_host_that_is_killed_while_it_writes_leaves_a_sound_archive(tmp_path: Path):

@@ -87,7 +87,14 @@ class TestFrames:
         assert len(frame) <= select.PIPE_BUF
         assert re.fullmatch("\N{SNOWMAN}{1300,} ... \\[cut, 1999 characters\\]", parse_frame(frame[:-1]).text)
 
-    @pytest.mark.parametrize("line", [b"", b"plain", b"\x1e", b"\x1ex\x1fINFO\x1f\x1fx", b"\x1e1\x1finfo\x1f\x1fx"])
+    @pytest.mark.parametrize(
+        "line",
+        [
+            b"", b"plain", b"\x1e", b"\x1ex\x1fINFO\x1f\x1fx", b"\x1e1\x1finfo\x1f\x1fx",
+            b"\x1e1\x1fLOUD\x1f\x1fno such level", b"\x1e1\x1fINFO\x1f\x1b[2J\x1fa terminal would obey",
+            b"\x1e99999999999999999\x1fINFO\x1f\x1fin the year 5138",
+        ],
+    )  # fmt: skip
     def test_what_is_no_frame(self, line: bytes):
         assert parse_frame(line) is None
 

@@ -118,6 +118,27 @@ def test_packages_star_imports_circles_links_and_several_search_paths(folder: Pa
     assert told.names["linked.py"] == b"z = 1\n"
 
 
+def test_a_path_that_user_code_has_put_together_is_told_without_dots_and_double_slashes(folder: Path, tmp_path: Path):
+    common, deep = tmp_path / "common", folder / "deep"
+    for where in (common, deep):
+        where.mkdir()
+    (common / "optics.py").write_text("y = 1\n")
+    (deep / "down.py").write_text("z = 1\n")
+    (folder / "helper.py").write_text(
+        "import os, sys\nhere = os.path.dirname(__file__)\n"
+        "sys.path += [here + '/../common', here + '//deep/./']\nimport optics, down\n"
+    )
+    load(folder, common)
+    told = Told()
+    told.telling.loaded()
+    assert {(file.place, file.name) for file in told.lines[0].files} == {
+        (0, "SUS.py"),
+        (0, "helper.py"),
+        (0, "deep/down.py"),
+        (1, "optics.py"),
+    }
+
+
 def test_many_files_go_in_lines_of_a_bounded_length_and_a_huge_one_is_only_named(folder: Path):
     many = LINE_FILES + 10
     for number in range(many):

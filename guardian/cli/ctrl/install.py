@@ -22,6 +22,7 @@ from guardian.cli import unit
 from guardian.cli.ctrl import Orders, WrongCall, add_order, say
 from guardian.cli.output import FAILED, OK
 from guardian.errors import ExpectedError
+from guardian.host.reading import read_bytes
 from guardian.host.site import SYSTEM_SITES, read_site
 
 _ABOUT = """\
@@ -119,10 +120,16 @@ def _planned(options: argparse.Namespace) -> tuple[list[Step], list[str]]:
             raise WrongCall(f"there is no site file {path}; write it, or link yours: guardctrl install --site FILE")
         _read(path)
     path = units / unit.NAME
-    old = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    old = _present(path)
     run_as = "" if options.user else _run_as(options.run_as or unit.run_as_of(old) or RUN_AS)
     text = unit.unit(command=_guardhost(), run_as=run_as, user=options.user)
-    if old == text:
+    if path.is_symlink() and not path.is_file():
+        why = (
+            f"{path} is a link to {path.readlink()}: somebody wants no such service (systemctl mask), or its file is "
+            "gone. systemctl unmask takes that back; or replace it with --force"
+        )
+        steps.append(Step(path=path, do="replace", text=text, why_not=why))
+    elif old == text:
         steps.append(Step(path=path, do="keep", text=text))
     elif not old or unit.as_written(old):
         steps.append(Step(path=path, do="replace" if old else "write", text=text, old=old))
@@ -150,13 +157,23 @@ def _read(path: Path) -> None:
         raise WrongCall(str(error)) from None
 
 
+def _present(path: Path) -> str:
+    """What a unit says now; "" if there is none."""
+    try:
+        return read_bytes(path).decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise ExpectedError(f"{path} cannot be read: {error.strerror}; move it away, then install again") from None
+
+
 def _link(path: Path, to: Path) -> list[Step]:
     """A link, as paths in a site file begin where the file is."""
     target = to.resolve()
     if path.absolute() == to.absolute():
         return []
     if path.is_symlink() or path.exists():
-        if path.resolve() == target:
+        if os.path.realpath(path) == str(target):  # resolve() raises where links lead in a circle
             return [Step(path=path, do="keep", to=str(target))]
         why = f"{path} is there already, and is not {target}; remove it, or replace it with --force"
         return [Step(path=path, do="link", to=str(target), why_not=why)]

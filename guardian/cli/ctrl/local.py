@@ -36,6 +36,7 @@ _DONE = {
     "stop": "{node}: OP=STOP",
     "restart": "{node}: a new worker runs, process {pid}",
 }
+_STOPPED = "{node} is added, and is stopped as before; guardctrl start {node}"
 _PAUSED = "{node}: a new worker is there, process {pid}; OP=PAUSE still, OP=EXEC goes on"
 WHICH_HOST = "Which host: --state-dir or --site, else that of --ifo or $IFO, else the one that runs the node."
 _ABOUT = {
@@ -108,7 +109,11 @@ def _one(node: str, place: Path | ExpectedError, options: argparse.Namespace) ->
         answer = ask_at(place, options, {"do": do, "node": node}, timeout_s=_TIMES_S.get(do, 15.0))
     except ExpectedError as error:
         return _Said(node=node, ok=False, text=str(error), no_host=isinstance(error, NoHost))
-    text = _PAUSED if answer.get("worker") == "PAUSE" else _DONE[do]
+    text = _DONE[do]
+    if answer.get("worker") == "PAUSE":
+        text = _PAUSED
+    elif answer.get("op") == "STOP":
+        text = _STOPPED
     return _Said(node=node, ok=True, text=text.format(**answer), note=answer.get("note", ""))
 
 

@@ -79,7 +79,12 @@ def control_socket(options: argparse.Namespace) -> Path:
     WrongCall
     """
     if options.site:
-        return site_of(options).control_socket
+        try:
+            return site_of(options).control_socket
+        except WrongCall as error:
+            raise WrongCall(
+                f"{error}. A host that runs is reached without its site file, too: --state-dir DIR"
+            ) from None
     ifo: str = os.environ.get("IFO", "") if options.ifo is None else options.ifo
     directory: Path = options.state_dir or default_state_dir(ifo)
     return directory / CONTROL_SOCKET

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from guardian.cli.ctrl import say
+from guardian.cli.ctrl.facts import printable
 from guardian.cli.ctrl.names import control_socket
-from guardian.cli.ctrl.places import LOOK_S, hosts_here, ifo_meant
+from guardian.cli.ctrl.places import LOOK_S, hosts_here, ifo_meant, silent_here
 from guardian.cli.ctrl.service import about
 from guardian.cli.output import FAILED, OK
 from guardian.core.when import span, utc
@@ -32,12 +33,14 @@ def overview(options: argparse.Namespace) -> int:
     usual = control_socket(options)
     if options.site or options.state_dir:
         return _one(usual, options)
-    found = {**hosts_here(ifo_meant(options))}
-    if not found:
-        return _one(usual, options)
-    if len(found) == 1:
-        return _one(next(iter(found)), options)
-    return _several(list(found), options)
+    found = list(hosts_here(ifo_meant(options)))
+    silent = silent_here()
+    if silent and not found:
+        raise ExpectedError("; ".join(silent))
+    for why in silent:
+        say(why)
+    code = _several(found, options) if len(found) > 1 else _one(found[0] if found else usual, options)
+    return FAILED if silent else code
 
 
 def _several(places: Sequence[Path], options: argparse.Namespace) -> int:
@@ -67,14 +70,14 @@ def _one(place: Path, options: argparse.Namespace) -> int:
     else:
         print(*service_lines(told["service"]), sep="\n")
         for line in node_lines(told):
-            print(f"  {line}")
+            print(f"  {printable(line)}")
     well = told["service"]["ok"] and all(node["ok"] for node in told["nodes"])
-    return OK if well and not told["missing"] else FAILED
+    return OK if well and not told["coming"] and not told["missing"] else FAILED
 
 
 def _asked(place: Path) -> Facts:
     told = ask(place, {"do": "status"}, LOOK_S)
-    return {key: told[key] for key in ("service", "nodes", "missing")}
+    return {"coming": [], **{key: told[key] for key in ("service", "nodes", "coming", "missing") if key in told}}
 
 
 def _with_unit(told: Facts, options: argparse.Namespace) -> Facts:
@@ -110,7 +113,7 @@ def _absent(directory: Path, options: argparse.Namespace) -> Facts:
         for name, settings in stored.items()
     ]
     service = {"running": False, "ok": False, "dir": str(directory), "until": alive_at, "nodes": len(nodes)}
-    return {"service": service, "nodes": nodes, "missing": []}
+    return {"service": service, "nodes": nodes, "coming": [], "missing": []}
 
 
 def service_lines(service: Facts) -> Iterator[str]:
@@ -143,6 +146,7 @@ def node_lines(told: Facts) -> Iterator[str]:
         rows = [_stored(node) for node in told["nodes"]]
     else:
         rows = [_running(node, has_file=bool(told["service"]["file"])) for node in told["nodes"]]
+        rows += [(name, "-", "", "", "", "", "is about to be added") for name in told["coming"]]
         rows += [(name, "-", "", "", "", "", f"does not run; guardctrl create {name}") for name in told["missing"]]
     if not rows:
         return

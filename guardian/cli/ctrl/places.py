@@ -19,7 +19,7 @@ from guardian.cli.ctrl.names import Names, control_socket, names_of
 from guardian.cli.state_dirs import state_dirs
 from guardian.errors import ExpectedError
 from guardian.host.claim import parse
-from guardian.host.control import NoHost, ask
+from guardian.host.control import NoAnswer, NoHost, ask
 from guardian.host.site import CONTROL_SOCKET
 
 #: A host that is busy answers later; who looks for hosts does not wait for one that hangs.
@@ -59,7 +59,7 @@ def place_of(node: str, options: argparse.Namespace) -> Path:
     ------
     WrongCall
     ExpectedError
-        Several hosts could be meant, or the node runs on another machine.
+        Several hosts could be meant, or one that does not answer; or the node runs on another machine.
     """
     usual = control_socket(options)
     if options.site or options.state_dir or _is_heard(usual):
@@ -67,7 +67,6 @@ def place_of(node: str, options: argparse.Namespace) -> Path:
     return _another(node, options) or usual
 
 
-@cache
 def hosts_here(ifo: str | None = None) -> dict[Path, dict[str, Any]]:
     """The hosts of this machine that this user may ask: control sockets, with what each says about itself.
 
@@ -75,10 +74,20 @@ def hosts_here(ifo: str | None = None) -> dict[Path, dict[str, Any]]:
     ----------
     ifo : of its PVs; None: any.
     """
+    told = {place: told for place, told in _all_here().items() if isinstance(told, dict)}
+    return {place: about for place, about in told.items() if ifo in (None, about.get("ifo"))}
+
+
+def silent_here() -> list[str]:
+    """A sentence for each host of this machine that is there and does not answer, whatever its nodes are called."""
+    return [str(why) for why in _all_here().values() if isinstance(why, NoAnswer)]
+
+
+@cache
+def _all_here() -> dict[Path, dict[str, Any] | ExpectedError]:
     places = [path / CONTROL_SOCKET for path in state_dirs(CONTROL_SOCKET)]
     with ThreadPoolExecutor(16) as pool:
-        answers = dict(zip(places, pool.map(_about, places), strict=True))
-    return {place: told for place, told in answers.items() if told and ifo in (None, told["ifo"])}
+        return dict(zip(places, pool.map(_about, places), strict=True))
 
 
 def ifo_meant(options: argparse.Namespace) -> str | None:
@@ -93,10 +102,11 @@ def several(found: dict[Path, dict[str, Any]]) -> str:
     return f"several hosts run on this machine; say which one: {each}"
 
 
-def _about(place: Path) -> dict[str, Any]:
-    with suppress(ExpectedError):
+def _about(place: Path) -> dict[str, Any] | ExpectedError:
+    try:
         return ask(place, {"do": "about"}, LOOK_S)
-    return {}
+    except ExpectedError as error:
+        return error
 
 
 def _is_heard(place: Path) -> bool:
@@ -110,13 +120,19 @@ def _is_heard(place: Path) -> bool:
 
 
 def _another(node: str, options: argparse.Namespace) -> Path | None:
-    """The control socket of the host that runs a node, or of the only one here."""
-    found = hosts_here(ifo_meant(options))
+    """The control socket of the host that runs a node, or of the only one here. It is never guessed."""
+    ifo = ifo_meant(options)
+    found = hosts_here(ifo)
     mine = {place: told for place, told in found.items() if not node or node in told["nodes"]}
     if len(mine) > 1:
         raise ExpectedError(several(mine))
+    silent = silent_here()
+    if silent and mine and (ifo is None or not node):
+        raise ExpectedError(f"{'; '.join(silent)}. It may be the one that is meant; say which one, with --state-dir")
     if mine:
         return next(iter(mine))
+    if silent:
+        raise ExpectedError("; ".join(silent))
     return _as_it_says(node, names_of(options)) if node else None
 
 

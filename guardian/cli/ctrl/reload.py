@@ -20,8 +20,9 @@ _ABOUT = """\
 Nodes are added and removed, policies and who may write are in force at once; workers go on. What needs a start of the
 host is named, and left as it is. A file with a fault changes nothing. Which host: --state-dir or --site, else that of
 --ifo or $IFO, else the only one."""
-#: A worker that does not end is killed, and waited for.
-DONE_S = 120.0
+#: To read the file, behind somebody who has just begun to. And to do it: a worker that does not end is killed, and
+#: waited for.
+LOOK_S, DONE_S = 30.0, 120.0
 
 
 def add(orders: Orders) -> None:
@@ -33,7 +34,7 @@ def add(orders: Orders) -> None:
 
 
 def _reload(options: argparse.Namespace) -> int:
-    found = ask_host("", options, {"do": "reload", "step": "look"}, DONE_S)
+    found = ask_host("", options, {"do": "reload", "step": "look"}, LOOK_S)
     told: dict[str, Any] = {"file": found["file"], "changes": found["changes"], "lines": found["lines"], "done": []}
     if not options.json:
         print(f"{found['file']}: {'nothing is otherwise' if not found['lines'] else 'is otherwise:'}")

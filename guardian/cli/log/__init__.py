@@ -7,13 +7,15 @@ Access, and disturb nobody.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from guardian.cli.output import WrongCall, complain
 
-__all__ = ["COMMAND", "Orders", "WrongCall", "add_order", "add_shared_options", "say"]
+__all__ = ["COMMAND", "Orders", "WrongCall", "add_order", "add_shared_options", "allow_many_files", "say", "visible"]
 
 COMMAND = "guardlog"
 Orders = Any  #: what ``ArgumentParser.add_subparsers`` returns; argparse has no public name for it
@@ -50,6 +52,18 @@ def add_shared_options(parser: argparse.ArgumentParser, *, default: Any = None) 
     )
 
 
+def allow_many_files() -> None:
+    """Let as many files be open as may be: some hosts have many nodes, some users many hosts."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def say(text: str) -> None:
     """What went wrong, in one line on stderr."""
     complain(COMMAND, text)
+
+
+def visible(text: str) -> str:
+    """What a terminal would obey is shown instead."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
-from guardian.cli.log import Orders, WrongCall, add_order, say
+from guardian.cli.log import Orders, WrongCall, add_order, say, visible
 from guardian.cli.log.journals import Journals, Record, add_count, how_many, newest
 from guardian.cli.output import OK
 from guardian.cli.times import shown, span
@@ -128,8 +128,7 @@ def line_of(record: Record, *, local: bool = False) -> str:
     if "count" in record:
         others = " and others" if record.get("others") else ""
         told.append(f"{record['count']} times{others}, since {shown(record['since'], local)}")
-    text = " ".join(told) + (f": {record['why']}" if "why" in record else "")
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    return visible(" ".join(told) + (f": {record['why']}" if "why" in record else ""))
 
 
 def _value(text: str) -> str:

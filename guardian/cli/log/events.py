@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
-from guardian.cli.log import Orders, add_order, say
+from guardian.cli.log import Orders, add_order, say, visible
 from guardian.cli.log.journals import Journals, Record, add_count, how_many, newest
 from guardian.cli.output import OK
 from guardian.cli.times import shown, span
@@ -84,5 +84,4 @@ def line_of(record: Record, *, local: bool = False) -> str:
         told = [shown(record["stamp"], local), f"{record.get('node')} {record.get('id')}"]
         told += [f"[{record['state']}]" if "state" in record else "", f"{record['kind']}:"]
         told += [str(record.get("text", "")), f"(by {by})" if by else ""]
-    text = " ".join(filter(None, told))
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    return visible(" ".join(filter(None, told)))

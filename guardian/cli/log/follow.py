@@ -1,16 +1,20 @@
 """Goes on with what hosts write, as ``tail -F`` does: over files that are put aside, hosts that start anew, new nodes.
 
-Each file is known by its inode and how far it was read. When another one stands under its name, the old one is found
-where it was put aside, and read to its end first; then all that came in between, in order. No file is kept open.
+Each file is known by its inode and its first bytes, for inodes are used again. When another one stands under its name,
+the old one is found where it was put aside, and read to its end first; then all that came in between, in order. Where
+it was removed meanwhile (whoever reads here was stopped, or is a pager), what came after it is still shown.
+
+No file is kept open, and however much has come, only a block of each node is in memory.
 """
 
 from __future__ import annotations
 
 import contextlib
+import heapq
 import os
 import select
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn, Protocol
@@ -22,7 +26,7 @@ from guardian.host.logfolder import NodeFile
 
 #: Between two looks at the files, and at what files there are, in seconds.
 LOOK_S, LIST_S = 0.2, 1.0
-_BLOCK = 256 * 1024
+_BLOCK, _HEAD = 256 * 1024, 64
 
 
 class Shower(Protocol):
@@ -33,10 +37,16 @@ class Shower(Protocol):
 
 @dataclass(slots=True)
 class _Read:
-    """How far the log of one node was read: all before `inode`, and of it so many bytes."""
+    """How far the log of one node was read: what was put aside until then, and so many bytes of one more file."""
 
     inode: int = 0
+    head: bytes = b""  #: its first bytes
     at: int = 0
+    aside: tuple[str, int] = ("", 0)  #: of the newest that was put aside, as in `NodeFile`
+
+    def is_of(self, file: NodeFile) -> bool:
+        """Whether `file` is that one."""
+        return file.inode == self.inode and (file.size == self.at or _head(file)[: len(self.head)] == self.head)
 
 
 class Followed:
@@ -61,17 +71,17 @@ class Followed:
             last = files[-1]
             if last.growing:
                 files[-1] = replace(last, size=_end_of_line(last))
-            self._read[name] = _Read(last.inode, files[-1].size)
+            before = [file.aside for file in files if not file.growing]
+            self._read[name] = _Read(last.inode, _head(last), files[-1].size, max(before, default=("", 0)))
             self._growing[name] = last.path
         return [(files, self._wanted) for files in found.values()]
 
-    def news(self, *, anew: bool) -> list[bytes]:
-        """The lines that have come. `anew`: look for new files too."""
+    def news(self, *, anew: bool) -> list[Iterator[bytes]]:
+        """The lines that have come, of each node. `anew`: look for new files too."""
         changed = {name for name, path in self._growing.items() if self._has_changed(name, path)}
         if anew or changed:
             with contextlib.suppress(ExpectedError):  # the folder is not there now
-                found = self._place.files(self._patterns)
-                return [line for name, files in found.items() for line in self._of(name, files)]
+                return [self._of(name, files) for name, files in self._place.files(self._patterns).items()]
         return []
 
     def _has_changed(self, name: str, path: Path) -> bool:
@@ -81,39 +91,30 @@ class Followed:
             return False
         return (status.st_ino, status.st_size) != (self._read[name].inode, self._read[name].at)
 
-    def _of(self, name: str, files: list[NodeFile]) -> list[bytes]:
+    def _of(self, name: str, files: list[NodeFile]) -> Iterator[bytes]:
         read = self._read.setdefault(name, _Read())
         self._growing[name] = files[-1].path
-        numbers = [file.inode for file in files]
-        first = numbers.index(read.inode) if read.inode in numbers else 0
-        if read.inode and read.inode not in numbers:  # what was read is gone; what is aside was read before it
-            first = len(files) - 1
-            read.at = 0
-        lines = []
-        for file in files[first:]:
-            if file.inode != read.inode:
-                read.inode, read.at = file.inode, 0
-            elif file.size < read.at:
-                read.at = 0  # emptied
+        here = next((number for number, file in enumerate(files) if read.is_of(file)), None)
+        if here is None:
+            files = [file for file in files if file.growing or file.aside > read.aside]
+        for number, file in enumerate(files[here:]):
+            if here is None or number:
+                read.inode, read.head, read.at = file.inode, b"", 0
             with contextlib.suppress(OSError):
-                lines += self._more(file, read)
-        return lines
+                yield from self._more(file, read)
+            if not file.growing:
+                read.aside = file.aside
 
-    def _more(self, file: NodeFile, read: _Read) -> list[bytes]:
-        lines: list[bytes] = []
+    def _more(self, file: NodeFile, read: _Read) -> Iterator[bytes]:
         if file.size == read.at:
-            return lines
-        fd = found_as(file, file.inode)
-        try:
-            while data := os.pread(fd, _BLOCK, read.at):
-                whole, newline, _ = data.rpartition(b"\n")
-                if not newline:
-                    break  # it is being written
-                read.at += len(whole) + 1
-                lines += self._wanted.within(whole.split(b"\n"))
-        finally:
-            os.close(fd)
-        return lines
+            return
+        read.head = read.head or _head(file)
+        while data := _bytes(file, _BLOCK, read.at):
+            whole, newline, _ = data.rpartition(b"\n")
+            if not newline:
+                break  # it is being written
+            read.at += len(whole) + 1
+            yield from self._wanted.within(whole.split(b"\n"))
 
 
 def follow(
@@ -140,8 +141,8 @@ def follow(
         _pause(LOOK_S)
         anew = time.monotonic() - listed_at >= LIST_S
         listed_at = time.monotonic() if anew else listed_at
-        lines = [line for host in hosts for line in host.news(anew=anew)]
-        show.all(sorted(lines, key=lambda line: line[:WIDTH]))
+        news = [lines for host in hosts for lines in host.news(anew=anew)]
+        show.all(heapq.merge(*news, key=lambda line: line[:WIDTH]))
 
 
 def _pause(seconds: float) -> None:
@@ -150,6 +151,21 @@ def _pause(seconds: float) -> None:
     poll.register(1, 0)
     if any(event & select.POLLERR for _, event in poll.poll(seconds * 1000)):
         raise BrokenPipeError
+
+
+def _bytes(file: NodeFile, size: int, at: int) -> bytes:
+    fd = found_as(file, file.inode)
+    try:
+        return os.pread(fd, size, at)
+    finally:
+        os.close(fd)
+
+
+def _head(file: NodeFile) -> bytes:
+    """Its first bytes; none if it is gone."""
+    with contextlib.suppress(OSError):
+        return _bytes(file, _HEAD, 0)
+    return b""
 
 
 def _end_of_line(file: NodeFile) -> int:

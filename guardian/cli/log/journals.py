@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import heapq
 import os
-import resource
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from guardian.cli.state_dirs import looked_in, state_dirs
 from guardian.errors import ExpectedError
 from guardian.host.history import Query, Reading, has_time, open_file, word
 from guardian.host.journal import JOURNAL
-from guardian.host.rotation import aside
+from guardian.host.rotation import aside, moment, stamp_of
 from guardian.host.site import read_site
 
 Record = dict[str, Any]
@@ -32,6 +31,8 @@ _ASIDE = ".damaged-"
 _PACKED = frozenset({".bz2", ".lz4", ".xz", ".zip", ".zst"})
 #: A folder is looked at until nothing has changed, so often at most.
 _LOOKS = 10
+#: Nobody has more lines.
+MOST = 10**15
 
 
 @dataclass(slots=True)
@@ -62,9 +63,6 @@ class Journals:
         self.damaged = 0
         self._found = self._could_read = False
         self.folders = _folders(options)
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with contextlib.suppress(ValueError, OSError):  # some hosts have many files, some users many hosts
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self._hosts = [files for folder in self.folders if (files := self._open(folder))]
         if not self._hosts and not self._found:
             named = ", ".join(map(str, self.folders[:3])) + (" ..." if len(self.folders) > 3 else "")
@@ -128,7 +126,12 @@ class Journals:
             if len(held) == known:
                 break
         self._found = self._found or bool(told)
-        return sorted(held.values(), key=lambda one: (one.path == path, one.changed_at))
+
+        def order(one: _File) -> tuple[bool, str, int]:
+            """By the names that a host has given: a copy may have lost the times of files."""
+            return one.path == path, *(moment(path, one.path) if one.path in ours else (stamp_of(one.changed_at), 0))
+
+        return sorted(held.values(), key=order)
 
     def _of(self, files: list[_File], query: Query, wanted: Callable[[Record], bool]) -> Iterator[Record]:
         for each in reversed(files) if query.newest_first else files:
@@ -174,7 +177,7 @@ def how_many(options: argparse.Namespace, usual: int, since: float | None) -> in
     most: int = options.lines if options.lines is not None else usual if since is None else 0
     if most < 0:
         raise WrongCall(f"-n {most}: say how many of the newest are to be shown, or 0 for all")
-    return most
+    return min(most, MOST)
 
 
 def newest(records: Iterator[Record], most: int) -> tuple[Iterable[Record], str]:

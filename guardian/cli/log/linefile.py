@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from guardian.host.logfolder import SLACK_S, NodeFile
 from guardian.host.logline import stamp
@@ -109,7 +110,7 @@ def found_as(file: NodeFile, inode: int) -> int:
     OSError
         It is gone.
     """
-    for path in (file.path, *(reversed(aside(file.path)) if file.growing else ())):
+    for path in _names(file):
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -118,6 +119,13 @@ def found_as(file: NodeFile, inode: int) -> int:
             return fd
         os.close(fd)
     raise FileNotFoundError(2, "was removed meanwhile", str(file.path))
+
+
+def _names(file: NodeFile) -> Iterator[Path]:
+    """Where it is, and, looked for only then, where it may be by now."""
+    yield file.path
+    if file.growing:
+        yield from reversed(aside(file.path))
 
 
 @contextmanager

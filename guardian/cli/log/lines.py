@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import heapq
 import itertools
 import json
@@ -16,6 +17,7 @@ from datetime import datetime
 
 from guardian.cli.log import Orders, WrongCall, add_order, say
 from guardian.cli.log.follow import follow
+from guardian.cli.log.journals import MOST
 from guardian.cli.log.linefile import WIDTH, Wanted, backward, forward
 from guardian.cli.log.logfiles import Place, places
 from guardian.cli.output import FAILED, OK
@@ -30,7 +32,8 @@ NEWEST, BEFORE = 500, 10
 _ABOUT = """\
 NODE may be a pattern, in quotes: 'SUS_*'; HOST is the host itself. The order may be left out: guardlog NODE. Without a
 time the newest lines are shown. Lines of several nodes come in the order of their times."""
-_LINE = re.compile(rb"(.{27}) (\S+) (?:\[([^\]]*)\] )?(?:(DEBUG|WARNING|ERROR|CRITICAL): )?(.*)", re.DOTALL)
+#: The parts of what begins with a time; a kill may have cut it short behind that.
+_LINE = re.compile(rb"(.{27}) (\S*)(?: \[([^\]]*)\](?= ))?(?: (DEBUG|WARNING|ERROR|CRITICAL):(?= ))? ?(.*)", re.DOTALL)
 #: A regular expression with one of these may be true of a line and not of the text that it stands in.
 _LOOKS_ROUND = re.compile(r"\(\?|\\[AZz]")
 _COLORS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}
@@ -57,7 +60,7 @@ def add(orders: Orders) -> None:
 def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of lines; 0 means all")
-    return int(text)
+    return min(int(text), MOST)
 
 
 def _log(options: argparse.Namespace) -> int:
@@ -74,27 +77,39 @@ def _log(options: argparse.Namespace) -> int:
     usual = BEFORE if options.follow else NEWEST
     most = options.lines if options.lines is not None else usual if (since, until) == (None, None) else 0
 
+    faults: list[OSError] = []
+
     def first(reading: list[Reading]) -> Iterable[bytes]:
-        return newest(reading, most) if most else oldest(reading)
+        return newest(reading, most, faults) if most else oldest(reading, faults)
 
     if options.follow:
         follow(where, options.nodes, lambda place: _wanted(options, place, since, until), first, show)
     reading = [(files, _wanted(options, place, since, until)) for place, files in found]
     if show.all(first(reading)) == 0:
+        if faults:
+            return FAILED
         say(_none(reading, options))
     return OK
 
 
-def newest(reading: list[Reading], most: int) -> list[bytes]:
-    """The newest lines, the oldest of them first. Files are read from their ends, no further than needed."""
-    each = [_tell_faults(backward(file, wanted) for file in reversed(files)) for files, wanted in reversed(reading)]
+def newest(reading: list[Reading], most: int, faults: list[OSError]) -> list[bytes]:
+    """The newest lines, the oldest of them first. Files are read from their ends, no further than needed.
+
+    Parameters
+    ----------
+    faults : what could not be read is said, and added there.
+    """
+    each = [
+        _tell_faults((backward(file, wanted) for file in reversed(files)), faults)
+        for files, wanted in reversed(reading)
+    ]
     return list(itertools.islice(heapq.merge(*each, key=_stamp, reverse=True), most))[::-1]
 
 
-def oldest(reading: list[Reading]) -> Iterator[bytes]:
+def oldest(reading: list[Reading], faults: list[OSError]) -> Iterator[bytes]:
     """All lines, the oldest first."""
     return heapq.merge(
-        *(_tell_faults(forward(file, wanted) for file in files) for files, wanted in reading), key=_stamp
+        *(_tell_faults((forward(file, wanted) for file in files), faults) for files, wanted in reading), key=_stamp
     )
 
 
@@ -102,12 +117,13 @@ def _stamp(line: bytes) -> bytes:
     return line[:WIDTH]
 
 
-def _tell_faults(readings: Iterable[Iterator[bytes]]) -> Iterator[bytes]:
+def _tell_faults(readings: Iterable[Iterator[bytes]], faults: list[OSError]) -> Iterator[bytes]:
     """One reading after the other; what cannot be read is said."""
     for reading in readings:
         try:
             yield from reading
         except OSError as error:
+            faults.append(error)
             say(f"{error.filename or 'a file'}: {error.strerror}; it is read as far as it can be")
 
 
@@ -122,9 +138,9 @@ def _wanted(options: argparse.Namespace, place: Place, since: float | None, unti
     tests: list[Callable[[bytes], object]] = []
     if options.grep is not None:
         try:
-            pattern = re.compile(options.grep.encode())
+            pattern = re.compile(os.fsencode(options.grep))
             if not _LOOKS_ROUND.search(options.grep):
-                blocks.append(re.compile(options.grep.encode(), re.MULTILINE).search)
+                blocks.append(re.compile(os.fsencode(options.grep), re.MULTILINE).search)
         except (re.error, RecursionError, OverflowError) as error:
             raise WrongCall(f"--grep {options.grep!r} is no regular expression: {error}") from None
         tests.append(pattern.search)
@@ -159,15 +175,18 @@ def _unknown(patterns: list[str], where: list[Place]) -> str:
 
 
 def _none(reading: list[Reading], options: argparse.Namespace) -> str:
-    everything = Wanted()
-    first = next(oldest([(files, everything) for files, _ in reading]), None)
-    begins = "it is empty" if first is None else f"it begins {shown(_epoch(first), options.local)}"
+    everything = oldest([(files, Wanted()) for files, _ in reading], [])
+    first = next((at for line in everything if (at := _epoch(line)) is not None), None)
+    begins = "it is empty" if first is None else f"it begins {shown(first, options.local)}"
     return f"no such line is in the log ({begins})"
 
 
-def _epoch(line: bytes) -> float:
+def _epoch(line: bytes) -> float | None:
+    """Its time; None: no calendar has it, so a disk has damaged it."""
     text = line[:WIDTH].decode()
-    return timegm(time.strptime(text[:19], "%Y-%m-%d_%H:%M:%S")) + float(text[19:26])
+    with contextlib.suppress(ValueError):
+        return timegm(time.strptime(text[:19], "%Y-%m-%d_%H:%M:%S")) + float(text[19:26])
+    return None
 
 
 class _Shower:
@@ -193,15 +212,16 @@ class _Shower:
             return self._object(line)
         text = line.decode("utf-8", "backslashreplace")
         text = text if text.isprintable() else text.translate(SHOWN)
-        if self._local:
-            at = datetime.fromtimestamp(_epoch(line)).astimezone()
-            text = f"{at.strftime('%Y-%m-%d_%H:%M:%S.%f%z')}{text[WIDTH:]}"
+        if self._local and (stamp := _epoch(line)) is not None:
+            with contextlib.suppress(ValueError, OverflowError):  # the last hours of the year 9999
+                at = datetime.fromtimestamp(stamp).astimezone()
+                text = f"{at.strftime('%Y-%m-%d_%H:%M:%S.%f%z')}{text[WIDTH:]}"
         color = self._colors.get(_level(line)) if self._colors else None
         return text if color is None else f"{color}{text}{_PLAIN}"
 
     def _object(self, line: bytes) -> str:
         parts = _LINE.fullmatch(line)
-        assert parts is not None  # it has a time, so it has the rest
+        assert parts is not None  # it has a time, and the rest may be empty
         stamp, node, context, level, text = (
             part.decode("utf-8", "backslashreplace") if part is not None else "" for part in parts.groups()
         )

@@ -7,6 +7,8 @@ nodes, and those that are wanted are picked from it.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -17,9 +19,12 @@ from guardian.cli.state_dirs import looked_in, state_dirs
 from guardian.errors import ExpectedError
 from guardian.host.logfolder import NodeFile, node_files
 from guardian.host.logrules import FOLDER
-from guardian.host.rotation import aside
+from guardian.host.rotation import aside, moment
 from guardian.host.site import read_site
 
+Files = dict[str, list[NodeFile]]
+#: So often a folder is looked at, at most.
+_LOOKS = 10
 _UNIT = "journalctl -u 'guardhost@*'"
 
 
@@ -38,18 +43,29 @@ class Place:
     def files(self, patterns: list[str]) -> dict[str, list[NodeFile]]:
         """The files to be read, by node or by the one file for all; the oldest first.
 
+        A file that is put aside in this moment may be seen under neither of its names: so who looks looks again, until
+        nothing has changed.
+
         Raises
         ------
         ExpectedError
         """
+        found: Files = {}
         try:
-            if self.folder is not None:
-                return {node: files for node, files in node_files(self.folder).items() if fits(patterns, node)}
-            assert self.stream is not None
-            paths = [path for path in (*aside(self.stream), self.stream) if path.is_file()]
-            return {str(self.stream): [self._as_found(path) for path in paths]} if paths else {}
+            for _ in range(_LOOKS):
+                before, found = found, self._look(patterns)
+                if _known(before) == _known(found):
+                    break
         except OSError as error:
             raise ExpectedError(f"{self}: {error.strerror}") from None
+        return found
+
+    def _look(self, patterns: list[str]) -> Files:
+        if self.folder is not None:
+            return {node: files for node, files in node_files(self.folder).items() if fits(patterns, node)}
+        assert self.stream is not None
+        files = [file for path in (*aside(self.stream), self.stream) if (file := self._as_found(path))]
+        return {str(self.stream): files} if files else {}
 
     def nodes(self) -> list[str]:
         """The nodes of which there are lines, as far as that is told by names of files."""
@@ -64,14 +80,24 @@ class Place:
             return lambda _: True
         return lambda line: fits(patterns, line.split(b" ", 2)[1].decode("utf-8", "replace"))
 
-    def _as_found(self, path: Path) -> NodeFile:
-        status = path.stat()
-        return NodeFile(
-            node="", path=path, growing=path == self.stream, size=status.st_size, inode=status.st_ino
-        )  # fmt: skip
+    def _as_found(self, path: Path) -> NodeFile | None:
+        assert self.stream is not None
+        growing = path == self.stream
+        with contextlib.suppress(FileNotFoundError):  # put aside or removed this moment
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode):
+                return NodeFile(
+                    node="", path=path, growing=growing, size=status.st_size, inode=status.st_ino,
+                    aside=("", 0) if growing else moment(self.stream, path),
+                )  # fmt: skip
+        return None
 
     def __str__(self) -> str:
         return str(self.folder or self.stream)
+
+
+def _known(found: Files) -> set[tuple[Path, int]]:
+    return {(file.path, file.inode) for files in found.values() for file in files}
 
 
 def places(options: argparse.Namespace) -> list[Place]:

@@ -61,8 +61,18 @@ class Archive:
         self._repository = Repository(path)
 
     def has_node(self) -> bool:
-        """Whether there is anything of it."""
-        return self._repository.exists() and bool(self._git("for-each-ref", "--count=1", self._branch))
+        """Whether there is anything of it.
+
+        Raises
+        ------
+        ExpectedError
+            Nobody can tell.
+        """
+        try:
+            there = self._repository.exists()
+        except OSError as error:
+            raise ExpectedError(f"{self.path}: {error.strerror}; ask as the user of its host") from None
+        return there and bool(self._git("for-each-ref", "--count=1", self._branch))
 
     def commit(self, id_: str = "") -> Commit:
         """The commit of that ARCHIVE_ID, "": the last one.
@@ -83,21 +93,24 @@ class Archive:
             )
         return found[0]
 
-    def at(self, epoch: float) -> Commit:
-        """What ran at that time.
+    def at(self, epoch: float) -> Commit | None:
+        """What ran at that time; None: the first load was later.
 
         Raises
         ------
         ExpectedError
         """
-        found = self._log("-1", f"--min-age={int(epoch)}", self._branch)
-        if not found:
-            first = self._log("--max-parents=0", self._branch)[-1]
-            raise ExpectedError(
-                f"{self._node} was first archived {shown(first.at, False)} ({first.short}): what ran at "
-                f"{shown(epoch, False)} is not known"
-            )
-        return found[0]
+        found = self._log("-1", f"--min-age={max(int(epoch), 0)}", self._branch)  # git ignores one before 1970
+        return found[0] if found else None
+
+    def first(self) -> Commit:
+        """The oldest one.
+
+        Raises
+        ------
+        ExpectedError
+        """
+        return self._log("--max-parents=0", self._branch)[-1]
 
     def log(self, most: int) -> list[Commit]:
         """The newest commits, the newest first; 0: all."""
@@ -138,6 +151,17 @@ class Archive:
             if content is not None
         }
 
+    def unkept(self, commit: Commit) -> dict[str, str]:
+        """Files that could not be kept, mostly as they are too large, by their paths: the names of their contents.
+
+        Raises
+        ------
+        ExpectedError
+        """
+        document = self.states(commit)
+        lost = [document["files"][name] for name in document.get("lost", ())]
+        return {**document.get("left_out", {}), **{file["path"]: file["blob"] for file in lost}}
+
     def _log(self, *words: str, quiet: bool = False) -> list[Commit]:
         try:
             told = self._repository.run("log", f"--format={_FORMAT}", *words, "--")
@@ -146,7 +170,7 @@ class Archive:
                 return []
             raise ExpectedError(f"{self.path}: {error.strerror}") from None
         found = []
-        for line in told.decode(errors="replace").splitlines():
+        for line in filter(None, told.decode(errors="replace").split("\n")):  # a name may have a break of another kind
             id_, at, by, subject = line.split("\0", 3)
             found.append(Commit(node=self._node, id=id_, at=float(at), by=by, subject=subject))
         return found
@@ -175,17 +199,54 @@ def archive_of(options: argparse.Namespace) -> Archive:
     ExpectedError
         None of them knows it.
     """
+    return max(_archives(options), key=lambda archive: archive.commit().at)
+
+
+def ran_at(options: argparse.Namespace, epoch: float) -> tuple[Archive, Commit]:
+    """What the node ran at that time, and the archive that knows it: a node may have moved to another host since.
+
+    Raises
+    ------
+    ExpectedError
+        None of them knows it, or none of that time.
+    """
+    archives = _archives(options)
+    known = [(archive, commit) for archive in archives if (commit := archive.at(epoch)) is not None]
+    if not known:
+        first = min((archive.first() for archive in archives), key=lambda commit: commit.at)
+        raise ExpectedError(
+            f"{first.node} was first archived {shown(first.at, False)} ({first.short}): what ran at "
+            f"{shown(epoch, False)} is not known"
+        )
+    return max(known, key=lambda one: one[1].at)
+
+
+def _archives(options: argparse.Namespace) -> list[Archive]:
+    """Those that the command line means, and that know the node.
+
+    Raises
+    ------
+    ExpectedError
+        None does.
+    """
     if options.site:
         paths = [read_site(options.site).archive_dir]
     elif options.state_dir:
         paths = [options.state_dir / ARCHIVE]
     else:
         paths = [path / ARCHIVE for path in state_dirs(ARCHIVE)]
-    found = [archive for path in paths if (archive := Archive(path, options.node)).has_node()]
+    found, damaged = [], []
+    for archive in (Archive(path, options.node) for path in paths):
+        try:
+            found += [archive] if archive.has_node() else []
+        except ExpectedError as error:
+            damaged.append(error)
+    if damaged and not found:
+        raise damaged[0]
     if not found:
         looked = ", ".join(map(str, paths)) or looked_in()
         raise ExpectedError(
             f"{options.node}: nothing of it is archived in {looked}. Give --site or --state-dir of its host, on the "
             "machine of that host"
         )
-    return max(found, key=lambda archive: archive.commit().at)
+    return found

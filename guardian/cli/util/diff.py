@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guardian.cli.ctrl import add_shared_options
+from guardian.cli.ctrl.facts import printable
 from guardian.cli.output import FAILED, OK
 from guardian.cli.util import Orders, say
 from guardian.cli.util.archived import Archive, Commit, archive_of
+from guardian.core.sources import blob_id
 from guardian.errors import ExpectedError
 from guardian.host.archive import ARCHIVE
 from guardian.host.claim import parse
@@ -31,7 +33,7 @@ _ROWS = ("ARCHIVE_ID", "HOST")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A file that is otherwise. ``before``, ``after``: its content; None: it is not there."""
+    """A file that is otherwise. ``before``, ``after``: its content; None: it is not there. Both: it is not known."""
 
     name: str
     path: str
@@ -39,8 +41,15 @@ class Difference:
     after: bytes | None
 
     @property
+    def unknown(self) -> bool:
+        """Its content was not kept, but its name, which tells that it is another one."""
+        return self.before is None and self.after is None
+
+    @property
     def how(self) -> str:
         """In a word."""
+        if self.unknown:
+            return "changed"
         return "new" if self.before is None else "gone" if self.after is None else "changed"
 
 
@@ -65,9 +74,13 @@ def _diff(options: argparse.Namespace) -> int:
         raise ExpectedError("more than two IDs; give none, one, or two")
     archive, running = (archive_of(options), "") if options.ids else _loaded(options)
     commits = [archive.commit(id_) for id_ in options.ids or [running]]
-    before = archive.files(commits[0])
-    after = archive.files(commits[1]) if len(commits) > 1 else _on_disk(before)
-    found = _differences(before, after)
+    before, unkept = archive.files(commits[0]), archive.unkept(commits[0])
+    if len(commits) > 1:
+        after, unkept_after = archive.files(commits[1]), archive.unkept(commits[1])
+    else:
+        after = _on_disk({name: path for name, (path, _) in before.items()})
+        unkept_after = {path: blob_id(data) for path, data in _on_disk({path: path for path in unkept}).values()}
+    found = _differences(before, after) + _of_unkept(unkept, unkept_after)
     labels = [commits[0].short, commits[1].short if len(commits) > 1 else "now"]
     if options.json:
         print(json.dumps(_facts(options.node, commits, found, labels)))
@@ -76,7 +89,8 @@ def _diff(options: argparse.Namespace) -> int:
         print(f"{options.node}: the files of {commits[0]}, are {what}")
     else:
         print(f"{options.node}: {commits[0]}; beside {commits[1] if len(commits) > 1 else 'the files as they are now'}")
-        print(*(f"{one.how:8} {one.path}" for one in found), sep="\n")
+        for one in found:
+            print(f"{one.how:8} {printable(one.path)}{' (its lines are not kept)' if one.unknown else ''}")
         print(_text(found, labels, stat=options.stat, color=sys.stdout.isatty()), end="")
     return FAILED if found else OK
 
@@ -106,8 +120,8 @@ def _of_running(node: str, remote: Remote) -> tuple[Archive, str]:
         raise ExpectedError(f"{node} does not say which host runs it; give --site or --state-dir")
     if not id_:
         raise ExpectedError(
-            f"the code that {node} runs is not archived: not yet, or its host cannot. `guardctrl hosts` says "
-            "what is wrong"
+            f"the code that {node} runs is not archived: not yet, or its host cannot (`guardctrl hosts` says what is "
+            "wrong), or may not ([archive] in its site file)"
         )
     archive = Archive(Path(claim.dir) / ARCHIVE, node)
     try:
@@ -122,12 +136,13 @@ def _of_running(node: str, remote: Remote) -> tuple[Archive, str]:
     )
 
 
-def _on_disk(files: dict[str, tuple[str, bytes]]) -> dict[str, tuple[str, bytes]]:
+def _on_disk(paths: dict[str, str]) -> dict[str, tuple[str, bytes]]:
     found = {}
-    for name, (path, _) in files.items():
+    for name, path in paths.items():
         try:
-            found[name] = path, Path(path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+            if Path(path).is_file():
+                found[name] = path, Path(path).read_bytes()
+        except FileNotFoundError:  # gone this moment
             continue
         except OSError as error:
             raise ExpectedError(
@@ -144,6 +159,12 @@ def _differences(before: dict[str, tuple[str, bytes]], after: dict[str, tuple[st
         if (old and old[1]) != (new and new[1]):
             found.append(Difference(name=name, path=path, before=old and old[1], after=new and new[1]))
     return found
+
+
+def _of_unkept(before: dict[str, str], after: dict[str, str]) -> list[Difference]:
+    """That files are otherwise whose content is known by name only."""
+    paths = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+    return [Difference(name=path, path=path, before=None, after=None) for path in paths]
 
 
 def _text(found: list[Difference], labels: list[str], *, stat: bool = False, color: bool = False) -> str:

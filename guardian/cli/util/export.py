@@ -53,19 +53,28 @@ def _export(options: argparse.Namespace) -> int:
     site = _site(options)
     nodes = _nodes(options, site)
     host = _host(options, site)
-    rows = tuple(filter(None, (options.rows or "").split(",")))
+    rows = tuple(filter(None, map(str.strip, (options.rows or "").split(","))))
     pvs = pvs_of(nodes, template=site.pv, ifo=site.ifo, host=host, rows=rows, writable=options.writable)
     text = _text(options, site, pvs)
     if options.output is None:
         sys.stdout.write(text)
         return OK
     try:
-        write_atomic(options.output, text.encode(), durable=False)
+        _write(options.output, text.encode())
     except OSError as error:
         say(f"{options.output} cannot be written: {error.strerror}; give another FILE, or make its folder")
         return FAILED
     print(f"{options.output} is written: {_count(nodes, 'node')}{f' and the host {host}' if host else ''}")
     return OK
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Exchange the file, if it is one: a link leads there as before, and a pipe or a device (/dev/null) stays one."""
+    if path.exists() and not path.is_file():
+        with open(path, "wb") as file:
+            file.write(data)
+    else:
+        write_atomic(Path(os.path.realpath(path)), data, durable=False)
 
 
 def _text(options: argparse.Namespace, site: Site, pvs: list[Pv]) -> str:

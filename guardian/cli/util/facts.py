@@ -16,7 +16,7 @@ from guardian.access.prefix import channel_prefix
 from guardian.cli.output import FAILED, OK
 from guardian.cli.times import moment
 from guardian.cli.util import Orders, add_order, graph_of, look, say
-from guardian.cli.util.archived import add_archive_options, archive_of
+from guardian.cli.util.archived import add_archive_options, ran_at
 from guardian.core.documents import graph_facts, read_graph
 from guardian.core.graph import Edge, Graph, SystemFacts
 from guardian.core.setpoints import shown, unpacked
@@ -104,8 +104,7 @@ def _states(options: argparse.Namespace) -> int:
 
 def _states_at(options: argparse.Namespace) -> int:
     """The numbers of that day."""
-    archive = archive_of(options)
-    commit = archive.at(moment("--at", options.at, time.time()))
+    archive, commit = ran_at(options, moment("--at", options.at, time.time()))
     document = archive.states(commit)
     try:
         graph = read_graph(document)

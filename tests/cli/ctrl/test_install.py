@@ -98,3 +98,30 @@ def test_systemd_finds_no_fault_in_the_unit(tmp_path: Path, *, user: bool) -> No
     )
     assert "guardhost" not in done.stderr, done.stderr
     assert done.returncode == 0, done.stderr
+
+
+def test_a_service_that_is_masked_stays_so(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    unit_file(config).parent.mkdir(parents=True)
+    unit_file(config).symlink_to("/dev/null")
+    assert main(["install", "--user"]) == 1
+    assert "is a link to /dev/null: somebody wants no such service (systemctl mask)" in capsys.readouterr().err
+    assert unit_file(config).is_symlink()
+    assert main(["install", "--user", "--force"]) == 0
+    assert unit.as_written(unit_file(config).read_text())
+
+
+def test_what_is_no_unit_is_told_and_kept(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    unit_file(config).mkdir(parents=True)
+    assert main(["install", "--user"]) == 1
+    assert f"{unit_file(config)} cannot be read: Is a directory; move it away" in capsys.readouterr().err
+    unit_file(config).rmdir()
+    os.mkfifo(unit_file(config))
+    assert main(["install", "--user"]) == 1
+    assert "it is a pipe, and no file" in capsys.readouterr().err
+
+
+def test_links_that_lead_in_a_circle_are_no_site_file(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (config / "guardian").mkdir(parents=True)
+    (config / "guardian/X1.toml").symlink_to("X1.toml")
+    assert main(["install", "--user", "--site", "X1.toml"]) == 1
+    assert "is there already, and is not" in capsys.readouterr().err
