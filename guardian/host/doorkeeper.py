@@ -17,7 +17,7 @@ from guardian.core.interface import Asg
 from guardian.core.security import Level, Verdict
 from guardian.core.who import Who
 from guardian.host.access import Access, Rules, read_rules
-from guardian.host.reading import Reader
+from guardian.host.reader import Reader
 from guardian.host.users import user_name
 
 #: What was judged is judged anew after so long, as addresses of this machine may change.

@@ -30,7 +30,7 @@ from guardian.errors import ExpectedError
 from guardian.host.access import Rules, read_rules
 from guardian.host.doorkeeper import Doorkeeper
 from guardian.host.host import Host
-from guardian.host.reading import Reader
+from guardian.host.reader import Reader
 from guardian.host.site import Site
 from guardian.host.site_changes import Changes, changes, followed
 

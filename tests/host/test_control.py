@@ -313,7 +313,7 @@ def test_a_host_that_is_stopped_is_named_and_may_still_do_it(tmp_path: Path) -> 
     code = (
         f"import socket\ns = socket.socket(socket.AF_UNIX)\ns.bind({str(path)!r})\ns.listen(1)\nprint('UP', flush=True)"
     )
-    with Child([sys.executable, "-c", f"{code}\ninput()"]) as child:
+    with Child([sys.executable, "-c", f"{code}\ninput()"], stdin=True) as child:
         child.wait_for("UP")
         child.signal(signal.SIGSTOP)
         stopped = f"process {child.pid} is stopped, by SIGSTOP or a debugger"

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from guardian.errors import ExpectedError
-from guardian.host.reading import Reader, read_bytes
+from guardian.host.reader import Reader
+from guardian.host.reading import read_bytes
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:

@@ -200,6 +200,13 @@ def test_the_tour_of_the_readme(start: Callable[..., Demo]):
         eventually(lambda: text(ca, "X1:GRD-SUS_MC2_OK") == "True", LOADED_S, "SUS_MC2 to be revived", 0.1)
         wait_locked(ca, "the cavity to be locked again")
 
+        code, said = demo.run("past")
+        assert code == 0, said
+        assert re.search(r"Z IMC_LOCK EDGE: LOCKED -> BOOSTED ", said), said
+        assert re.search(r"^BOOSTED +\S+ %", said, re.M), said
+        assert re.search(r"^X1 \S+: running since .* 6 nodes, 0 not OK", said, re.M), said
+        assert re.search(r"^  IMC_LOCK +OK +BOOSTED +MANAGED +EXEC", said, re.M), said
+
         states = ca.monitor("X1:GRD-IMC_LOCK_STATE")
         code, said = demo.run("kick")
         assert code == 0, said
