@@ -2,8 +2,8 @@
 
 The loop knows one entry at a time and decides nothing: it makes the calls, says what came of them, and obeys. What it
 says is little: the return of main(), then only a changed outcome, a completion it waits after, a jump, an error, and
-the answer to a Judge. Everything it waits for has a deadline or a wake-up, so an idle worker costs what sixteen
-look-ups a second cost.
+the answer to a Judge. Everything it waits for has a deadline or a wake-up. A state that has no ``run()`` of its own is
+called seldom: nobody can tell but who pays for it. Most nodes rest in such a state for days.
 
 Timing (R2, R7, R18): the first run() follows main() at once, the next ones on a grid of one cycle; a Judge calls run()
 immediately, and so does a change of a node that the code manages or watches; with ``reactive = True`` also one of a
@@ -54,6 +54,8 @@ from guardian.worker.notices import Notices
 from guardian.worker.system import System
 
 CYCLE_S = 1 / 16
+#: Where there is nothing to call: so often that the loop is seen to turn, see `guardian.host.vigil.IDLE_S`.
+IDLE_CYCLE_S = 1 / 4
 EXTRA_CALL_S = 0.01
 #: How often a method is called again that met a lost channel nobody here can watch: no name, or an unknown one (R13).
 RETRY_S = 1.0
@@ -195,8 +197,8 @@ class Loop:
             self._extra_at = now
         elif (stay.resting and not stay.judge) or now < self._due:
             return False
-        late_s = now - self._due
-        self._due = now + CYCLE_S if stay.judge or nudged or late_s >= CYCLE_S else self._due + CYCLE_S
+        late_s, cycle_s = now - self._due, self._cycle_s(stay)
+        self._due = now + cycle_s if stay.judge or nudged or late_s >= cycle_s else self._due + cycle_s
         self._inbox.forget_nudge()
         self._beat.cycle()
         if stay.lost is not None and not stay.judge:
@@ -207,6 +209,11 @@ class Loop:
                 stay.lost = None
         self._call(stay, stay.next_call)
         return True
+
+    def _cycle_s(self, stay: Stay) -> float:
+        """Seconds from this call to the next one."""
+        idle = self._reactive and stay.next_call is Call.RUN and not _has_run(stay.instance)
+        return IDLE_CYCLE_S if idle else CYCLE_S
 
     def _worth_trying(self, stay: Stay, now: float, nudged: bool) -> bool:
         return not self._channels.lost(stay.lost or ()) if stay.watched else nudged or now >= stay.retry_at
@@ -351,6 +358,7 @@ class Loop:
         self._states, self._reactive = system.states, system.facts.reactive is not False
         if stay is not None:
             stay.instance = converted
+            self._due = min(self._due, self._clock() + CYCLE_S)  # it may have a run() now
             if state not in system.states:
                 stay.next_call = None  # the host knows where to go
         self._send(Reloaded(facts=system.facts, left=left_behind(converted, files)))
@@ -368,6 +376,11 @@ class Loop:
         Reload: _on_reload,
         Stop: _on_stop,
     }
+
+
+def _has_run(instance: object) -> bool:
+    """Whether its run() is not that of every state."""
+    return getattr(type(instance), "run", None) is not GuardState.run or "run" in vars(instance)
 
 
 def _outcome(value: Any) -> bool | str:
