@@ -46,6 +46,7 @@ _NAMES: Any = vars(ModuleType)["__dict__"]
 _paths: tuple[str, ...] = ()
 _places: tuple[tuple[int, str], ...] = ()  # each search path and what it is a link to, a slash behind, and its number
 _compiled = 0
+_last_before: str | None = None  # what was imported last before :func:`install`
 
 _INDENTATION = re.compile(r"[ \t\f]*")
 #: What only Python 2 takes, by Python 3's message, or by what stands before and behind the place it points at.
@@ -76,7 +77,9 @@ class Source:
 
 def install(paths: Sequence[str]) -> None:
     """From now on import what lies in these folders, and in folders below them, with this file's importer."""
-    global _paths, _places
+    global _paths, _places, _last_before
+    if _last_before is None:
+        _last_before = next(reversed(sys.modules))
     wanted = tuple(dict.fromkeys(where(p) for where in (os.path.abspath, os.path.realpath) for p in paths))
     if _hook not in sys.path_hooks:
         sys.path_hooks.insert(0, _hook)
@@ -98,11 +101,29 @@ def is_user_path(path: str) -> bool:
     )
 
 
+def imported() -> dict[str, ModuleType]:
+    """What has been imported since :func:`install` was first called, by name, in order; anything may be in it.
+
+    It is looked for from the end. What was there before is not touched: its memory is shared with other workers, and
+    what is only looked at in Python is copied.
+    """
+    while True:
+        found = []
+        try:
+            for name in reversed(sys.modules):
+                if name == _last_before:
+                    break
+                found.append(name)
+        except RuntimeError:  # another thread has imported something meanwhile
+            continue
+        return {name: sys.modules[name] for name in reversed(found) if name in sys.modules}
+
+
 def modules() -> dict[str, ModuleType]:
     """The modules of the user that are imported now, by name; folders without a file of their own included."""
     return {
         name: module
-        for name, module in list(sys.modules.items())
+        for name, module in imported().items()
         if issubclass(type(module), ModuleType) and name != "__main__" and _is_users(module)
     }
 

@@ -107,10 +107,10 @@ def load(node: str, paths: Sequence[str], indices: Mapping[str, int] | None = No
     """
     file = find(node, paths)
     prepare(paths)
-    before = set(sys.modules)
+    before = source.imported().keys()
     try:
         module = _import(node, file, paths)
-        usercode = _usercode(set(sys.modules) - before, paths, file)
+        usercode = _usercode(source.imported().keys() - before, paths, file)
         states, facts = read(module, node, file, usercode, indices or {})
         facts = replace(facts, warnings=(*source.warnings(), *facts.warnings))
         return System(module=module, states=states, facts=facts)
