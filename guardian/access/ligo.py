@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import ezca
@@ -206,19 +205,19 @@ class _Switches:
 
 def take_place(made: type[Injected]) -> None:
     """Have user code find `made` where it looks for ``Ezca``."""
-    for module in _package():
+    for module in _PACKAGE:
         if hasattr(module, "Ezca"):
             module.Ezca = made
 
 
-def _package() -> Iterator[Any]:
-    for name, module in tuple(sys.modules.items()):
-        if name == PACKAGE or name.startswith(f"{PACKAGE}."):
-            yield module
+#: What its import has brought. Looked for once, before workers are forked: to look at a module in Python copies it.
+_PACKAGE: tuple[Any, ...] = tuple(
+    module for name, module in tuple(sys.modules.items()) if name == PACKAGE or name.startswith(f"{PACKAGE}.")
+)
 
 
 def _settle_in() -> None:
-    for module in _package():
+    for module in _PACKAGE:
         for error in (EzcaError, EzcaConnectError):
             if hasattr(module, error.__name__):
                 setattr(module, error.__name__, error)
