@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Callable
 
@@ -26,7 +27,8 @@ class HangUp:
         self._looks: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         if is_read_anew or signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            self._loop.add_signal_handler(signal.SIGHUP, self._taken)
+            # Not the loop's own: to take that away is to be ended by SIGHUP for a moment, however shortly.
+            signal.signal(signal.SIGHUP, self._signalled)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # the keeper has left it blocked until now
 
     @property
@@ -43,8 +45,11 @@ class HangUp:
         """The host ends. Nothing is looked at any more, and a signal that comes late does not change how it ends."""
         if self._looks is not None:
             self._looks.cancel()
-        self._loop.remove_signal_handler(signal.SIGHUP)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def _signalled(self, *_: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._taken)
 
     def _taken(self) -> None:
         if not self._is_read_anew:

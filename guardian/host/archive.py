@@ -36,6 +36,7 @@ from typing import Any
 
 from guardian.core.ailments import Ailment
 from guardian.core.sources import DIGITS, LARGEST_BYTES, STATES, SourceFile, blob_id, named, unpack, what_changed
+from guardian.core.texts import printable
 from guardian.core.threads import Seen
 from guardian.enums import Severity
 from guardian.host.files import RETRY_S, Clock, Lane, Trouble
@@ -370,7 +371,7 @@ class Archive:
         changed = what_changed(before, after) if before else first
         by = f", by {load.by}" if load.by else ""
         text = f"{load.node} {'imported' if load.late else 'loaded'}{by}: {changed or 'the same files'}"
-        text = f"{_printable(text)}\n"  # in one line, whatever names have in them
+        text = f"{printable(text)}\n"  # in one line, whatever names have in them
         if dropped := self._dropped[load.node]:
             text += f"\n{dropped} loads before this one could not be kept.\n"
         if lost:
@@ -416,12 +417,7 @@ def _data(content: bytes) -> bytes:
 
 def _person(name: str) -> bytes:
     """As it may stand before <> in a commit."""
-    return _printable(name).translate({ord("<"): " ", ord(">"): " "}).strip().encode(errors="replace")
-
-
-def _printable(text: str) -> str:
-    """In one line."""
-    return "".join(c if c.isprintable() else " " for c in text)
+    return printable(name).translate({ord("<"): " ", ord(">"): " "}).strip().encode(errors="replace")
 
 
 def _files_of(states: bytes) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from guardian.core.explain import BECAUSE
 from guardian.core.peer import Peer, of_summary
+from guardian.core.texts import printable
 from guardian.enums import ErrorKind, Mode, Op, Status
 
 #: What is read of a node without SUMMARY, an original Guardian's. In some versions STATE and REQUEST show an index.
@@ -80,11 +81,6 @@ class Facts:
         return {**asdict(self), "there": self.there}
 
 
-def printable(text: str) -> str:
-    """On one line, and without what would steer a terminal: any program may serve such a PV."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
-
-
 _OF_PEER = frozenset(Facts.__dataclass_fields__) & frozenset(Peer.__dataclass_fields__)
 
 
@@ -104,6 +100,7 @@ def from_summary(node: str, where: str, text: str, why: str) -> Facts:
 
 
 def _printable(value: Any) -> Any:
+    """Any program may serve such a PV."""
     return printable(value) if isinstance(value, str) else value
 
 

@@ -12,12 +12,12 @@ import json
 from dataclasses import asdict, dataclass
 
 from guardian.cli.ctrl import Orders, add_order, say
-from guardian.cli.ctrl.facts import printable
 from guardian.cli.ctrl.find import find
 from guardian.cli.ctrl.listing import nobody
 from guardian.cli.ctrl.names import Names, names_of
 from guardian.cli.output import FAILED, OK
 from guardian.core.host_rows import PREFIX
+from guardian.core.texts import printable
 from guardian.errors import ExpectedError
 from guardian.host.claim import Claim, parse
 

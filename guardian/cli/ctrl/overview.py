@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from guardian.cli.ctrl import say
-from guardian.cli.ctrl.facts import printable
 from guardian.cli.ctrl.names import control_socket
 from guardian.cli.ctrl.places import LOOK_S, hosts_here, ifo_meant, silent_here
 from guardian.cli.ctrl.service import about
 from guardian.cli.output import FAILED, OK
+from guardian.core.texts import printable
 from guardian.core.when import span, utc
 from guardian.errors import ExpectedError
 from guardian.host.control import NoHost, ask

@@ -12,9 +12,10 @@ from typing import Any
 
 from guardian.cli.caclient import CHAR, STRING, Channel, Reading, Session
 from guardian.cli.ctrl import answer_s, say
-from guardian.cli.ctrl.facts import PLAIN_ROWS, Facts, from_rows, from_summary, printable
+from guardian.cli.ctrl.facts import PLAIN_ROWS, Facts, from_rows, from_summary
 from guardian.cli.ctrl.names import Names
 from guardian.core.interface import STRING_BYTES
+from guardian.core.texts import printable
 from guardian.errors import ExpectedError
 from guardian.host.doorkeeper import who_am_i
 

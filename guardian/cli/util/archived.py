@@ -139,8 +139,9 @@ class Archive:
         ------
         ExpectedError
         """
-        files, lost = self.states(commit).get("files", {}), self.states(commit).get("lost", ())
-        files = {name: file for name, file in files.items() if name not in lost}
+        document = self.states(commit)
+        lost = document.get("lost", ())
+        files = {name: file for name, file in document.get("files", {}).items() if name not in lost}
         try:
             contents = self._repository.objects([file["blob"] for file in files.values()])
         except GitError as error:

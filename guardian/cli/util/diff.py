@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guardian.cli.ctrl import add_shared_options
-from guardian.cli.ctrl.facts import printable
 from guardian.cli.output import FAILED, OK
 from guardian.cli.util import Orders, say
 from guardian.cli.util.archived import Archive, Commit, archive_of
 from guardian.core.sources import blob_id
+from guardian.core.texts import printable
 from guardian.errors import ExpectedError
 from guardian.host.archive import ARCHIVE
 from guardian.host.claim import parse

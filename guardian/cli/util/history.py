@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 
-from guardian.cli.ctrl.facts import printable
 from guardian.cli.output import OK
 from guardian.cli.times import shown
 from guardian.cli.util import Orders
 from guardian.cli.util.archived import add_archive_options, archive_of
+from guardian.core.texts import printable
 from guardian.errors import ExpectedError
 
 #: How many are shown where nobody says how many.

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from guardian.cli.ctrl import add_shared_options
-from guardian.cli.ctrl.facts import printable
 from guardian.cli.output import FAILED, OK
 from guardian.cli.util import Orders, say
 from guardian.core.documents import read_rows
 from guardian.core.setpoints import words
+from guardian.core.texts import printable
 from guardian.enums import Worker
 from guardian.errors import ExpectedError
 
