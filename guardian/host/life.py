@@ -24,17 +24,20 @@ class Life:
         self.process = Process(name=name, since=round(time.time(), 3))
         self._asked_at = 0.0
         self._killed_for = ""
+        self._said = ProcessState.BOOTING  # how far it says that it is: it may say so before who made it tells its pid
 
     def asked(self) -> None:
         """Somebody is about to make it."""
-        self._asked_at, self._killed_for = time.monotonic(), ""
+        self._asked_at, self._killed_for, self._said = time.monotonic(), "", ProcessState.BOOTING
         self._becomes(ProcessState.STARTED, pid=0)
 
     def exists(self, pid: int) -> None:
-        self._becomes(ProcessState.BOOTING, pid=pid)
+        """It is there, called `pid`."""
+        self._becomes(self._said, pid=pid)
 
     def reached(self, state: ProcessState) -> None:
         """It has come further; it never goes back."""
+        self._said = max(self._said, state)
         if ProcessState.STARTED < self.process.state < state:
             self._becomes(state, pid=self.process.pid)
 
