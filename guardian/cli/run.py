@@ -264,6 +264,7 @@ async def _run(
         names = _without(host.reserve(site.nodes), site.nodes, command)
         if not names:
             return WRONG_CALL
+        host.preload()
         port = await server.start(site.port)
         names = _without(await host.claim(names), names, command)
         if not names:

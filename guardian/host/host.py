@@ -86,6 +86,7 @@ class Host:
         self._make_spawner = make_spawner
         self._pvs: dict[str, str] = {}  # every PV with the node that has it
         self._spawner: Spawner | None = None
+        self._preloading: asyncio.Task[None] | None = None
         self._store: Store | None = None
         self._journal: Journal | None = None
         self._durations: Durations | None = None
@@ -141,6 +142,12 @@ class Host:
         """Where its nodes are shown."""
         return self._face.port
 
+    def preload(self) -> None:
+        """Start the process that makes workers, if that was not done yet. It imports while the network is asked."""
+        if self._spawner is None:
+            self._spawner = self._make_spawner(self._on_spawner)
+            self._preloading = asyncio.create_task(self._spawner.start(), name="preload")
+
     async def start(self) -> None:
         """Open the files and start the process that makes workers. Nodes are added afterwards.
 
@@ -172,8 +179,9 @@ class Host:
         self._edits = Edits()
         for warning in self._journal.warnings:
             self._warn(warning)
-        self._spawner = self._make_spawner(self._on_spawner)
-        await self._spawner.start()
+        self.preload()
+        assert self._preloading is not None
+        await self._preloading
         self._own_pvs = own_pvs
         own_pvs.open()
         if self._heartbeats is not None:
@@ -418,7 +426,7 @@ class Host:
         self._nodes.clear()
         self._pvs.clear()
         if self._spawner is not None:
-            await self._spawner.stop()
+            await self._end_spawner(self._spawner)
         self._locks.close()
         if self._audit is not None:
             self._audit.close()
@@ -436,6 +444,13 @@ class Host:
         return tuple(faults)
 
     # --- inside ------------------------------------------------------------------------------------------------
+
+    async def _end_spawner(self, spawner: Spawner) -> None:
+        """Also of a host that was refused while it still was preloading."""
+        assert self._preloading is not None
+        hurry = self._preloading.cancel()
+        await asyncio.gather(self._preloading, return_exceptions=True)
+        await (spawner.stop(timeout_s=0.0) if hurry else spawner.stop())
 
     def _on_spawner(self, event: Event) -> None:
         name = event.key.rpartition("#")[0]
