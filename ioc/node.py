@@ -26,7 +26,8 @@ import caproto as ca
 import numpy as np
 
 from guardian.core.documents import clip
-from guardian.core.interface import STRING_BYTES, Kind, Row
+from guardian.core.interface import Kind, Row
+from guardian.core.names import STRING_BYTES
 from guardian.enums import Severity
 from guardian.errors import RefusedError
 from guardian.host.face import Put, Unreadable, Update

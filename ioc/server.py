@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import caproto as ca
 
-from guardian.core.interface import PV_TEMPLATE, Asg, pv_name
+from guardian.core.interface import Asg
+from guardian.core.names import PV_TEMPLATE, pv_name
 from guardian.core.security import Everybody, Security
 from guardian.core.who import Who
 from guardian.errors import ExpectedError, InternalError, RefusedError
@@ -47,7 +48,7 @@ class Server:
     Parameters
     ----------
     ifo : prefix of the site, may be empty.
-    template : of PV names, see :func:`guardian.core.interface.pv_name`.
+    template : of PV names, see :func:`guardian.core.names.pv_name`.
     security : what clients are told they may do; None: everybody may write what can be written.
     on_reader : called for each channel of a client that may not write it, though others may.
     interfaces : addresses to serve on; None: EPICS_CAS_INTF_ADDR_LIST, else all. Only a server on 0.0.0.0 hears

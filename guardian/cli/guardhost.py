@@ -12,11 +12,12 @@ from guardian.cli.keeper import become
 from guardian.cli.kept import kept
 from guardian.cli.output import WRONG_CALL, complain, open_streams
 from guardian.cli.run import add_host_options, ifo_of, run, with_options
+from guardian.core.names import check_name
 from guardian.enums import Restart
 from guardian.errors import ExpectedError
-from guardian.host.site import Site, default_state_dir, read_site
+from guardian.host.places import default_state_dir
+from guardian.host.site import Site, read_site
 from guardian.host.site_file import File
-from guardian.worker.system import check_name
 
 
 def main(argv: Sequence[str] | None = None) -> int:

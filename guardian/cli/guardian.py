@@ -9,9 +9,10 @@ from guardian._version import __version__
 from guardian.cli.output import WRONG_CALL, complain, open_streams
 from guardian.cli.run import add_host_options, ifo_of, run, with_options
 from guardian.errors import ExpectedError
-from guardian.host.site import Site, default_state_dir
+from guardian.host.places import default_state_dir
+from guardian.host.site import Site
+from guardian.worker.finding import find
 from guardian.worker.link import Load
-from guardian.worker.system import find
 
 _ABOUT = """\
 guardian NODE                  runs the node, with its PVs, until Ctrl-C

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from guardian.host.site import why_not_ifo
+from guardian.core.names import why_not_ifo
 
 
 def add_module_options(parser: argparse.ArgumentParser, *, without: str, ifo: str | None = None) -> None:

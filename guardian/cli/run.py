@@ -26,7 +26,7 @@ from guardian.cli.hang_up import HangUp
 from guardian.cli.kept import Kept
 from guardian.cli.options import add_module_options
 from guardian.cli.output import FAILED, OK, WRONG_CALL, complain, tell
-from guardian.core.interface import pv_name
+from guardian.core.names import pv_name, why_not_ifo
 from guardian.enums import LoadStatus
 from guardian.errors import ExosError, ExpectedError, GuardianError
 from guardian.health import process
@@ -36,13 +36,13 @@ from guardian.host.control import Control
 from guardian.host.doorkeeper import Doorkeeper
 from guardian.host.host import NAME, Host
 from guardian.host.logfiles import LogFiles
-from guardian.host.logrules import FOLDER
 from guardian.host.logsink import LogSink
 from guardian.host.notify import Notify
+from guardian.host.places import LOGS
 from guardian.host.service import Service
-from guardian.host.site import MAX_PORT, Site, why_not_ifo
+from guardian.host.site import MAX_PORT, Site
 from guardian.host.site_file import File, SiteFile
-from guardian.worker.system import search_paths
+from guardian.worker.finding import search_paths
 
 CA_PORT = 5064
 #: Descriptors a host may use where nothing forbids it: three a node, one a client; a shell often gives 1024.
@@ -153,7 +153,7 @@ def _allow_descriptors() -> None:
 
 def _sink(site: Site) -> LogSink:
     """Where the log of the host goes."""
-    link = site.state_dir / FOLDER
+    link = site.state_dir / LOGS
     files = LogFiles(site.log_folder, site.logs.bounds, link=link) if site.logs.files else None
     target = 1 if site.log is None else site.log
     return LogSink(target, files=files, level=site.logs.level, bounds=site.logs.bounds)

@@ -16,7 +16,7 @@ import pytest
 from guardian._version import __version__
 from guardian.cli import guardutil
 from guardian.core.advice import Finding
-from guardian.worker.system import NAME_LENGTH
+from guardian.core.names import NODE_LENGTH
 
 pytestmark = pytest.mark.proc
 REPO = Path(__file__).resolve().parents[2]
@@ -279,7 +279,7 @@ def test_version_and_help(call: Call) -> None:
         (["check", "NOWHERE"], "NOWHERE: no NOWHERE.py found; looked in "),
         (["new", "lower"], "'lower' is no name for a node"),
         (["new", "../SUS"], "'../SUS' is no name for a node"),
-        (["new", "A" * (NAME_LENGTH + 1)], "is no name for a node"),
+        (["new", "A" * (NODE_LENGTH + 1)], "is no name for a node"),
         (["new", "HOST_A"], "is no name for a node"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -466,7 +466,7 @@ def test_notes_alone_are_no_failure(call: Call, monkeypatch: pytest.MonkeyPatch,
 # --- new ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["OVEN", "A", "X-1", "A" * NAME_LENGTH])
+@pytest.mark.parametrize("name", ["OVEN", "A", "X-1", "A" * NODE_LENGTH])
 def test_a_new_module_passes_the_check_without_any_finding(call: Call, name: str) -> None:
     told = call("new", name)
     assert (told.code, told.err) == (0, "")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from guardian.core.ailments import Ailment
+from guardian.core.names import why_not_host
 from guardian.enums import ProcessState, Severity
 from guardian.errors import ExpectedError, RefusedError
 from guardian.host import files, hostname
@@ -22,7 +23,7 @@ from guardian.host import host as host_module
 from guardian.host.claim import parse
 from guardian.host.gauge import Gauge
 from guardian.host.locks import Locks
-from guardian.host.site import Site, read_site, why_not_host
+from guardian.host.site import Site, read_site
 from guardian.host.troubles import Troubles
 from tests.host.dict_face import TESTER
 from tests.host.house import house

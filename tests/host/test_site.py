@@ -9,19 +9,14 @@ import pytest
 
 from guardian.core.deaths import RestartPolicy
 from guardian.core.interface import BY_NAME
+from guardian.core.names import why_not_ifo, why_not_template
 from guardian.core.settings import Limits
 from guardian.enums import Restart
 from guardian.errors import ExpectedError
 from guardian.host.access import Access
+from guardian.host.places import default_state_dir
 from guardian.host.policies import Keeping, NodePolicy
-from guardian.host.site import (
-    Site,
-    default_state_dir,
-    pv_names,
-    read_site,
-    why_not_ifo,
-    why_not_template,
-)
+from guardian.host.site import Site, pv_names, read_site
 
 FULL = """
 ifo = "X1"

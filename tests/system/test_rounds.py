@@ -20,7 +20,7 @@ import pytest
 from guardian.core import audit
 from guardian.enums import LEAVING
 from guardian.host import history
-from guardian.host.journal import JOURNAL
+from guardian.host.places import JOURNAL
 from tests.support import REPO, Child, ca_env, free_port
 from tests.system.hosting import Guardhost
 from tests.system.rounds import DEVICE

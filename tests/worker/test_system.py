@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from guardian.core.graph import Edge
+from guardian.core.names import check_name
 from guardian.errors import EzcaConnectError, SystemLoadError
 from guardian.worker.faults import describe, one_line, user_traceback
-from guardian.worker.system import check_name, find, load, search_paths
+from guardian.worker.finding import find, search_paths
+from guardian.worker.system import load
 from tests.worker.conftest import Load
 
 

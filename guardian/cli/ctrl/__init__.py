@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from guardian.cli.output import complain
+from guardian.core.names import why_not_ifo, why_not_template
 from guardian.errors import ExpectedError
-from guardian.host.site import why_not_ifo, why_not_template
 
 COMMAND = "guardctrl"
 ANSWER_S = 2.0

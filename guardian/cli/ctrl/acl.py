@@ -22,9 +22,9 @@ from guardian.core.security import Level
 from guardian.core.who import Who
 from guardian.errors import ExpectedError
 from guardian.host.access import Access, read_rules
-from guardian.host.control import NoHost
-from guardian.host.doorkeeper import who_am_i
+from guardian.host.asking import NoHost
 from guardian.host.orders import rights_facts
+from guardian.host.users import who_am_i
 
 _ABOUT = f"""\
 {WHICH_HOST} Where none runs, --site is judged as it stands in

@@ -20,7 +20,7 @@ from guardian.cli.ctrl.hosts import look
 from guardian.cli.ctrl.machine import candidates, claims, listeners, local_addresses
 from guardian.cli.ctrl.names import Names, names_of
 from guardian.cli.output import FAILED, OK
-from guardian.worker.system import NAME
+from guardian.core.names import NODE
 
 _ABOUT = """\
 Shows which variables of Channel Access are in force, who answers for the PV, a second server on the port, and the line
@@ -90,7 +90,7 @@ def _doctor(options: argparse.Namespace) -> int:
 def _pv(word: str, names: Names) -> str:
     """What is missed: a PV, or the one that every node has."""
     head = names.pv("\0", "").partition("\0")[0]
-    return names.pv(word, "STATE") if NAME.fullmatch(word) and not word.startswith(head) else word
+    return names.pv(word, "STATE") if NODE.fullmatch(word) and not word.startswith(head) else word
 
 
 def hint(pv: str, names: Names) -> str:

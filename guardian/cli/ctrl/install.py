@@ -22,8 +22,9 @@ from guardian.cli import unit
 from guardian.cli.ctrl import Orders, WrongCall, add_order, say
 from guardian.cli.output import FAILED, OK
 from guardian.errors import ExpectedError
+from guardian.host.places import SYSTEM_SITES
 from guardian.host.reading import read_bytes
-from guardian.host.site import SYSTEM_SITES, read_site
+from guardian.host.site import read_site
 
 _ABOUT = """\
 Writes the unit guardhost@.service of systemd, and says what to type next. SITE: the name of a site file, X1 for

@@ -16,7 +16,7 @@ from guardian.cli.ctrl.find import Found, chosen, find, some
 from guardian.cli.ctrl.names import Names, control_socket, names_of
 from guardian.cli.output import FAILED, OK
 from guardian.errors import ExpectedError
-from guardian.host.control import ask
+from guardian.host.asking import ask
 
 #: Ways that are longer than this are not lined up with.
 _WAY = 40

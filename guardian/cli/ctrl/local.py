@@ -19,8 +19,8 @@ from guardian.cli.ctrl.find import agreed, is_pattern, some
 from guardian.cli.ctrl.places import ask_at, ask_host, place_of
 from guardian.cli.output import FAILED, OK
 from guardian.errors import ExpectedError
-from guardian.host.control import NoHost
-from guardian.host.node import END_S, RESTART_S
+from guardian.host.asking import NoHost
+from guardian.host.waits import END_S, RESTART_S
 
 _TEXT = {
     "create": "add a node to a host on this machine",

@@ -21,8 +21,8 @@ from guardian.cli.output import FAILED, OK
 from guardian.core.texts import printable
 from guardian.core.when import span, utc
 from guardian.errors import ExpectedError
-from guardian.host.control import NoHost, ask
-from guardian.host.site import SYSTEM_SITES
+from guardian.host.asking import NoHost, ask
+from guardian.host.places import SYSTEM_SITES
 from guardian.host.store import peek
 
 Facts = dict[str, Any]

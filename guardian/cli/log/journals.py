@@ -20,7 +20,7 @@ from guardian.cli.log import WrongCall, say
 from guardian.cli.state_dirs import looked_in, state_dirs
 from guardian.errors import ExpectedError
 from guardian.host.history import Query, Reading, has_time, open_file, word
-from guardian.host.journal import JOURNAL
+from guardian.host.places import JOURNAL
 from guardian.host.rotation import aside, moment, stamp_of
 from guardian.host.site import read_site
 

@@ -15,7 +15,7 @@ from guardian.cli.options import add_module_options
 from guardian.cli.output import complain
 from guardian.core.graph import Graph
 from guardian.worker.examine import Examined, examine
-from guardian.worker.system import search_paths
+from guardian.worker.finding import search_paths
 
 COMMAND = "guardutil"
 Orders = Any  #: what ``ArgumentParser.add_subparsers`` returns; argparse has no public name for it

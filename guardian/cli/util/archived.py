@@ -13,7 +13,7 @@ from guardian.cli.state_dirs import looked_in, state_dirs
 from guardian.cli.times import shown
 from guardian.core.sources import DIGITS, STATES
 from guardian.errors import ExpectedError
-from guardian.host.archive import ARCHIVE
+from guardian.host.places import ARCHIVE
 from guardian.host.repository import GitError, Repository
 from guardian.host.site import read_site
 

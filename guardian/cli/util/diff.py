@@ -21,8 +21,8 @@ from guardian.cli.util.archived import Archive, Commit, archive_of
 from guardian.core.sources import blob_id
 from guardian.core.texts import printable
 from guardian.errors import ExpectedError
-from guardian.host.archive import ARCHIVE
 from guardian.host.claim import parse
+from guardian.host.places import ARCHIVE
 from guardian.host.repository import GitError, compare
 
 if TYPE_CHECKING:

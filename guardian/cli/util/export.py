@@ -18,10 +18,10 @@ from guardian.cli.output import FAILED, OK
 from guardian.cli.util import Orders, say
 from guardian.core.alarm_tree import ALARM_ROW, alarm_tree
 from guardian.core.exports import Pv, archiver, daq_ini, pvlist, pvlist_json, pvs_of
+from guardian.core.names import check_name, why_not_host, why_not_ifo
 from guardian.errors import ExpectedError
 from guardian.host.files import write_atomic
-from guardian.host.site import Site, read_site, why_not_host, why_not_ifo
-from guardian.worker.system import check_name
+from guardian.host.site import Site, read_site
 
 #: Name of an alarm configuration of a site that has none.
 CONFIG = "guardian"

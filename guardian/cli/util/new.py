@@ -7,7 +7,8 @@ from pathlib import Path
 
 from guardian.cli.output import FAILED, OK
 from guardian.cli.util import Orders, say
-from guardian.worker.system import check_name, search_paths
+from guardian.core.names import check_name
+from guardian.worker.finding import search_paths
 
 TEMPLATE = '''\
 """What {name} is for, in one line.
