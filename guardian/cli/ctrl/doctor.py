@@ -13,12 +13,13 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
-from guardian.cli.ctrl import Orders, add_order, answer_s
+from guardian.cli.ctrl import answer_s, prepare
 from guardian.cli.ctrl.environment import address_list, export_line, in_force, oddities, server_port
 from guardian.cli.ctrl.find import search_s
 from guardian.cli.ctrl.hosts import look
 from guardian.cli.ctrl.machine import candidates, claims, listeners, local_addresses
 from guardian.cli.ctrl.names import Names, names_of
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.core.names import NODE
 
@@ -67,10 +68,9 @@ class Findings:
     warnings: list[str] = field(default_factory=list)
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    order = add_order(orders, "doctor", _doctor, "say why nothing answers, and what to do", about=_ABOUT)
-    order.set_defaults(nothing="{}")
+def define(order: Order) -> None:
+    """What it takes."""
+    prepare(order, _doctor, about=_ABOUT, nothing="{}")
     order.add_argument("pv_asked", nargs="?", metavar="PV", help="the PV that is missed, or a node")
 
 

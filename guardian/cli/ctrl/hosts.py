@@ -11,10 +11,11 @@ import asyncio
 import json
 from dataclasses import asdict, dataclass
 
-from guardian.cli.ctrl import Orders, add_order, say
+from guardian.cli.ctrl import prepare, say
 from guardian.cli.ctrl.find import find
 from guardian.cli.ctrl.listing import nobody
 from guardian.cli.ctrl.names import Names, names_of
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.core.names import HOST_PREFIX
 from guardian.core.texts import printable
@@ -45,9 +46,9 @@ class HostLine:
     why: str = ""
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    add_order(orders, "hosts", _hosts, "list the hosts on the network, and what is wrong with them", about=_ABOUT)
+def define(order: Order) -> None:
+    """What it takes."""
+    prepare(order, _hosts, about=_ABOUT)
 
 
 def _hosts(options: argparse.Namespace) -> int:

@@ -19,7 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from guardian.cli import unit
-from guardian.cli.ctrl import Orders, WrongCall, add_order, say
+from guardian.cli.ctrl import WrongCall, prepare, say
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.errors import ExpectedError
 from guardian.host.places import SYSTEM_SITES
@@ -71,9 +72,9 @@ class Step:
         fresh.replace(self.path)
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    order = add_order(orders, "install", _install, "make hosts services of systemd", about=_ABOUT)
+def define(order: Order) -> None:
+    """What it takes."""
+    prepare(order, _install, about=_ABOUT)
     order.add_argument("sites", nargs="*", metavar="SITE", help="name of a site file, without .toml")
     order.add_argument("--user", action="store_true", help="services of yours, not of the machine: needs no root")
     order.add_argument(

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
-from guardian.cli.log import Orders, WrongCall, add_order, say, visible
+from guardian.cli.log import WrongCall, prepare, say, visible
 from guardian.cli.log.journals import Journals, Record, add_count, how_many, newest
+from guardian.cli.orders import Order
 from guardian.cli.output import OK
 from guardian.cli.times import shown, span
 from guardian.core.audit import KIND
@@ -29,9 +30,9 @@ says of itself, the address is where it really came from. NODE may be a pattern,
 nodes. The newest {USUAL} are shown, or with --since all since then; -n 0 shows all."""
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    order = add_order(orders, "audit", _audit, "show who wrote what on the PVs of nodes", about=_ABOUT)
+def define(order: Order) -> None:
+    """What it takes."""
+    prepare(order, _audit, about=_ABOUT)
     order.add_argument("nodes", nargs="*", metavar="NODE", help="name of a node, or a pattern (default: all)")
     add_count(order, USUAL)
     order.add_argument("--refused", action="store_true", help="only what was refused")

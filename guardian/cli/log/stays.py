@@ -11,8 +11,9 @@ from itertools import chain
 from statistics import median
 from typing import Any
 
-from guardian.cli.log import Orders, add_order, say
+from guardian.cli.log import prepare, say
 from guardian.cli.log.journals import Journals, Record
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.cli.times import shown, span
 from guardian.core.durations import StateTimes
@@ -33,9 +34,9 @@ _HEAD = ("STATE", "SHARE", "TOTAL", "TIMES", "STAY", "DONE AFTER", "AT MOST")
 _NONE = "-"
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    order = add_order(orders, "times", _times, "show how long nodes were in which state", about=_ABOUT)
+def define(order: Order) -> None:
+    """What it takes."""
+    prepare(order, _times, about=_ABOUT)
     order.add_argument("nodes", nargs="+", metavar="NODE", help="name of a node")
 
 
