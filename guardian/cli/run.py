@@ -19,14 +19,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from guardian.cli.hang_up import HangUp
 from guardian.cli.kept import Kept
-from guardian.cli.options import add_module_options
 from guardian.cli.output import FAILED, OK, WRONG_CALL, complain, tell
-from guardian.core.names import pv_name, why_not_ifo
+from guardian.core.names import pv_name
 from guardian.enums import LoadStatus
 from guardian.errors import ExosError, ExpectedError, GuardianError
 from guardian.health import process
@@ -40,7 +38,7 @@ from guardian.host.logsink import LogSink
 from guardian.host.notify import Notify
 from guardian.host.places import LOGS
 from guardian.host.service import Service
-from guardian.host.site import MAX_PORT, Site
+from guardian.host.site import Site
 from guardian.host.site_file import File, SiteFile
 from guardian.worker.finding import search_paths
 
@@ -51,39 +49,6 @@ DESCRIPTORS = 65536
 SAME_AGAIN_S = 1.0
 MOST_REMEMBERED = 100
 _USED_UP = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-
-
-def add_host_options(parser: argparse.ArgumentParser, *, ifo: str = "$IFO") -> None:
-    """The options that every command which runs a host has; `ifo` says what counts without --ifo."""
-    add_module_options(parser, without=ifo)
-    parser.add_argument(
-        "--port", type=_port, help="Channel Access port; 0: any free one (default: 5064, or a free one)"
-    )
-    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="where settings and journal are kept")
-    parser.add_argument("--log", type=Path, metavar="FILE", help="write the log there, not on standard output")
-    parser.add_argument(
-        "--acf", type=Path, metavar="FILE", help="who may write: an EPICS access security file (default: this machine)"
-    )
-    parser.add_argument("--fresh", action="store_true", help="start without the settings of the last run")
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > MAX_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port, use 0 to {MAX_PORT}")
-    return int(text)
-
-
-def ifo_of(options: argparse.Namespace) -> str:
-    """What the command line says, else $IFO.
-
-    Raises
-    ------
-    ExpectedError
-    """
-    ifo: str = os.environ.get("IFO", "") if options.ifo is None else options.ifo
-    if why := why_not_ifo(ifo):
-        raise ExpectedError(f"$IFO: {why}")
-    return ifo
 
 
 def with_options(site: Site, options: argparse.Namespace) -> Site:

@@ -1,4 +1,4 @@
-"""Where a host keeps what it knows, and what lies in its state directory. Light: commands look there, too.
+"""Where a host is reached and keeps what it knows, and what lies in its state directory. Light: commands look there.
 
 ``$XDG_STATE_HOME/guardian/x1`` is that of a host of a user, ``/var/lib/guardian/X1`` that of a service of the machine;
 a site file or ``--state-dir`` may say another one.
@@ -11,6 +11,8 @@ from pathlib import Path
 
 #: Site files of hosts that are services of the machine, ``X1.toml``, and where these keep their state: ``X1``.
 SYSTEM_SITES, SYSTEM_STATE = Path("/etc/guardian"), Path("/var/lib/guardian")
+#: The largest number that a port can have.
+MAX_PORT = 65535
 #: Of the state directory: the socket that takes orders.
 CONTROL_SOCKET = "control.sock"
 #: The files of the log of each node, or a link to where they are.

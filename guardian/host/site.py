@@ -78,13 +78,20 @@ from guardian.host.access import Access, why_not_entry
 from guardian.host.archive import Archiving
 from guardian.host.heartbeats import Outside
 from guardian.host.logrules import LogRules
-from guardian.host.places import ARCHIVE, CONTROL_SOCKET, LOGS, SYSTEM_SITES, SYSTEM_STATE, default_state_dir
+from guardian.host.places import (
+    ARCHIVE,
+    CONTROL_SOCKET,
+    LOGS,
+    MAX_PORT,
+    SYSTEM_SITES,
+    SYSTEM_STATE,
+    default_state_dir,
+)
 from guardian.host.policies import Keeping, NodePolicy
 from guardian.host.reading import read_bytes
 from guardian.host.rotation import Bounds
 from guardian.host.settings import OnStart
 
-MAX_PORT = 65535
 #: The largest whole number that a site file may say; a float holds each below.
 MOST = 2**53
 

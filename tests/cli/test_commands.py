@@ -65,8 +65,7 @@ def handed_over(monkeypatch: pytest.MonkeyPatch) -> list[Site]:
         sites.append(site)
         return 0
 
-    for module in (guardian_command, guardhost):
-        monkeypatch.setattr(module, "run", record)
+    monkeypatch.setattr("guardian.cli.run.run", record)
     return sites
 
 
