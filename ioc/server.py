@@ -26,9 +26,10 @@ from guardian.core.who import Who
 from guardian.errors import ExpectedError, InternalError, RefusedError
 from guardian.host.access import is_own
 from guardian.host.face import Elsewhere, Load, Put, Update
-from ioc.cas import Context, ask, bind
+from ioc.cas import ask
+from ioc.cas.context import Context
 from ioc.cas.line import STEPS
-from ioc.cas.sockets import NoPort
+from ioc.cas.sockets import NoPort, bind
 from ioc.cas.wire import ProtocolError
 from ioc.node import Names, RowChannel, channel
 from ioc.rights import Rights

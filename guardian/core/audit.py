@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from guardian.core.documents import clip
 from guardian.core.interface import Kind, Row, Source
 from guardian.core.request_cmd import Command, read_command
+from guardian.core.texts import clip
 from guardian.core.view import View
 from guardian.core.who import Who
 from guardian.errors import RefusedError

@@ -30,7 +30,6 @@ from guardian.core.documents import (
     SUMMARY_BYTES,
     THREADS_BYTES,
     as_json,
-    clip,
     differences,
     durations,
     graph_facts,
@@ -41,6 +40,7 @@ from guardian.core.documents import (
 )
 from guardian.core.names import NODES_ROW, STRING_BYTES, pv_name
 from guardian.core.process import Process
+from guardian.core.texts import clip
 from guardian.core.view import View
 from guardian.enums import (
     NONE_INDEX,

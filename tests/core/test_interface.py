@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardian.core import interface
-from guardian.core.documents import clip, graph_facts, read_graph
+from guardian.core.documents import graph_facts, read_graph
 from guardian.core.graph import Graph
 from guardian.core.interface import BY_NAME, EVENT, MAX_STATES, ROWS, Kind, Source, Vitals
 from guardian.core.names import PV_TEMPLATE, STRING_BYTES, pv_name
+from guardian.core.texts import clip
 from guardian.core.view import View
 from guardian.enums import ErrorKind, LoadStatus, Mode, Op, Severity, Status, Worker
 from tests.core.driver import system

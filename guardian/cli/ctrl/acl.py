@@ -19,12 +19,11 @@ from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.core.interface import Asg
 from guardian.core.judge import address_of
-from guardian.core.security import Level
+from guardian.core.security import Level, rights_facts
 from guardian.core.who import Who
 from guardian.errors import ExpectedError
 from guardian.host.access import Access, read_rules
 from guardian.host.asking import NoHost
-from guardian.host.orders import rights_facts
 from guardian.host.users import who_am_i
 
 _ABOUT = f"""\

@@ -25,7 +25,6 @@ from guardian.cli.output import FAILED, OK
 from guardian.errors import ExpectedError
 from guardian.host.places import SYSTEM_SITES
 from guardian.host.reading import read_bytes
-from guardian.host.site import read_site
 
 _ABOUT = """\
 Writes the unit guardhost@.service of systemd, and says what to type next. SITE: the name of a site file, X1 for
@@ -153,6 +152,8 @@ def _places(*, user: bool) -> tuple[Path, Path]:
 
 
 def _read(path: Path) -> None:
+    from guardian.host.site import read_site
+
     try:
         read_site(path)
     except ExpectedError as error:

@@ -16,10 +16,9 @@ from guardian.cli.ctrl.facts import Facts
 from guardian.cli.ctrl.find import chosen
 from guardian.cli.ctrl.listing import facts_of, named, silent, tell_silent
 from guardian.cli.ctrl.names import Names, names_of
-from guardian.cli.ctrl.overview import overview
 from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
-from guardian.core.explain import clock
+from guardian.core.when import clock
 from guardian.errors import ExpectedError
 from guardian.host.claim import parse
 
@@ -61,6 +60,8 @@ def _why(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     if not options.nodes:
         options.nothing = "{}"
+        from guardian.cli.ctrl.overview import overview
+
         return overview(options)
     from guardian.cli.caclient import Session
     from guardian.cli.ctrl.remote import connect

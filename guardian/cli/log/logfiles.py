@@ -20,7 +20,6 @@ from guardian.errors import ExpectedError
 from guardian.host.logfolder import NodeFile, node_files
 from guardian.host.places import LOGS
 from guardian.host.rotation import aside, moment
-from guardian.host.site import read_site
 
 Files = dict[str, list[NodeFile]]
 #: So often a folder is looked at, at most.
@@ -129,6 +128,8 @@ def places(options: argparse.Namespace) -> list[Place]:
 
 
 def _of_site(path: Path) -> Place:
+    from guardian.host.site import read_site
+
     try:
         site = read_site(path)
     except ExpectedError as error:
