@@ -14,8 +14,8 @@ from guardian.errors import SystemLoadError
 
 #: The usual template of a site; `{name}` is the row's.
 PV_TEMPLATE = "{ifo}:GRD-{node}_{name}"
-#: Bytes of a CA string without its closing NUL.
-STRING_BYTES = 39
+#: Bytes of a CA string without its closing NUL. The name of a state is one.
+STRING_BYTES = NAME_BYTES = 39
 #: What stands in the place of the node in the names of the PV that every host has.
 HOST_NODE = "HOST"
 #: The PV that every host has says which nodes it runs.

@@ -13,9 +13,8 @@ from guardian.cli.log.journals import Journals, Record, add_count, how_many, new
 from guardian.cli.orders import Order
 from guardian.cli.output import OK
 from guardian.cli.times import shown, span
-from guardian.core.audit import KIND
 from guardian.core.request_cmd import Command
-from guardian.core.who import Who
+from guardian.core.who import WRITE, Who
 from guardian.host.history import Query, word, word_like
 
 #: Shown without -n, the newest.
@@ -53,7 +52,7 @@ def _audit(options: argparse.Namespace) -> int:
         if record["kind"] == _DROPPED:
             dropped += record["count"] if isinstance(record.get("count"), int) else 1
         try:
-            return bool(record["kind"] == KIND) and wanted(record) and bool(line_of(record))
+            return bool(record["kind"] == WRITE) and wanted(record) and bool(line_of(record))
         except (KeyError, TypeError, AttributeError):
             journals.damaged += 1
             return False
@@ -61,7 +60,7 @@ def _audit(options: argparse.Namespace) -> int:
     query = Query(
         since=since,
         until=None if until is None else until + _COUNTED_S,
-        words=(*((word(KIND), word_like(node)) for node in options.nodes or ["*"]), (word(_DROPPED),)),
+        words=(*((word(WRITE), word_like(node)) for node in options.nodes or ["*"]), (word(_DROPPED),)),
         newest_first=most > 0,
     )
     found = 0

@@ -16,7 +16,7 @@ from guardian.cli.log.journals import Journals, Record, add_count, how_many, new
 from guardian.cli.orders import Order
 from guardian.cli.output import OK
 from guardian.cli.times import shown, span
-from guardian.core.audit import KIND
+from guardian.core.who import WRITE
 from guardian.host.history import Query, word, word_like
 
 #: Shown without -n, the newest.
@@ -62,7 +62,7 @@ def _events(options: argparse.Namespace) -> int:
 def _wanted(options: argparse.Namespace) -> Callable[[Record], bool]:
     def wanted(record: Record) -> bool:
         kind = record["kind"]
-        if kind == KIND:
+        if kind == WRITE:
             return False
         if kind == _DROPPED:
             return not options.kind

@@ -20,9 +20,9 @@ from guardian.core.durations import StateTimes
 from guardian.core.stays import Stay, stays, tells_where
 from guardian.core.when import span as how_long
 from guardian.host import durations
+from guardian.host.alive import alive_stamps
 from guardian.host.history import Query, word
 from guardian.host.places import DURATIONS
-from guardian.host.store import alive_stamps
 
 #: A host that was there so lately is there: it says so every few seconds.
 _LATELY_S = 15.0
