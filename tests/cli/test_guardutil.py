@@ -513,15 +513,20 @@ def test_a_new_module_runs(call: Call, child: Callable[..., Any], folder: Path) 
 
 @pytest.mark.parametrize(
     "words",
-    ["--help", "print SUS", "states SUS", "edges SUS", "path SUS INIT ALIGNED", "check SUS", "new OVEN", "check NO"],
-)
-def test_no_order_loads_channel_access(words: str) -> None:
+    [
+        "--help", "print SUS", "states SUS", "edges SUS", "path SUS INIT ALIGNED", "check SUS", "new OVEN", "check NO",
+        "graph SUS", "log SUS",
+    ],
+)  # fmt: skip
+def test_no_order_loads_channel_access_or_a_host_or_what_runs_user_code(words: str) -> None:
     """User code is loaded in a process of its own, so this one stays light, whatever a module imports."""
     Path("suslib.py").write_text("import numpy, epics\n")
     code = (
         "import sys; from guardian.cli.guardutil import main\n"
         f"try: main({words.split()!r})\nexcept SystemExit: pass\n"
-        "print([m for m in ('caproto', 'epics', 'numpy', 'asyncio', 'SUS') if m in sys.modules])"
+        "heavy = ('caproto', 'epics', 'numpy', 'asyncio', 'SUS')\n"
+        "heavy += ('guardian.host.host', 'guardian.host.site', 'guardian.worker.system', 'guardian.core.events')\n"
+        "print([m for m in heavy if m in sys.modules])"
     )
     env = {**os.environ, "PYTHONPATH": str(REPO)}
     done = subprocess.run(

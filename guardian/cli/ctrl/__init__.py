@@ -10,6 +10,7 @@ needed.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +77,17 @@ def answer_s() -> float:
     if not 0 < seconds < 1e6:
         raise WrongCall(f"EPICS_CLI_TIMEOUT is {text!r}, which is not a time in seconds")
     return seconds
+
+
+def seconds(text: str) -> float:
+    """A time on the command line."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1e7:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time in seconds")
+    return value
 
 
 def say(text: str) -> None:

@@ -12,11 +12,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from guardian.cli.ctrl import COMMAND, WrongCall, add_nodes, prepare, say
+from guardian.cli.ctrl import COMMAND, WrongCall, add_nodes, prepare, say, seconds
 from guardian.cli.ctrl.find import agreed, chosen
 from guardian.cli.ctrl.listing import silent
 from guardian.cli.ctrl.names import names_of
-from guardian.cli.ctrl.request import seconds
 from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK, TIMED_OUT
 from guardian.enums import LoadStatus, Mode, Op

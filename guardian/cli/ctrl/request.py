@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
-import math
 import os
 import shlex
 import sys
@@ -18,7 +17,7 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from guardian.cli.ctrl import COMMAND, WrongCall, add_nodes, prepare, say
+from guardian.cli.ctrl import COMMAND, WrongCall, add_nodes, prepare, say, seconds
 from guardian.cli.ctrl.facts import Facts
 from guardian.cli.ctrl.find import SOME, agreed, chosen, is_pattern, may_be_node
 from guardian.cli.ctrl.journey import Journey, journey, timed, why_not_state
@@ -54,17 +53,6 @@ def define(order: Order) -> None:
     )
     order.add_argument("--yes", action="store_true", help="do not ask, however many nodes there are")
     order.add_argument("--dry-run", action="store_true", help="show the way, and ask nobody for anything")
-
-
-def seconds(text: str) -> float:
-    """A time on the command line."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < 1e7:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time in seconds")
-    return value
 
 
 def user() -> str:
