@@ -14,7 +14,7 @@ from guardian.core import interface
 from guardian.core.documents import graph_facts, read_graph
 from guardian.core.graph import Graph
 from guardian.core.interface import BY_NAME, EVENT, MAX_STATES, ROWS, Kind, Source, Vitals
-from guardian.core.names import PV_TEMPLATE, STRING_BYTES, pv_name
+from guardian.core.names import PV_TEMPLATE, STRING_BYTES
 from guardian.core.texts import clip
 from guardian.core.view import View
 from guardian.enums import ErrorKind, LoadStatus, Mode, Op, Severity, Status, Worker
@@ -122,12 +122,6 @@ def test_values_that_are_no_longer_known_are_INVALID_and_no_others() -> None:
     invalid = {row.name for row in ROWS if row.alarm and row.alarm(view) is Severity.INVALID}
     states = {f"{name}{twin}" for name in ("STATE", "TARGET") for twin in ("", "_S", "_N")}
     assert invalid == states | {"STATUS", "SPM_CHANGED"}
-
-
-def test_names_of_PVs() -> None:
-    assert pv_name(PV_TEMPLATE, ifo="X1", node="SUS_MC1", name="OP") == "X1:GRD-SUS_MC1_OP"
-    assert pv_name(PV_TEMPLATE, ifo="", node="SUS_MC1", name="OP") == "GRD-SUS_MC1_OP"
-    assert pv_name("LAB:{node}:{name}", ifo="", node="A", name="OP") == "LAB:A:OP"
 
 
 @given(st.text(), st.integers(3, 30))
