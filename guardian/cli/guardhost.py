@@ -64,7 +64,8 @@ def _run(options: argparse.Namespace, words: Sequence[str]) -> int:
         become("guardhost", words, keeping.restarting, keeping.hang_after_s)
     if mine is not None and mine.last:
         options.fresh = False  # that was said of the first one
-    from guardian.cli.run import run, with_options
+    from guardian.cli.called import with_options
+    from guardian.cli.run import run
 
     return run("guardhost", with_options(site, options), kept=mine, file=_file(options))
 
@@ -83,7 +84,7 @@ def _file(options: argparse.Namespace) -> File | None:
     """How the site file is read anew, if there is one."""
     if options.site is None:
         return None
-    from guardian.cli.run import with_options
+    from guardian.cli.called import with_options
     from guardian.host.site import read_site
     from guardian.host.site_file import File
 

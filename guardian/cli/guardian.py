@@ -62,7 +62,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _run(options: argparse.Namespace) -> int:
     # Here, not above: --help needs none of them, and Ctrl-C may come while they are loaded.
-    from guardian.cli.run import run, with_options
+    from guardian.cli.called import with_options
     from guardian.host.places import default_state_dir
     from guardian.host.site import Site
     from guardian.worker.finding import find
@@ -86,6 +86,8 @@ def _run(options: argparse.Namespace) -> int:
         from guardian.cli.once import run_once
 
         return run_once(load, options.state, options.request or options.state)
+    from guardian.cli.run import run
+
     return run("guardian", site, first_load_must_work=True)
 
 

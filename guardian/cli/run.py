@@ -5,7 +5,6 @@ This is where the rooms meet: the host, its Channel Access face, its control soc
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import errno
@@ -29,7 +28,6 @@ from guardian.enums import LoadStatus
 from guardian.errors import ExosError, ExpectedError, GuardianError
 from guardian.health import process
 from guardian.host import notify
-from guardian.host.access import Access
 from guardian.host.control import Control
 from guardian.host.doorkeeper import Doorkeeper
 from guardian.host.host import NAME, Host
@@ -40,7 +38,6 @@ from guardian.host.places import LOGS
 from guardian.host.service import Service
 from guardian.host.site import Site
 from guardian.host.site_file import File, SiteFile
-from guardian.worker.finding import search_paths
 
 CA_PORT = 5064
 #: Descriptors a host may use where nothing forbids it: three a node, one a client; a shell often gives 1024.
@@ -49,22 +46,6 @@ DESCRIPTORS = 65536
 SAME_AGAIN_S = 1.0
 MOST_REMEMBERED = 100
 _USED_UP = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-
-
-def with_options(site: Site, options: argparse.Namespace) -> Site:
-    """The site with what the command line says on top."""
-    ifo = site.ifo if options.ifo is None else options.ifo
-    changes = {
-        "ifo": ifo,
-        "site": site.site or os.environ.get("SITE", ""),
-        "paths": search_paths([*options.path, *site.paths], ifo=ifo) or (os.getcwd(),),
-        "fresh": options.fresh,
-        "port": site.port if options.port is None else options.port,
-        "state_dir": options.state_dir or site.state_dir,
-        "log": options.log or site.log,
-        "access": Access(acf=options.acf, check_addresses=site.access.check_addresses) if options.acf else site.access,
-    }
-    return replace(site, **changes)
 
 
 def run(

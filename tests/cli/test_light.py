@@ -166,3 +166,10 @@ sys.exit(main())
 """
     ended = run(command, *words.split(), python=("-c", program))
     assert (ended.code, ended.out, ended.err) == (FAILED, f"loads {module}\n", "")
+
+
+def test_who_runs_a_state_without_pvs_or_names_no_module_loads_no_host() -> None:
+    for words in (["NOWHERE"], ["SUS", "NOWHERE"]):
+        ended = run("guardian", *words)
+        assert ended.code == WRONG_CALL and "NOWHERE" in ended.err
+        assert not ended.modules & (HOST - {"guardian.host.site"})
