@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import lru_cache
 from typing import Any
 
 import caproto as ca
@@ -52,8 +53,16 @@ _STATUS = {
 
 def text_for(value: object, size: int) -> str:
     """A text that can be sent: UTF-8, no NUL inside, at most `size` bytes."""
-    text = str(value).replace("\0", "\ufffd")
-    return clip(text.encode("utf-8", "replace").decode(), size)
+    text = str(value)
+    if len(text) <= size and text.isascii() and "\0" not in text:
+        return text
+    return clip(text.replace("\0", "\ufffd").encode("utf-8", "replace").decode(), size)
+
+
+@lru_cache(maxsize=1)
+def _time_stamp(epoch_s: float) -> ca.TimeStamp:
+    """As Channel Access has it. All rows of a step have the same."""
+    return ca.TimeStamp.from_unix_timestamp(max(epoch_s, ca.EPICS2UNIX_EPOCH))
 
 
 class RowChannel(Announcing):
@@ -94,7 +103,7 @@ class RowChannel(Announcing):
             flags |= NEW_ALARM
             alarm["severity"], alarm["status"] = ca.AlarmSeverity(severity), _STATUS[severity]
         data["value"] = sent
-        data["timestamp"] = ca.TimeStamp.from_unix_timestamp(max(stamp, ca.EPICS2UNIX_EPOCH))
+        data["timestamp"] = _time_stamp(stamp)
         self.announce(flags or NEW_VALUE)
 
     def take(self, message: Message, client: Connection) -> asyncio.Future[None] | None:
@@ -119,7 +128,7 @@ class RowChannel(Announcing):
 
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, np.ndarray):
-        return np.array_equal(one, other)
+        return bool(one.tobytes() == other.tobytes())
     return bool(one == other)
 
 

@@ -36,7 +36,8 @@ PATIENCE_S = 0.75
 LONGEST_LOOK_S = 3.0
 #: How often lost nodes are looked after, and the host is told, at most.
 TICK_S = 0.25
-#: The keeper looks at all nodes at a time: not as often as one of hundreds has news.
+#: The keeper looks at all nodes at a time: not as often as one of hundreds has news, and not while user code is called
+#: for that news, which is what others wait for.
 REST_S = 0.02
 #: A node that no object speaks of any more is forgotten after so long: code may make its objects where it uses them.
 LINGER_S = 5.0
@@ -218,12 +219,12 @@ class Subordinates:
         wait_s: float | None = TICK_S
         while True:
             self._awake.wait(wait_s)
+            time.sleep(REST_S)
             now = time.monotonic()
             again = False
             for name, node in tuple(self._nodes.items()):
                 again = self._tend(name, node, now) or again
             wait_s = TICK_S if self._tell(now) or again else None
-            time.sleep(REST_S)
 
     def _tend(self, name: str, node: Subordinate, now: float) -> bool:
         """True if it is to be tended again soon. What goes wrong with one node is told, and spoils no other."""

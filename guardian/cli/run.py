@@ -42,6 +42,8 @@ from guardian.host.site_file import File, SiteFile
 CA_PORT = 5064
 #: Descriptors a host may use where nothing forbids it: three a node, one a client; a shell often gives 1024.
 DESCRIPTORS = 65536
+#: A thread that writes files gives the interpreter back to the loop after this time, not after Python's 5 ms; seconds.
+SWITCH_S = 0.0005
 #: What a library says again within this time is counted, not written.
 SAME_AGAIN_S = 1.0
 MOST_REMEMBERED = 100
@@ -70,6 +72,7 @@ def run(
     # procServ starts its children with these blocked: it could not end us, nor could user code end what it starts.
     # HangUp sees to SIGHUP, when it can be taken.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGPIPE})
+    sys.setswitchinterval(SWITCH_S)
     _allow_descriptors()
     told = notify.take(os.environ, {os.getpid(), os.getppid()} if kept else ())  # the keeper's number is the service's
     if told:

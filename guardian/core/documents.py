@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+import msgspec
+
 from guardian.core import explain
 from guardian.core.durations import StateTimes
 from guardian.core.graph import Edge, Graph, StateInfo
@@ -18,6 +20,8 @@ from guardian.core.setpoints import Difference, Setpoint, shown_of
 from guardian.core.texts import clip
 from guardian.core.threads import Seen
 from guardian.core.view import View
+
+_encode = msgspec.json.Encoder().encode
 
 #: Bytes of the PVs that hold them.
 SUMMARY_BYTES = 8_000
@@ -35,7 +39,11 @@ SUMMARY_CHANNELS = 20
 
 
 def as_json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    """In one line, without spaces. A number that is none is null; half of a surrogate pair is escaped."""
+    try:
+        return _encode(value).decode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"), default=asdict)
 
 
 def summary(view: View) -> dict[str, Any]:
@@ -124,7 +132,7 @@ def subnodes(v: View) -> str:
 
     A thousand do not fit even so: as many as do, those in trouble first; SUBNODES_TOTAL counts all.
     """
-    told = as_json([asdict(one) for one in v.subnodes])
+    told = as_json(v.subnodes)
     if len(told.encode()) <= SUBNODES_BYTES:
         return told
     bare = [asdict(one) | {"why": ""} for one in sorted(v.subnodes, key=lambda one: one.ok)]

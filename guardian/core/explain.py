@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from typing import TypeVar
 
 from guardian.core.texts import BECAUSE
 from guardian.core.view import View, some
@@ -26,6 +28,7 @@ from guardian.enums import (
     Worker,
 )
 
+T = TypeVar("T")
 #: Subordinates whose reasons are told.
 OTHERS = 3
 #: Goto states that are named as a way out.
@@ -174,16 +177,36 @@ TERMS = (
 )
 
 
+_OK = tuple(term.holds for term in TERMS if term.ok)
+_ACTIVE = tuple(term.holds for term in TERMS if term.active)
+
+
+def _once(tell: Callable[[View], T]) -> Callable[[View], T]:
+    """Several rows tell the same of one view: the answer about the last one is kept."""
+    last: tuple[View, T] | None = None
+
+    @wraps(tell)
+    def once(view: View) -> T:
+        nonlocal last
+        if (known := last) is None or known[0] is not view:
+            last = known = (view, tell(view))
+        return known[1]
+
+    return once
+
+
+@_once
 def is_ok(view: View) -> bool:
     """R15: EXEC, following its graph, at REQUEST = STATE = NOMINAL, DONE, without error."""
-    return all(term.holds(view) for term in TERMS if term.ok)
+    return all(holds(view) for holds in _OK)
 
 
 def is_active(view: View) -> bool:
     """R15: user code is being executed and the graph is followed."""
-    return all(term.holds(view) for term in TERMS if term.active)
+    return all(holds(view) for holds in _ACTIVE)
 
 
+@_once
 def why_not_ok(view: View) -> str:
     """The reason a node is not OK, "" if it is: "STALLED in TRIPPED after a jump, ... (since 12:03:05Z)".
 

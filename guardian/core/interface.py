@@ -137,7 +137,10 @@ class Vitals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One PV of a node. ``alarm``: None for never; ``size``: elements of an array, bytes of a long string."""
+    """One PV of a node. ``alarm``: None for never; ``size``: elements of an array, bytes of a long string.
+
+    ``of``: the part of the view that a value is made of which takes long to make; the value changes with it alone.
+    """
 
     name: str
     kind: Kind
@@ -153,6 +156,7 @@ class Row:
     size: int = 1
     alarm: Callable[[Any], Severity] | None = None
     archive: Archive = Archive.EVENT
+    of: Callable[[Any], Any] | None = None
 
     @property
     def writable(self) -> bool:
@@ -403,6 +407,7 @@ ROWS: tuple[Row, ...] = (
         size=SUBNODES_BYTES,
         text="JSON: nodes it manages or watches",
         value=subnodes,
+        of=lambda v: v.subnodes,
         archive=Archive.NO,
     ),
     Row(name="SUBNODES_TOTAL", kind=Kind.INT, text="nodes it manages or watches", value=lambda v: len(v.subnodes)),

@@ -10,8 +10,10 @@ not when it was asked for: a REQUEST that comes meanwhile counts (``Going.to`` N
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from guardian.core.events import Action, Command, Enter, Judge, Leave, Now, Policy, Raised, Returned, Step, Tell
 from guardian.core.lifecycle import Lifecycle
@@ -92,6 +94,7 @@ class Machine:
         self._spm_told = (False, False)  #: to the worker
         self._log_level_said = start.log_level  #: by people; None: what the limits say counts
         self._published: View | None = None
+        self._facts: dict[str, object] = {}  #: of it, those that are dated
         self._request_known = start.request is not None
         self._life = Lifecycle(self.limits)
         self._pace = Pace(cycle_s=self.limits.cycle_s)
@@ -367,14 +370,12 @@ class Machine:
 
     def _step(self, kind: str, text: str, *, by: str = "", via: Status | None = None) -> None:
         """Give the step its number and time (R23), and hand it out."""
-        now = self._now.epoch
-        v = replace(self._v, event_id=self._v.event_id + 1, stamp=now, message=self._message(), reason=self._reason())
-        before = self._published
-        since = {
-            name: v.since[name] if before is not None and name in v.since and fact(before) == fact(v) else now
-            for name, fact in _SINCE.items()
-        }
+        now, v = self._now.epoch, self._v
+        before, self._facts = self._facts, {name: fact(v) for name, fact in _SINCE.items()}
+        since = {name: v.since[name] if before.get(name, ...) == fact else now for name, fact in self._facts.items()}
         if v.slow is not None:
             since["slow"] = v.slow.since  # it began long before it was told
-        self._v = self._published = replace(v, since=since)
+        self._v = self._published = replace(
+            v, event_id=v.event_id + 1, stamp=now, message=self._message(), reason=self._reason(), since=since
+        )
         self._actions.append(Step(view=self._v, kind=kind, text=text, by=by, via=via))

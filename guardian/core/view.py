@@ -2,12 +2,16 @@
 
 A view is complete and consistent in itself (R23): PVs, SUMMARY, alarms and the sentence of WHY are functions of it
 (``interface.py``, ``explain.py``), so they cannot disagree.
+
+It is a struct of msgspec, not a dataclass: each change is a new view, and copies are what a step costs most.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import msgspec
 
 from guardian.core.graph import Graph
 from guardian.enums import INIT_STATE, NONE_STATE, ErrorKind, LoadStatus, LogLevel, Mode, Op, Status, Worker
@@ -59,8 +63,7 @@ class LongCall:
         return f"in {self.method} for more than {self.seconds:.{0 if self.seconds >= 10 else 1}f} s"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class View(msgspec.Struct, frozen=True, kw_only=True):
     """One consistent moment of a node. Times are epoch seconds of events, never elapsed seconds.
 
     Parameters
@@ -122,7 +125,7 @@ class View:
     spm_monitor: bool = False
     spm_notify: bool = False
     log_level: LogLevel = LogLevel.INFO
-    since: Mapping[str, float] = field(default_factory=dict, compare=False)
+    since: Mapping[str, float] = msgspec.field(default_factory=dict)
 
     @property
     def stalled(self) -> bool:

@@ -36,6 +36,9 @@ Clock = Callable[[], float]
 
 #: First and longest wait before a failed job is tried again, in seconds.
 RETRY_S = (0.2, 10.0)
+#: What is written for people to read may gather so long, in seconds: a thread that wakes for each line of a busy host
+#: takes the interpreter from its loop each time.
+GATHER_S = 0.02
 #: A disk that takes longer for one job hangs, in seconds.
 HANGS_S = 10.0
 
@@ -162,6 +165,7 @@ class Lane:
         self._changed = threading.Condition()
         self._asked = 0  # calls of wake()
         self._done = 0  # of those, how many a job that succeeded has seen
+        self._idle = False  # it waits for something to do; in a pause nobody need wake it
         self._hurry = False
         self._closing = False
         self._busy_since: float | None = None  # monotonic
@@ -174,7 +178,8 @@ class Lane:
         """There is something to do. Returns at once."""
         with self._changed:
             self._asked += 1
-            self._changed.notify_all()
+            if self._idle:
+                self._changed.notify_all()
 
     def wait_done(self, timeout_s: float) -> bool:
         """Wait until all that was asked before this call is done; a pause in progress is cut short."""
@@ -219,7 +224,9 @@ class Lane:
         last = False
         while not last:
             with self._changed:
+                self._idle = True
                 self._changed.wait_for(lambda: self._closing or self._asked > self._done, self._tick_s)
+                self._idle = False
                 asked, last = self._asked, self._closing
             self._busy_since = time.monotonic()
             try:

@@ -40,7 +40,7 @@ from guardian.core.ailments import Ailment
 from guardian.core.threads import Seen
 from guardian.enums import Severity
 from guardian.errors import ExpectedError
-from guardian.host.files import RETRY_S, Clock, Lane, Trouble, ailment, aside_name, sync_dir, write_all
+from guardian.host.files import GATHER_S, RETRY_S, Clock, Lane, Trouble, ailment, aside_name, sync_dir, write_all
 from guardian.host.history import LINE_MAX, SET_BACK_S, has_time, record_of
 from guardian.host.rotation import Bounds, aside, make_room, next_name, taken
 
@@ -118,7 +118,7 @@ class Journal:
         except OSError as error:  # the node starts all the same, and the lane goes on trying
             self._troubles[0].tell(error)
         writing, syncing = self._troubles
-        self._writer = Lane("journal", self._write, trouble=writing, retry_s=retry_s)
+        self._writer = Lane("journal", self._write, trouble=writing, gap_s=GATHER_S, retry_s=retry_s)
         self._syncer = Lane("journal-sync", self._sync, trouble=syncing, gap_s=sync_gap_s, retry_s=retry_s)
         self._writer.wake()  # to look at what is there; and to open it, if it could not be opened
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from guardian.core.ailments import Ailment
 from guardian.core.threads import Seen
 from guardian.enums import Severity
-from guardian.host.files import Lane, Trouble
+from guardian.host.files import GATHER_S, Lane, Trouble
 from guardian.host.linequeue import LineQueue
 from guardian.host.logfile import LogFile
 from guardian.host.logfolder import log_path, make_room, most_bytes, node_files
@@ -36,8 +36,6 @@ _ADVICE = "The nodes go on, and the journal has what they do: make room, or see 
 _BATCH = 256
 #: So often, and then it is over and begun anew: only a disk may make it last.
 _TURNS = 20
-#: Between two turns, so that lines are written together, in seconds.
-_GAP_S = 0.02
 _RETRY_S = (0.2, 1.0)
 
 
@@ -87,7 +85,7 @@ class LogFiles:
         self._fault: OSError | None = None
         self._lane = Lane(
             "log files", self._write, trouble=Trouble(f"log files in {folder} are not written", _ADVICE),
-            gap_s=_GAP_S, retry_s=_RETRY_S,
+            gap_s=GATHER_S, retry_s=_RETRY_S,
         )  # fmt: skip
 
     def put(self, line: LogLine) -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from guardian.core.ailments import Ailment
 from guardian.enums import LogLevel, Severity
+from guardian.host.files import GATHER_S
 from guardian.host.linequeue import LineQueue
 from guardian.host.logfiles import LogFiles
 from guardian.host.logline import LogLine, lines_of
@@ -142,7 +143,7 @@ class LogSink:
                 self._send()
             elif self._closing.is_set():
                 break
-            else:
+            elif not self._closing.wait(GATHER_S) and not len(self._queue):
                 self._wake.wait(1.0 if self._queue.dropped else None)
                 self._wake.clear()
         self._let_go()

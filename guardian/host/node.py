@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from guardian.core import commands
@@ -19,6 +20,7 @@ from guardian.core.audit import write_record
 from guardian.core.engine import Engine, Limits, Start
 from guardian.core.events import (
     Action,
+    Began,
     Begin,
     Bonds,
     Channels,
@@ -34,6 +36,7 @@ from guardian.core.events import (
     Hung,
     Input,
     Kill,
+    Left,
     Loaded,
     Now,
     Reached,
@@ -41,6 +44,7 @@ from guardian.core.events import (
     Reloaded,
     Report,
     RestartAsked,
+    Returned,
     SetOp,
     Setpoints,
     Sources,
@@ -84,7 +88,12 @@ from guardian.worker.link import Load
 EVENT_BLOCK = 1000
 #: Kinds of steps that are shown on PVs only: they can come sixteen times a second.
 _QUIET = frozenset({"status", "subnodes"})
+#: What the automaton decides of the settings of a node.
+_SAID = tuple(one.name for one in fields(Start) if one.name != "event_id")
+_said = attrgetter(*_SAID)
 _LEVELS = {"error": "ERROR", "refused": "WARNING", "notify": "WARNING", "connect": "WARNING"}
+#: Reports of calls of user code. A quick state makes three at once, and waits for the word to enter the next one.
+_OF_CALLS = (Began, Returned, Left)
 #: Channels that a new worker connects in advance.
 MOST_FORESEEN = 5_000
 
@@ -162,6 +171,7 @@ class Node:
         self._memory = Memory(settings.setpoints)
         self._vigil = Vigil(self._engine, feed=self.feed, say=self._warn, show=self._show_threads)
         self._begun = self._over = False
+        self._steps: list[Step] | None = None  # that are shown when all was heard that the worker has said at once
         self._refusal: Step | None = None  # the last step that told of a write that was refused
         self._place = (around.site, around.paths)  # of the present worker: a check of new code looks where it does
         around.store.save(name, self._settings)
@@ -442,6 +452,8 @@ class Node:
 
     def _do(self, action: Action) -> None:
         match action:
+            case Step() if self._steps is not None:
+                self._steps.append(action)
             case Step():
                 self._publish(action)
             case Tell():
@@ -465,7 +477,7 @@ class Node:
         self._place = (self._around.site, self._around.paths)
         self._code.paths = self._around.paths
         try:
-            self._worker = self._process(f"{self.name}#{gen}", gen, self._heard)
+            self._worker = self._process(f"{self.name}#{gen}", gen, self._heard, self._show_steps)
             self._vigil.begin(self._worker)
         except OSError as error:  # no descriptors left: no fault of this node, it is tried again
             reason = self._life.ended(f"not started: {error.strerror}; look at `ulimit -n`")
@@ -473,7 +485,13 @@ class Node:
             self._loop.call_soon(self.feed, Gone(gen=gen, reason=reason, innocent=True))
 
     def _process(
-        self, key: str, gen: int, report: Callable[[int, Report], None], *, check: bool = False
+        self,
+        key: str,
+        gen: int,
+        report: Callable[[int, Report], None],
+        told: Callable[[], None] = lambda: None,
+        *,
+        check: bool = False,
     ) -> WorkerHandle:
         """A process that loads the system of this node."""
         around, (site, paths) = self._around, self._place
@@ -486,6 +504,7 @@ class Node:
             budget=around.log_budget,
             environ=worker_environ({"IFO": around.ifo, "SITE": site}),
             report=report,
+            told=told,
             missed=(lambda: None) if check else partial(self._missed, gen),
         )
         process.send(
@@ -507,6 +526,10 @@ class Node:
         return process
 
     def _heard(self, gen: int, report: Report) -> None:
+        if not isinstance(report, _OF_CALLS):
+            self._show_steps()
+        elif self._steps is None:
+            self._steps = []
         match report:
             case Channels():
                 self._pv_total = report.total
@@ -546,6 +569,12 @@ class Node:
         """Who makes workers does not tell the end of this one: it is silent, or the kernel holds the process."""
         self.feed(Stuck(gen=gen, why="it has closed its link to the host, and nobody tells its end"))
 
+    def _show_steps(self) -> None:
+        """What the calls came to that the worker has told of together: it has been told how to go on, and works."""
+        steps, self._steps = self._steps or (), None
+        for step in steps:
+            self._publish(step)
+
     def _publish(self, step: Step) -> None:
         around, view = self._around, step.view
         around.face.post(self.name, self._publisher.step(step), view.stamp)
@@ -573,22 +602,8 @@ class Node:
             sink.line(self.name, _one_line(step.text), level=_level(step), stamp_us=stamp_us)
 
     def _save(self, step: Step) -> None:
-        start, before = self._engine.start, self._settings
-        after = replace(
-            before,
-            op=start.op,
-            op_by=start.op_by,
-            mode=start.mode,
-            mode_by=start.mode_by,
-            manager=start.manager,
-            request=start.request,
-            request_by=start.request_by,
-            request_cmd=start.request_cmd,
-            request_id=start.request_id,
-            spm_monitor=start.spm_monitor,
-            spm_notify=start.spm_notify,
-            log_level=start.log_level,
-        )
+        said, before = _said(self._engine.start), self._settings
+        after = before if said == _said(before) else replace(before, **dict(zip(_SAID, said, strict=True)))
         stamp = step.view.stamp
         if step.kind == "request":
             after = replace(after, request_at=stamp)
@@ -604,7 +619,7 @@ class Node:
         self._keep(after)
 
     def _keep(self, settings: Settings) -> None:
-        if settings != self._settings:
+        if settings is not self._settings and settings != self._settings:
             self._settings = settings
             self._around.store.save(self.name, settings)
 

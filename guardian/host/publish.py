@@ -6,7 +6,7 @@ promises. Two rows are special: STATUS shows how a state was left before it show
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from guardian.core.events import Step
@@ -19,9 +19,16 @@ from guardian.host.face import Update
 
 _STATUS = BY_NAME["STATUS"]
 _SUMMARY = BY_NAME["SUMMARY"]
-_VIEW_ROWS = tuple(r for r in ROWS if r.source is Source.VIEW and r is not _SUMMARY)
-_GRAPH_ROWS = tuple(r for r in ROWS if r.source is Source.GRAPH)
-_VITALS_ROWS = tuple(r for r in ROWS if r.source is Source.VITALS)
+#: A row and what is asked of it with every step, at hand.
+_Shown = tuple[Row, str, Callable[[Any], Any], Callable[[Any], Severity] | None, Callable[[Any], Any] | None]
+
+
+def _rows(source: Source) -> tuple[_Shown, ...]:
+    rows = (row for row in ROWS if row.source is source and row is not _SUMMARY)
+    return tuple((row, row.name, row.value, row.alarm, row.of) for row in rows)
+
+
+_VIEW_ROWS, _GRAPH_ROWS, _VITALS_ROWS = map(_rows, (Source.VIEW, Source.GRAPH, Source.VITALS))
 _NOTHING: Any = object()
 #: A text in EVENT is not cut to less than so many bytes.
 _KEPT = 100
@@ -32,6 +39,7 @@ class Publisher:
 
     def __init__(self) -> None:
         self._shown: dict[str, tuple[Any, Severity]] = {}
+        self._parts: dict[str, Any] = {}
         self._graph: Any = _NOTHING
 
     def first(self, view: View, vitals: Vitals) -> list[Update]:
@@ -58,12 +66,17 @@ class Publisher:
             updates += self._changed(_GRAPH_ROWS, view.graph, view)
         return [*updates, Update(_SUMMARY, _SUMMARY.value(view), Severity.NO_ALARM)]
 
-    def _changed(self, rows: Iterable[Row], source: View | Graph | Vitals | None, view: View) -> list[Update]:
-        updates = []
-        for row in rows:
-            new = (row.value(source), row.alarm(view) if row.alarm else Severity.NO_ALARM)
-            if self._shown.get(row.name, _NOTHING) != new:
-                self._shown[row.name] = new
+    def _changed(self, rows: Iterable[_Shown], source: View | Graph | Vitals | None, view: View) -> list[Update]:
+        updates, shown = [], self._shown
+        for row, name, value, alarm, of in rows:
+            if of is not None:
+                part = of(source)
+                if self._parts.get(name, _NOTHING) is part:
+                    continue
+                self._parts[name] = part
+            new = (value(source), alarm(view) if alarm is not None else Severity.NO_ALARM)
+            if shown.get(name) != new:
+                shown[name] = new
                 updates.append(Update(row, *new))
         return updates
 

@@ -42,7 +42,8 @@ class WorkerHandle:
     ----------
     budget : what it may say to the log.
     key : its name at the spawner, "NODE#..." and unique. gen : its generation. report : called with the generation a
-        report names, and the report. missed : called when nothing can be told to it any more, and nobody tells its end.
+        report names, and the report. told : called when all was reported that one read has brought.
+    missed : called when nothing can be told to it any more, and nobody tells its end.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class WorkerHandle:
         budget: LogBudget | None = None,
         environ: Mapping[str, str],
         report: Callable[[int, Report], None],
+        told: Callable[[], None] = lambda: None,
         missed: Callable[[], None] = lambda: None,
     ) -> None:
         self.gen = gen
@@ -65,6 +67,7 @@ class WorkerHandle:
         self._loop = asyncio.get_running_loop()
         self._spawner = spawner
         self._report = report
+        self._told = told
         self._missed = missed
         self._lines = link.Lines()
         self._waiting = bytearray()
@@ -180,6 +183,8 @@ class WorkerHandle:
             self._sink.line(self._node, f"worker {self.gen} is killed: {error}", level="ERROR")
             self._shut()
             self._spawner.kill(self.key)
+        finally:
+            self._told()
 
 
 def worker_environ(values: Mapping[str, Any]) -> dict[str, str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from guardian.core.explain import TERMS, is_active, is_ok, severity, why_not_ok
 from guardian.core.graph import Graph

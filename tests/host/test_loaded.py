@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from guardian.core.engine import Engine, Limits, Start
 from guardian.core.events import Loaded, Sources, Step

@@ -7,11 +7,11 @@ import itertools
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, TypeVar
 
 import caproto as ca
+from msgspec.structs import replace
 
 from guardian.core import commands
 from guardian.core.events import Reenter, Requested, SetManager, SetMode, SetOp
