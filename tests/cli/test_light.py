@@ -11,7 +11,7 @@ import pytest
 
 from guardian.cli import guardctrl, guardlog, guardutil
 from guardian.cli.output import FAILED, OK, WRONG_CALL
-from tests.support import REPO
+from tests.support import REPO, free_port
 
 pytestmark = pytest.mark.proc
 
@@ -58,7 +58,7 @@ class Ended:
 def run(command: str, *words: str, python: tuple[str, ...] = (), **environ: str) -> Ended:
     """Run a command as it is started by a shell, in the present folder."""
     env = {**os.environ, "PYTHONPATH": str(REPO), "EPICS_CA_ADDR_LIST": "127.0.0.1", "EPICS_CA_AUTO_ADDR_LIST": "NO"}
-    env |= {"EPICS_CA_SERVER_PORT": "1", "EPICS_CLI_TIMEOUT": "0.1", **environ}
+    env |= {"EPICS_CA_SERVER_PORT": str(free_port()), "EPICS_CLI_TIMEOUT": "0.1", **environ}
     argv = [sys.executable, "-X", "importtime", *(python or ("-m", f"guardian.cli.{command}")), *words]
     return Ended(subprocess.run(argv, env=env, capture_output=True, text=True, timeout=90, check=False))
 
@@ -136,6 +136,26 @@ def test_who_reads_what_a_host_has_recorded_loads_no_host(words: str) -> None:
     assert not ended.modules & (CHANNEL_ACCESS | HOST | {"asyncio"})
     if words != "times SUS":
         assert not ended.modules & TABLES
+
+
+def test_ctrl_c_while_the_client_library_is_loaded_is_answered_without_a_traceback() -> None:
+    program = """
+import ctypes, signal, sys
+from guardian.cli.guardctrl import main
+
+load = ctypes.CDLL.__init__
+
+def interrupted(self, name, *words, **more):
+    if name and "libca" in name:
+        print("loads libca", flush=True)
+        signal.raise_signal(signal.SIGINT)
+    load(self, name, *words, **more)
+
+ctypes.CDLL.__init__ = interrupted
+sys.exit(main())
+"""
+    ended = run("guardctrl", "list", "SUS", python=("-c", program))
+    assert (ended.code, ended.out, ended.err) == (FAILED, "loads libca\n", "")
 
 
 @pytest.mark.parametrize(
