@@ -29,8 +29,7 @@ import caproto as ca
 import psutil
 
 from bench.figures import Report
-from ioc import cas
-from ioc.cas import wire
+from ioc.cas import cheap, wire
 from tests.ioc.cas.listener import Listener
 from tests.support import Child
 from tests.support.load import ATTACKS, PREFIX, Attack, Got, LoadServer, Witness
@@ -181,7 +180,7 @@ def connect_s(server: LoadServer, clients: int, count: int) -> float:
 
 def write(report: Report) -> None:
     count = report.size(20_000, 1000)
-    theirs, ours = (asyncio.run(writes_us(kind, count)) for kind in (ca.ChannelDouble, cas.ChannelDouble))
+    theirs, ours = (asyncio.run(writes_us(kind, count)) for kind in (ca.ChannelDouble, cheap.ChannelDouble))
     report.part("a write, for its writer")
     for what, their_us, our_us in zip(("unheard", "heard, the same", "heard, new"), theirs, ours, strict=True):
         report.figure(what, our_us, "us", n=count, peer="caproto's own channel", beside=their_us)

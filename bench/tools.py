@@ -1,7 +1,7 @@
 """What a person waits for who types a command.
 
 * ``start``: each command until it has printed its help, beside a bare Python that ends at once. None of them may load
-  a Channel Access library, or numpy, for that.
+  a Channel Access library, numpy, asyncio or a host for that.
 * ``list``: ``guardctrl list`` of a host with 500 nodes, beside a bare pyepics program that reads SUMMARY of each.
 """
 
@@ -20,7 +20,7 @@ from tests.support.child import REPO
 from tests.system.hosting import Guardhost
 
 COMMANDS = ("guardian", "guardhost", "guardctrl", "guardutil", "guardlog")
-HEAVY = ("caproto", "epics", "numpy")
+HEAVY = ("caproto", "epics", "numpy", "asyncio", "guardian.host.host")
 STARTS = "import sys; from guardian.cli.{0} import main; sys.argv[0] = '{0}'; sys.exit(main({1}))"
 LOADED = """
 import sys

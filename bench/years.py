@@ -41,10 +41,11 @@ from guardian.core.sources import SourceFile, blob_id, pack
 from guardian.core.view import View
 from guardian.core.who import Who
 from guardian.host import durations, logfiles
-from guardian.host.archive import ARCHIVE, Archive, CodeLoad
-from guardian.host.journal import JOURNAL, Journal
+from guardian.host.archive import Archive, CodeLoad
+from guardian.host.journal import Journal
 from guardian.host.logfiles import LogFiles
 from guardian.host.logline import lines_of
+from guardian.host.places import ARCHIVE, DURATIONS, JOURNAL
 from guardian.host.rotation import Bounds, taken
 
 DAY_S, LIMIT_MB, QUESTION_S = 86400.0, 50.0, 1.0
@@ -162,9 +163,9 @@ def journal(day: Day) -> None:
     assert written.close(60) and written.trouble() is None, written.trouble()
     part = f"journal: {day.events} events of {day.nodes} nodes"
     day.written(part, day.events / took_s, max(most, taken(path)), bounds.total_bytes, grown_mb)
-    (day.folder / durations.DURATIONS).mkdir(exist_ok=True)
+    (day.folder / DURATIONS).mkdir(exist_ok=True)
     usual = {state: StateTimes(done=Spans().and_one(3.0)) for state in STATES}
-    (day.folder / durations.DURATIONS / "SUS_MC1.json").write_bytes(durations.encode(usual))
+    (day.folder / DURATIONS / "SUS_MC1.json").write_bytes(durations.encode(usual))
     ask(day, "events SUS_MC1")
     ask(day, "events SUS_MC1 -n 0")
     ask(day, "events SUS_MC1 --since 1h")

@@ -14,7 +14,8 @@ from typing import Any
 import caproto as ca
 from caproto._dbr import native_type
 
-from guardian.core.interface import STRING_BYTES, Kind, Row
+from guardian.core.interface import Kind, Row
+from guardian.core.names import STRING_BYTES
 from guardian.errors import RefusedError
 from ioc.cas.puts import values_of
 from ioc.cas.wire import Message

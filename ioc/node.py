@@ -26,14 +26,16 @@ from typing import Any
 import caproto as ca
 import numpy as np
 
-from guardian.core.documents import clip
-from guardian.core.interface import STRING_BYTES, Kind, Row
+from guardian.core.interface import Kind, Row
+from guardian.core.names import STRING_BYTES
+from guardian.core.texts import clip
 from guardian.enums import Severity
 from guardian.errors import RefusedError
 from guardian.host.face import Put, Unreadable, Update
-from ioc.cas import Announcing, Refused
 from ioc.cas.audience import NEW_ALARM, NEW_VALUE
+from ioc.cas.cheap import Announcing
 from ioc.cas.connection import Connection
+from ioc.cas.puts import Refused
 from ioc.cas.wire import Message
 from ioc.decode import decode
 from ioc.rights import READ, Rights, who_is

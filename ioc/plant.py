@@ -21,7 +21,8 @@ import caproto
 
 from guardian.errors import ExpectedError
 from ioc.address import choose_port, options, server_environment, try_it
-from ioc.cas import Context, bind
+from ioc.cas.context import Context
+from ioc.cas.sockets import bind
 from ioc.optics import STEP_S, OpticsTable, Row
 
 MAJOR = {"severity": caproto.AlarmSeverity.MAJOR_ALARM, "status": caproto.AlarmStatus.STATE}

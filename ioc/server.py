@@ -19,15 +19,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 import caproto as ca
 
-from guardian.core.interface import PV_TEMPLATE, Asg, pv_name
+from guardian.core.interface import Asg
+from guardian.core.names import PV_TEMPLATE, pv_name
 from guardian.core.security import Everybody, Security
 from guardian.core.who import Who
 from guardian.errors import ExpectedError, InternalError, RefusedError
 from guardian.host.access import is_own
 from guardian.host.face import Elsewhere, Load, Put, Update
-from ioc.cas import Context, ask, bind
+from ioc.cas import ask
+from ioc.cas.context import Context
 from ioc.cas.line import STEPS
-from ioc.cas.sockets import NoPort
+from ioc.cas.sockets import NoPort, bind
 from ioc.cas.wire import ProtocolError
 from ioc.node import Names, RowChannel, channel
 from ioc.rights import Rights
@@ -47,7 +49,7 @@ class Server:
     Parameters
     ----------
     ifo : prefix of the site, may be empty.
-    template : of PV names, see :func:`guardian.core.interface.pv_name`.
+    template : of PV names, see :func:`guardian.core.names.pv_name`.
     security : what clients are told they may do; None: everybody may write what can be written.
     on_reader : called for each channel of a client that may not write it, though others may.
     interfaces : addresses to serve on; None: EPICS_CAS_INTF_ADDR_LIST, else all. Only a server on 0.0.0.0 hears

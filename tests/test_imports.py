@@ -33,6 +33,19 @@ def test_core_is_light(module: str) -> None:
     assert all(name.startswith(("guardian.core", "guardian.enums", "guardian.errors", "guardian._v")) for name in ours)
 
 
+@pytest.mark.parametrize("module", ["core.names", "host.places", "host.asking", "worker.finding", "host.alive"])
+def test_facts_that_every_command_needs_are_light(module: str) -> None:
+    found = modules_after(f"import guardian.{module}")
+    assert not found & {*_HEAVY, "logging", "tomllib"}
+    core = {name for name in found if name.startswith("guardian.core.")}
+    assert core <= {"guardian.core.names", "guardian.core.who"}, core
+
+
+def test_who_only_asks_the_network_needs_no_server() -> None:
+    found = modules_after("import ioc.cas.ask")
+    assert not found & {*_HEAVY - {"asyncio"}, "ioc.cas.context"}
+
+
 def test_guardian_is_light() -> None:
     found = modules_after("import guardian")
     assert {n for n in found if n.startswith("guardian")} == {"guardian", "guardian._version"}

@@ -46,8 +46,9 @@ from guardian.core.ailments import Ailment
 from guardian.core.documents import graph_facts, summary
 from guardian.core.events import Step
 from guardian.core.graph import Edge, Graph, StateInfo
-from guardian.core.host_rows import HOST_PVS, PREFIX, HostFacts
-from guardian.core.interface import BY_NAME, HOST_NODE, HOST_ROWS, Archive, Kind, Row
+from guardian.core.host_rows import HOST_PVS, HostFacts
+from guardian.core.interface import BY_NAME, HOST_ROWS, Archive, Kind, Row
+from guardian.core.names import HOST_NODE, HOST_PREFIX
 from guardian.core.peer import ECHO_S, Bond, Peer
 from guardian.core.setpoints import Difference, Setpoint
 from guardian.core.threads import Seen, Watched
@@ -165,7 +166,7 @@ class Pvs(Generated):
 
     def lines(self) -> Iterator[str]:
         head = ("name", "type", "access", "what it is", "alarm", "archive")
-        rows = {HOST_NODE: HOST_ROWS, PREFIX: HOST_PVS}.get("".join(self.arguments), tuple(BY_NAME.values()))
+        rows = {HOST_NODE: HOST_ROWS, HOST_PREFIX: HOST_PVS}.get("".join(self.arguments), tuple(BY_NAME.values()))
         yield from _list_table(head, map(self._row, rows), "16 20 12 32 10 10")
 
     def _row(self, row: Row) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from typing import TypeVar
 from guardian.access.channel import Reply
 from guardian.access.subordinate import CONFIRM_S, Subordinate
 from guardian.access.subordinates import Subordinates
-from guardian.core.graph import NAME_BYTES
+from guardian.core.names import NAME_BYTES
 from guardian.core.peer import Bond, Peer, manages
 from guardian.enums import ErrorKind, Mode, Status
 from guardian.errors import ExpectedError, EzcaConnectError, EzcaError

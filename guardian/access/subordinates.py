@@ -27,7 +27,7 @@ from guardian.access.channel import Channel
 from guardian.access.channels import Channels
 from guardian.access.subordinate import Subordinate
 from guardian.core.events import Bonds, Report, Subnodes
-from guardian.core.interface import pv_name
+from guardian.core.names import pv_name
 from guardian.core.peer import Bond, BondFacts, Peer, manages, of_facts
 from guardian.core.view import Subnode
 

@@ -21,11 +21,13 @@ only a server that writes in a task of its own may be later (see :meth:`Channel.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
 import itertools
 import re
+import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +108,25 @@ class _ExceptionArgs(ctypes.Structure):
     ]
 
 
+@contextlib.contextmanager
+def _ctrl_c_held() -> Iterator[None]:
+    """Ctrl-C comes afterwards: pyepics takes it for a library that is missing, and tries the next one.
+
+    To block the signal would not do: numpy has threads, which take it for this one.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no Ctrl-C comes there
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
+
+
 _sessions: list[Session] = []  # libca may call back until the process ends, so what it calls must live as long
 
 
@@ -119,7 +140,8 @@ class Session:
         self.twins: dict[str, tuple[str, str]] = {}  # served twice: by whom it is read, and who answered later
         self.changed = threading.Condition()  # notified after every connection, answer, objection
         with as_if_repeated():
-            ca.initialize_libca()
+            with _ctrl_c_held():
+                ca.initialize_libca()
             atexit.unregister(ca.finalize_libca)
             atexit.register(self._end)
             self.lib = ca.libca

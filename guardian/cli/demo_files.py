@@ -30,8 +30,8 @@ from typing import Self
 
 from guardian.cli.wrappers import command, write_ca_tools, write_wrapper
 from guardian.errors import ExpectedError
-from guardian.host.control import PATH_BYTES
-from guardian.host.site import CONTROL_SOCKET
+from guardian.host.asking import PATH_BYTES
+from guardian.host.places import CONTROL_SOCKET
 
 ADDRESS = "127.0.0.1"
 _HEAD = "# Written by the guardian demo"

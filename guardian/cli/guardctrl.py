@@ -7,64 +7,58 @@ JSON value on stdout however an order ends; only a call that is no order has non
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from guardian._version import __version__
-from guardian.cli.output import FAILED, WRONG_CALL, OrderParser, complain, not_taken, open_streams
+from guardian.cli.output import FAILED, WRONG_CALL, OrderParser, ended, open_streams
 from guardian.errors import ExpectedError
 
-COMMAND = "guardctrl"
+#: Each order: its module in `guardian.cli.ctrl`, and what it does.
+ORDERS = {
+    "list": ("listing", "list the nodes on the network"),
+    "hosts": ("hosts", "list the hosts on the network, and what is wrong with them"),
+    "status": ("status", "show all of a node, or a host with its nodes"),
+    "why": ("status", "say why nodes are not OK"),
+    "tree": ("tree", "draw who manages whom"),
+    "request": ("request", "ask nodes for a state"),
+    "mode": ("orders", "say who decides where nodes go"),
+    "op": ("orders", "stop, pause or run nodes"),
+    "load": ("orders", "have nodes read their code anew"),
+    "reenter": ("orders", "have nodes run their present state again, from main()"),
+    "reset-failed": ("failed", "start nodes that were given up"),
+    "create": ("local", "add a node to a host on this machine"),
+    "destroy": ("local", "remove a node from a host on this machine"),
+    "start": ("local", "write OP=EXEC, through a host on this machine"),
+    "stop": ("local", "write OP=STOP, through a host on this machine"),
+    "restart": ("local", "give a node a new worker with new code, through a host on this machine"),
+    "reload": ("reload", "have a host follow its site file as it is now"),
+    "acl": ("acl", "say who may write, and by which rule"),
+    "doctor": ("doctor", "say why nothing answers, and what to do"),
+    "install": ("install", "make hosts services of systemd"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do one order."""
     open_streams()
-    try:
-        code = _main(argv)
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
-        return FAILED
-    except RuntimeError as error:  # before Python 3.12, while a module makes a class, Ctrl-C comes in such a wrapping
-        if not isinstance(error.__cause__, KeyboardInterrupt):
-            raise
-        return FAILED
-    except OSError as error:
-        return not_taken(COMMAND, error)
+    return ended("guardctrl", lambda: _main(argv))
 
 
 def _main(argv: Sequence[str] | None) -> int:
     # Here, not above, as Ctrl-C may come while they are loaded.
-    from guardian.cli.ctrl import (
-        WrongCall,
-        acl,
-        add_shared_options,
-        doctor,
-        failed,
-        hosts,
-        install,
-        listing,
-        local,
-        orders,
-        reload,
-        request,
-        status,
-        tree,
-    )
+    from guardian.cli.ctrl import COMMAND, WrongCall, add_shared_options, say
+    from guardian.cli.orders import add_orders
 
     parser = OrderParser(prog=COMMAND, description="Look at nodes wherever they run, and give them orders.")
     parser.add_argument("--version", action="version", version=__version__)
     add_shared_options(parser)
-    known = parser.add_subparsers(dest="do", required=True, metavar="ORDER")
-    for part in (listing, hosts, status, tree, request, orders, failed, local, reload, acl, doctor, install):
-        part.add(known)
+    add_orders(parser, "guardian.cli.ctrl", ORDERS)
     options = parser.parse_args(argv)
     try:
         code: int = options.run(options)
         return code
     except ExpectedError as error:  # nothing has been printed on stdout, or nothing that --json prints
-        complain(COMMAND, str(error))
+        say(str(error))
         if options.json:
             print(options.nothing)
         return WRONG_CALL if isinstance(error, WrongCall) else FAILED

@@ -6,12 +6,9 @@ import argparse
 from collections.abc import Sequence
 
 from guardian._version import __version__
-from guardian.cli.output import WRONG_CALL, complain, open_streams
-from guardian.cli.run import add_host_options, ifo_of, run, with_options
+from guardian.cli.options import add_host_options, ifo_of
+from guardian.cli.output import FAILED, WRONG_CALL, complain, is_interrupt, open_streams
 from guardian.errors import ExpectedError
-from guardian.host.site import Site, default_state_dir
-from guardian.worker.link import Load
-from guardian.worker.system import find
 
 _ABOUT = """\
 guardian NODE                  runs the node, with its PVs, until Ctrl-C
@@ -29,6 +26,16 @@ _SERVED = ("port", "state_dir", "log", "acf", "fresh")
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the words say. Exit code 2: there is no such module, or it does not load."""
     open_streams()
+    options = _options(argv)
+    try:
+        return _run(options)
+    except (KeyboardInterrupt, RuntimeError) as error:
+        if not is_interrupt(error):
+            raise
+        return FAILED
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="guardian",
         usage="guardian [options] NODE [STATE [REQUEST]]\n       guardian [options] -i [NODE]",
@@ -50,6 +57,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in _SERVED:
             if getattr(options, name) != parser.get_default(name):
                 parser.error(f"--{name.replace('_', '-')} is for a node with PVs: guardian NODE")
+    return options
+
+
+def _run(options: argparse.Namespace) -> int:
+    # Here, not above: --help needs none of them, and Ctrl-C may come while they are loaded.
+    from guardian.cli.called import with_options
+    from guardian.host.places import default_state_dir
+    from guardian.host.site import Site
+    from guardian.worker.finding import find
+    from guardian.worker.link import Load
+
     try:
         ifo = ifo_of(options)
         name = "-".join(filter(None, (ifo, options.node)))
@@ -68,6 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from guardian.cli.once import run_once
 
         return run_once(load, options.state, options.request or options.state)
+    from guardian.cli.run import run
+
     return run("guardian", site, first_load_must_work=True)
 
 

@@ -10,30 +10,48 @@ load.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from guardian._version import __version__
-from guardian.cli.output import FAILED, WRONG_CALL, OrderParser, not_taken, open_streams
-from guardian.cli.util import COMMAND, check, diff, export, facts, graph, history, new, say, setpoints
+from guardian.cli.output import FAILED, WRONG_CALL, OrderParser, ended, open_streams
 from guardian.errors import ExpectedError, GuardianError
+
+#: Each order: its module in `guardian.cli.util`, and what it does.
+ORDERS = {
+    "print": ("facts", "print what a system is"),
+    "states": ("facts", "list the states of a system"),
+    "edges": ("facts", "list the edges of a system, those of goto states too"),
+    "path": ("facts", "print the way a node takes from one state to another"),
+    "check": ("check", "load a module in a process of its own and say all that looks wrong"),
+    "graph": ("graph", "draw the states of a system and the edges between them"),
+    "new": ("new", "write a module to begin with"),
+    "setpoints": ("setpoints", "show what a running node has set, and what is there now"),
+    "diff": ("diff", "show what a node has loaded beside the files as they are now"),
+    "log": ("history", "list what a node has loaded, when, and who asked for it"),
+    "export": ("export", "write the PVs of a site, as an archiver, an alarm server or the DAQ takes them"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do one order."""
     open_streams()
+    return ended("guardutil", lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    # Here, not above, as Ctrl-C may come while they are loaded.
+    from guardian.cli.orders import add_orders
+    from guardian.cli.util import COMMAND, say
+
     parser = OrderParser(
         prog=COMMAND,
         description="Look at system modules without running them, and write what other programs need to know.",
     )
     parser.add_argument("--version", action="version", version=__version__)
-    orders = parser.add_subparsers(dest="do", required=True, metavar="ORDER")
-    for part in (facts, check, graph, new, setpoints, diff, history, export):
-        part.add(orders)
+    add_orders(parser, "guardian.cli.util", ORDERS)
     options = parser.parse_args(argv)
     try:
         code: int = options.run(options)
-        sys.stdout.flush()
         return code
     except ExpectedError as error:
         say(str(error))
@@ -41,10 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except GuardianError as error:
         say(str(error))
         return FAILED
-    except KeyboardInterrupt:
-        return FAILED
-    except OSError as error:
-        return not_taken(COMMAND, error)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import contextlib
 import io
 import os
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 from guardian.errors import ExpectedError
@@ -66,6 +67,25 @@ def not_taken(command: str, error: OSError) -> int:
     if not isinstance(error, BrokenPipeError):
         complain(command, str(error))
     return FAILED
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether it is Ctrl-C. Before Python 3.12 that comes in a RuntimeError while a module makes a class."""
+    return isinstance(error.__cause__ if isinstance(error, RuntimeError) else error, KeyboardInterrupt)
+
+
+def ended(command: str, do: Callable[[], int]) -> int:
+    """Do what a command was asked for. Its exit code, also if that is interrupted, or what it prints is not taken."""
+    try:
+        code = do()
+        sys.stdout.flush()
+        return code
+    except (KeyboardInterrupt, RuntimeError) as error:
+        if not is_interrupt(error):
+            raise
+        return FAILED
+    except OSError as error:
+        return not_taken(command, error)
 
 
 class OrderParser(argparse.ArgumentParser):

@@ -5,7 +5,6 @@ This is where the rooms meet: the host, its Channel Access face, its control soc
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import errno
@@ -19,30 +18,26 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from guardian.cli.hang_up import HangUp
 from guardian.cli.kept import Kept
-from guardian.cli.options import add_module_options
 from guardian.cli.output import FAILED, OK, WRONG_CALL, complain, tell
-from guardian.core.interface import pv_name
+from guardian.core.names import pv_name
 from guardian.enums import LoadStatus
 from guardian.errors import ExosError, ExpectedError, GuardianError
 from guardian.health import process
 from guardian.host import notify
-from guardian.host.access import Access
 from guardian.host.control import Control
 from guardian.host.doorkeeper import Doorkeeper
 from guardian.host.host import NAME, Host
 from guardian.host.logfiles import LogFiles
-from guardian.host.logrules import FOLDER
 from guardian.host.logsink import LogSink
 from guardian.host.notify import Notify
+from guardian.host.places import LOGS
 from guardian.host.service import Service
-from guardian.host.site import MAX_PORT, Site, why_not_ifo
+from guardian.host.site import Site
 from guardian.host.site_file import File, SiteFile
-from guardian.worker.system import search_paths
 
 CA_PORT = 5064
 #: Descriptors a host may use where nothing forbids it: three a node, one a client; a shell often gives 1024.
@@ -53,55 +48,6 @@ SWITCH_S = 0.0005
 SAME_AGAIN_S = 1.0
 MOST_REMEMBERED = 100
 _USED_UP = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-
-
-def add_host_options(parser: argparse.ArgumentParser, *, ifo: str = "$IFO") -> None:
-    """The options that every command which runs a host has; `ifo` says what counts without --ifo."""
-    add_module_options(parser, without=ifo)
-    parser.add_argument(
-        "--port", type=_port, help="Channel Access port; 0: any free one (default: 5064, or a free one)"
-    )
-    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="where settings and journal are kept")
-    parser.add_argument("--log", type=Path, metavar="FILE", help="write the log there, not on standard output")
-    parser.add_argument(
-        "--acf", type=Path, metavar="FILE", help="who may write: an EPICS access security file (default: this machine)"
-    )
-    parser.add_argument("--fresh", action="store_true", help="start without the settings of the last run")
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > MAX_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port, use 0 to {MAX_PORT}")
-    return int(text)
-
-
-def ifo_of(options: argparse.Namespace) -> str:
-    """What the command line says, else $IFO.
-
-    Raises
-    ------
-    ExpectedError
-    """
-    ifo: str = os.environ.get("IFO", "") if options.ifo is None else options.ifo
-    if why := why_not_ifo(ifo):
-        raise ExpectedError(f"$IFO: {why}")
-    return ifo
-
-
-def with_options(site: Site, options: argparse.Namespace) -> Site:
-    """The site with what the command line says on top."""
-    ifo = site.ifo if options.ifo is None else options.ifo
-    changes = {
-        "ifo": ifo,
-        "site": site.site or os.environ.get("SITE", ""),
-        "paths": search_paths([*options.path, *site.paths], ifo=ifo) or (os.getcwd(),),
-        "fresh": options.fresh,
-        "port": site.port if options.port is None else options.port,
-        "state_dir": options.state_dir or site.state_dir,
-        "log": options.log or site.log,
-        "access": Access(acf=options.acf, check_addresses=site.access.check_addresses) if options.acf else site.access,
-    }
-    return replace(site, **changes)
 
 
 def run(
@@ -156,7 +102,7 @@ def _allow_descriptors() -> None:
 
 def _sink(site: Site) -> LogSink:
     """Where the log of the host goes."""
-    link = site.state_dir / FOLDER
+    link = site.state_dir / LOGS
     files = LogFiles(site.log_folder, site.logs.bounds, link=link) if site.logs.files else None
     target = 1 if site.log is None else site.log
     return LogSink(target, files=files, level=site.logs.level, bounds=site.logs.bounds)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from guardian.host.claim import parse
 from guardian.host.locks import folder, written
-from guardian.host.site import SYSTEM_STATE, default_state_dir
+from guardian.host.places import SYSTEM_STATE, default_state_dir
 
 
 def state_dirs(having: str = "") -> list[Path]:

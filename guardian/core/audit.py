@@ -10,15 +10,13 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from guardian.core.documents import clip
 from guardian.core.interface import Kind, Row, Source
 from guardian.core.request_cmd import Command, read_command
+from guardian.core.texts import clip
 from guardian.core.view import View
-from guardian.core.who import Who
+from guardian.core.who import WRITE, Who
 from guardian.errors import RefusedError
 
-#: The kind of these records in the journal.
-KIND = "write"
 #: Of a value, so many bytes are kept; a longer one ends in "..." and ``cut`` says how many it had.
 VALUE_BYTES = 200
 #: Of a reason. Reasons quote what was written, and list what would be taken.
@@ -47,7 +45,7 @@ def write_record(
     record: dict[str, Any] = {
         "id": id,
         "stamp": round(stamp, 6),
-        "kind": KIND,
+        "kind": WRITE,
         "node": node,
         "row": row.name,
         "pv": pv,

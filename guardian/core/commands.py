@@ -23,7 +23,8 @@ from guardian.core.events import (
     SetOp,
     SetSpm,
 )
-from guardian.core.graph import LISTED, NAME_BYTES
+from guardian.core.graph import LISTED
+from guardian.core.names import NAME_BYTES
 from guardian.core.request_cmd import read_command
 from guardian.core.view import View
 from guardian.enums import NONE_INDEX, NONE_STATE, LogLevel, Mode, Op

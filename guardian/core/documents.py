@@ -17,6 +17,7 @@ from guardian.core import explain
 from guardian.core.durations import StateTimes
 from guardian.core.graph import Edge, Graph, StateInfo
 from guardian.core.setpoints import Difference, Setpoint, shown_of
+from guardian.core.texts import clip
 from guardian.core.threads import Seen
 from guardian.core.view import View
 
@@ -35,14 +36,6 @@ WHY_BYTES = 300
 SAYS_BYTES = 200
 #: Lost channels that SUMMARY names; CONNECT_S has as many as fit.
 SUMMARY_CHANNELS = 20
-
-
-def clip(text: str, size: int) -> str:
-    """`text` cut to `size` bytes of UTF-8, never in the middle of a character; a cut is marked."""
-    data = text.encode()
-    if len(data) <= size:
-        return text
-    return data[: size - 3].decode(errors="ignore") + "..."
 
 
 def as_json(value: Any) -> str:

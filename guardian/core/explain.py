@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import wraps
 from typing import TypeVar
 
+from guardian.core.texts import BECAUSE
 from guardian.core.view import View, some
+from guardian.core.when import clock
 from guardian.enums import (
     ALIVE,
     FOLLOWS_GRAPH,
@@ -32,8 +33,6 @@ T = TypeVar("T")
 OTHERS = 3
 #: Goto states that are named as a way out.
 WAYS = 2
-#: What stands between the reason of a node and those of its subordinates.
-BECAUSE = "; because "
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,8 +251,3 @@ def _settled_away(view: View) -> bool:
     """A node without a request never is DONE; it rests where it is, and nobody sends it home."""
     settled = view.status is Status.DONE or (view.request == NONE_STATE and view.status is Status.RUN)
     return view.nominal is not None and settled and view.state != view.nominal
-
-
-def clock(epoch: float) -> str:
-    """Time of day in UTC, as logs show it."""
-    return f"{datetime.fromtimestamp(epoch, UTC):%H:%M:%S}Z"

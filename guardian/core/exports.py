@@ -17,8 +17,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from guardian.core.host_rows import HOST_PVS, PREFIX
-from guardian.core.interface import BY_NAME, Archive, Kind, Row, Source, pv_name
+from guardian.core.host_rows import HOST_PVS
+from guardian.core.interface import BY_NAME, Archive, Kind, Row, Source
+from guardian.core.names import HOST_PREFIX, pv_name
 from guardian.errors import ExpectedError
 
 #: Seconds between two values that an archiver must be ready for: a step of a node, what is measured once a second, and
@@ -94,8 +95,9 @@ def pvs_of(
         for row in filter(wanted, BY_NAME.values())
     ]
     if host:
+        place = f"{HOST_PREFIX}{host}"
         found += [
-            Pv(name=pv_name(template, ifo=ifo, node=f"{PREFIX}{host}", name=row.name), of=host, row=row, is_host=True)
+            Pv(name=pv_name(template, ifo=ifo, node=place, name=row.name), of=host, row=row, is_host=True)
             for row in filter(wanted, HOST_PVS)
         ]
     return found

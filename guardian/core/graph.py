@@ -20,12 +20,11 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import count
 
+from guardian.core.names import NAME_BYTES
 from guardian.core.setpoints import Listed
 from guardian.enums import INIT_STATE, NONE_INDEX, NONE_STATE
 from guardian.errors import GraphError
 
-#: A state name is a CA string: 40 bytes with the closing NUL.
-NAME_BYTES = 39
 #: Indices are CA longs.
 INDEX_RANGE = range(-(2**31), 2**31)
 #: How many state names a sentence lists before it says "and n more".

@@ -15,15 +15,14 @@ from functools import partial
 
 from guardian._version import __version__
 from guardian.core.ailments import Ailment
-from guardian.core.documents import THREADS_BYTES, clip, threads
-from guardian.core.interface import STRING_BYTES, TEXT_BYTES, Archive, Kind, Row, Source
+from guardian.core.documents import THREADS_BYTES, threads
+from guardian.core.interface import TEXT_BYTES, Archive, Kind, Row, Source
+from guardian.core.names import STRING_BYTES
 from guardian.core.process import Process
+from guardian.core.texts import clip
 from guardian.core.threads import Seen
 from guardian.core.when import utc
 from guardian.enums import ProcessState, Severity
-
-#: What stands in the place of the node in the names of the PVs of one host.
-PREFIX = "HOST_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,6 @@ from guardian.core.documents import (
     SUMMARY_BYTES,
     THREADS_BYTES,
     as_json,
-    clip,
     differences,
     durations,
     graph_facts,
@@ -39,7 +38,9 @@ from guardian.core.documents import (
     summary,
     threads,
 )
+from guardian.core.names import NODES_ROW, STRING_BYTES, pv_name
 from guardian.core.process import Process
+from guardian.core.texts import clip
 from guardian.core.view import View
 from guardian.enums import (
     NONE_INDEX,
@@ -56,14 +57,6 @@ from guardian.enums import (
     Worker,
 )
 
-#: The usual template of a site; `{name}` is the row's.
-PV_TEMPLATE = "{ifo}:GRD-{node}_{name}"
-#: Bytes of a CA string without its closing NUL.
-STRING_BYTES = 39
-#: Node names begin like this in no site; reserved for the host's own PVs.
-RESERVED_PREFIX = "HOST_"
-#: What stands in the place of the node in the names of the host's own PVs.
-HOST_NODE = "HOST"
 #: Most states that STATES and REQUESTS list; 39 bytes each.
 MAX_STATES = 1000
 #: Bytes of a message, and of a JSON document.
@@ -169,12 +162,6 @@ class Row:
     def writable(self) -> bool:
         """Whether anybody may write it."""
         return self.asg is not Asg.READ
-
-
-def pv_name(template: str, *, ifo: str, node: str, name: str) -> str:
-    """The one place that builds the name of a PV. An empty IFO takes its colon along."""
-    built = template.format(ifo=ifo, node=node, name=name)
-    return built[1:] if not ifo and built.startswith(":") else built
 
 
 def _user_message(line: int) -> Callable[[View], str]:
@@ -714,7 +701,7 @@ EVENT = Row(
 #: The host's own PVs, ``{ifo}:GRD-HOST_NODES``. Every host has them under the same names: Channel Access knows no
 #: wildcards, so whoever looks for nodes searches for this one, and reads it from every server that answers.
 NODES = Row(
-    name="NODES",
+    name=NODES_ROW,
     kind=Kind.LONG,
     size=JSON_BYTES,
     text="JSON: the nodes that this host runs",

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from guardian.core.graph import NAME_BYTES
+from guardian.core.names import NAME_BYTES
 from guardian.core.who import one_word
 from guardian.errors import RefusedError
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import Any, Protocol
 
-from guardian.core.interface import Asg
+from guardian.core.interface import BY_NAME, Asg
 from guardian.core.who import Who
 
 
@@ -50,3 +50,20 @@ class Everybody:
         if asg is Asg.READ:
             return Verdict(Level.READ, "it is read only")
         return Verdict(Level.WRITE, "everybody may")
+
+
+def rights_facts(security: Security, who: Who) -> list[dict[str, Any]]:
+    """What a client may do with the PVs of each group, and why."""
+    found = []
+    for asg in Asg:
+        verdict = security.judge(asg, who)
+        found.append(
+            {
+                "group": asg.value,
+                "may": verdict.level.name.lower(),
+                "rule": verdict.rule,
+                "why": verdict.why,
+                "pvs": [row.name for row in BY_NAME.values() if row.asg is asg],
+            }
+        )
+    return found

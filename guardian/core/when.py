@@ -13,6 +13,11 @@ def utc(stamp: float) -> str:
         return f"epoch {stamp:g}"
 
 
+def clock(epoch: float) -> str:
+    """Time of day in UTC, as logs show it."""
+    return f"{datetime.fromtimestamp(epoch, UTC):%H:%M:%S}Z"
+
+
 def span(seconds: float) -> str:
     """So many seconds, as exact as it matters: ``3.5 h``."""
     for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):

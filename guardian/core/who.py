@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: The kind of the records in the journal that say who wrote what (:mod:`guardian.core.audit`).
+WRITE = "write"
+
 
 @dataclass(frozen=True, slots=True)
 class Who:

@@ -42,8 +42,6 @@ from guardian.enums import Severity
 from guardian.host.files import RETRY_S, Clock, Lane, Trouble
 from guardian.host.repository import GitError, Repository, quoted
 
-#: Name of the repository in the state directory of a host.
-ARCHIVE = "archive.git"
 #: What a table of a site file may say.
 KEYS: dict[str, type | tuple[type, ...]] = {"dir": str, "enabled": bool}
 #: What may wait in memory, but for the last load of each node; bytes, and loads.

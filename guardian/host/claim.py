@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from guardian.core.documents import clip
+from guardian.core.texts import clip
 from guardian.core.when import utc
 
 #: Bytes of a text in a claim, so that all of it fits its PV.

@@ -37,7 +37,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from guardian.core.ailments import Ailment
-from guardian.core.interface import BY_NAME, pv_name
+from guardian.core.interface import BY_NAME
+from guardian.core.names import pv_name
 from guardian.enums import Severity
 from guardian.host import hostname
 from guardian.host.claim import Claim, clash, parse, refusal, stranger

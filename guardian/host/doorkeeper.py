@@ -8,7 +8,6 @@ may not write, once in a day, and few for one address.
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Callable
 
@@ -18,7 +17,7 @@ from guardian.core.security import Level, Verdict
 from guardian.core.who import Who
 from guardian.host.access import Access, Rules, read_rules
 from guardian.host.reader import Reader
-from guardian.host.users import user_name
+from guardian.host.users import who_am_i
 
 #: What was judged is judged anew after so long, as addresses of this machine may change.
 REMEMBERED_S = 60.0
@@ -158,8 +157,3 @@ class Doorkeeper:
             if verdict.level < level:
                 self._say(f"the nodes of this host cannot {what} each other, as {myself}: {verdict.why}", "WARNING")
                 return
-
-
-def who_am_i() -> Who:
-    """As whom the programs of this user on this machine are seen by a server on it: libca does not ask $LOGNAME."""
-    return Who(user_name(), socket.gethostname(), "127.0.0.1")

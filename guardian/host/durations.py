@@ -20,14 +20,13 @@ from typing import Any
 
 from guardian.core import documents
 from guardian.core.ailments import Ailment
-from guardian.core.durations import RECENT, Spans, StateTimes, Stopwatch
+from guardian.core.durations import RECENT, Spans, StateTimes
 from guardian.core.events import Action
+from guardian.core.stopwatch import Stopwatch
 from guardian.core.threads import Seen
 from guardian.enums import Severity
 from guardian.host.files import RETRY_S, Clock, Lane, Trouble, aside_name, sync_dir, write_atomic
 
-#: Name of the folder in the state directory of a host.
-DURATIONS = "durations"
 FORMAT = 1
 #: The files are written no more often than this; the PV is shown no more often than that. Seconds.
 WRITTEN_S, SHOWN_S = 60.0, 5.0

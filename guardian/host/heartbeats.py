@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from guardian.core.documents import clip
 from guardian.core.heartbeat import LONGEST_S, SHORTEST_S, STALL_PERIODS, TEXT_LENGTH, Fact
 from guardian.core.host_rows import HostFacts
+from guardian.core.texts import clip
 from guardian.errors import ExosError, ExpectedError
 
 if TYPE_CHECKING:

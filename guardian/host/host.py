@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from guardian.core import explain
 from guardian.core.ailments import Ailment
 from guardian.core.audit import write_record
-from guardian.core.host_rows import HOST_PV, PREFIX, HostFacts
-from guardian.core.interface import HOST_NODE, HOST_ROWS, NODES, pv_name
+from guardian.core.host_rows import HOST_PV, HostFacts
+from guardian.core.interface import HOST_ROWS, NODES
+from guardian.core.names import HOST_NODE, HOST_PREFIX, check_name, pv_name
 from guardian.core.security import Everybody, Security
 from guardian.core.settings import Limits
 from guardian.core.view import View
@@ -27,25 +28,25 @@ from guardian.core.who import Who
 from guardian.enums import Severity
 from guardian.errors import ExpectedError, RefusedError
 from guardian.host import claims, heartbeats, hostname, locks
-from guardian.host.archive import ARCHIVE, Archive
+from guardian.host.archive import Archive
 from guardian.host.audit import Audit
 from guardian.host.checks import Turns
 from guardian.host.claims import Claims
-from guardian.host.durations import DURATIONS, Durations
+from guardian.host.durations import Durations
 from guardian.host.edits import Edits
 from guardian.host.face import Face, Unreadable, Update
-from guardian.host.journal import JOURNAL, Journal
+from guardian.host.journal import Journal
 from guardian.host.locks import Locks
 from guardian.host.logsink import LogSink
 from guardian.host.node import Node, Surroundings
 from guardian.host.own_pvs import OwnPvs, process_name
+from guardian.host.places import ARCHIVE, DURATIONS, JOURNAL
 from guardian.host.rounds import Rounds
 from guardian.host.settings import resume
 from guardian.host.site import Site, pv_names
 from guardian.host.spawner import Event, Failed, Spawner
 from guardian.host.store import Store
 from guardian.host.troubles import Troubles
-from guardian.worker.system import check_name
 
 if TYPE_CHECKING:
     from guardian.health.monitor import HealthMonitor
@@ -498,7 +499,7 @@ class Host:
         """The host's own rows are read only."""
         why = f"{name} is of the host, and cannot be written"
         row = next((row for row in HOST_ROWS if row.name == name), None)
-        node = HOST_NODE if row is not None else f"{PREFIX}{self.name}"
+        node = HOST_NODE if row is not None else f"{HOST_PREFIX}{self.name}"
         row = row or HOST_PV[name]
         pv = pv_name(self.site.pv, ifo=self.site.ifo, node=node, name=name)
         value = None if isinstance(value, Unreadable) else value

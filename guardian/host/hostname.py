@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 import socket
 
-from guardian.core.host_rows import PREFIX
-from guardian.core.interface import pv_name
+from guardian.core.names import HOST_LENGTH, HOST_PREFIX, pv_name
 from guardian.host.locks import Locks
-from guardian.host.site import HOST_LENGTH, Site
+from guardian.host.site import Site
 
 #: Hosts of one IFO on one machine.
 MOST = 1000
@@ -57,4 +56,4 @@ def lock_of(site: Site, host: str) -> str:
 
 def pv_of(site: Site, host: str, row: str) -> str:
     """A PV of a host."""
-    return pv_name(site.pv, ifo=site.ifo, node=f"{PREFIX}{host}", name=row)
+    return pv_name(site.pv, ifo=site.ifo, node=f"{HOST_PREFIX}{host}", name=row)

@@ -44,8 +44,6 @@ from guardian.host.files import GATHER_S, RETRY_S, Clock, Lane, Trouble, ailment
 from guardian.host.history import LINE_MAX, SET_BACK_S, has_time, record_of
 from guardian.host.rotation import Bounds, aside, make_room, next_name, taken
 
-#: Name of the file in the state directory of a host.
-JOURNAL = "journal.jsonl"
 _BLOCK = 65536
 BOUNDS = Bounds()
 #: A file that could not be put aside is tried again after so long.

@@ -11,8 +11,6 @@ from guardian.enums import LogLevel
 from guardian.host import rotation
 from guardian.host.rotation import Bounds
 
-#: Of the state directory: where the files of the nodes are, or a link to where they are.
-FOLDER = "logs"
 #: A file of one node, and all files of a host together.
 BOUNDS = Bounds(file_bytes=8_000_000, total_bytes=1_000_000_000)
 KEYS: dict[str, type | tuple[type, ...]] = {

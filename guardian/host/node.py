@@ -55,7 +55,8 @@ from guardian.core.events import (
     ThreadsWatched,
 )
 from guardian.core.graph import automatic_indices
-from guardian.core.interface import BY_NAME, Asg, Vitals, pv_name
+from guardian.core.interface import BY_NAME, Asg, Vitals
+from guardian.core.names import pv_name
 from guardian.core.security import Level, Security
 from guardian.core.view import View
 from guardian.core.who import Who
@@ -79,6 +80,7 @@ from guardian.host.settings import Settings
 from guardian.host.spawner import Event, Exited, Failed, Spawner, Started
 from guardian.host.store import Store
 from guardian.host.vigil import Vigil
+from guardian.host.waits import END_S, RESTART_S
 from guardian.host.worker import WorkerHandle, worker_environ
 from guardian.worker.link import Load
 
@@ -94,10 +96,6 @@ _LEVELS = {"error": "ERROR", "refused": "WARNING", "notify": "WARNING", "connect
 _OF_CALLS = (Began, Returned, Left)
 #: Channels that a new worker connects in advance.
 MOST_FORESEEN = 5_000
-#: How long a node that leaves waits for its worker's end, in seconds.
-END_S = 30.0
-#: How long whoever restarts a node waits for its new worker, in seconds: imports may take that long.
-RESTART_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

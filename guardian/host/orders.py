@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from guardian.core.interface import BY_NAME, Asg
-from guardian.core.security import Security
+from guardian.core.security import rights_facts
 from guardian.core.who import Who
 from guardian.enums import LoadStatus, Op, Worker
 from guardian.errors import ExpectedError
@@ -178,20 +177,3 @@ class Orders:
         if self._doorkeeper is None:
             raise ExpectedError("everybody may write here")
         return self._doorkeeper
-
-
-def rights_facts(security: Security, who: Who) -> list[Answer]:
-    """What a client may do with the PVs of each group, and why."""
-    found = []
-    for asg in Asg:
-        verdict = security.judge(asg, who)
-        found.append(
-            {
-                "group": asg.value,
-                "may": verdict.level.name.lower(),
-                "rule": verdict.rule,
-                "why": verdict.why,
-                "pvs": [row.name for row in BY_NAME.values() if row.asg is asg],
-            }
-        )
-    return found

@@ -15,7 +15,8 @@ from typing import Any
 
 from guardian.core import ailments
 from guardian.core.ailments import Ailment, WallClock
-from guardian.core.host_rows import HOST_PVS, PREFIX, HostFacts
+from guardian.core.host_rows import HOST_PVS, HostFacts
+from guardian.core.names import HOST_PREFIX
 from guardian.core.process import Process
 from guardian.core.threads import Seen
 from guardian.core.who import Who
@@ -30,7 +31,7 @@ _STEADY = time.CLOCK_BOOTTIME
 
 def process_name(host: str, ifo: str) -> str:
     """What the process of a host is called."""
-    return f"{ifo}:{PREFIX}{host}" if ifo else f"{PREFIX}{host}"
+    return f"{ifo}:{HOST_PREFIX}{host}" if ifo else f"{HOST_PREFIX}{host}"
 
 
 class OwnPvs:
@@ -47,7 +48,7 @@ class OwnPvs:
         self, name: str, ifo: str, face: Face, troubles: Troubles, put: Callable[[str, Any, Who], None]
     ) -> None:
         self.name = name
-        self._node = f"{PREFIX}{name}"
+        self._node = f"{HOST_PREFIX}{name}"
         self._face = face
         self._troubles = troubles
         self._put = put

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from guardian.core.documents import clip
 from guardian.core.events import Step
 from guardian.core.graph import Graph
 from guardian.core.interface import BY_NAME, EVENT, ROWS, Row, Source, Vitals
+from guardian.core.texts import clip
 from guardian.core.view import View
 from guardian.enums import Severity
 from guardian.host.face import Update

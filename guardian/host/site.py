@@ -63,16 +63,14 @@ A site file names the machine and its nodes; all of it is optional but ``nodes``
 
 from __future__ import annotations
 
-import os
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
-from guardian.core.interface import BY_NAME, PV_TEMPLATE, STRING_BYTES, pv_name
+from guardian.core.interface import BY_NAME
+from guardian.core.names import PV_TEMPLATE, check_name, pv_name, why_not_host, why_not_ifo, why_not_template
 from guardian.core.settings import Limits
 from guardian.errors import ExpectedError
 from guardian.host import archive, heartbeats, logrules, policies, rotation
@@ -80,21 +78,22 @@ from guardian.host.access import Access, why_not_entry
 from guardian.host.archive import Archiving
 from guardian.host.heartbeats import Outside
 from guardian.host.logrules import LogRules
+from guardian.host.places import (
+    ARCHIVE,
+    CONTROL_SOCKET,
+    LOGS,
+    MAX_PORT,
+    SYSTEM_SITES,
+    SYSTEM_STATE,
+    default_state_dir,
+)
 from guardian.host.policies import Keeping, NodePolicy
 from guardian.host.reading import read_bytes
 from guardian.host.rotation import Bounds
 from guardian.host.settings import OnStart
-from guardian.worker.system import check_name
 
-CONTROL_SOCKET = "control.sock"
-MAX_PORT = 65535
-#: Site files of hosts that are services of the machine, ``X1.toml``, and where these keep their state: ``X1``.
-SYSTEM_SITES, SYSTEM_STATE = Path("/etc/guardian"), Path("/var/lib/guardian")
 #: The largest whole number that a site file may say; a float holds each below.
 MOST = 2**53
-#: Letters of the name of a host.
-HOST_LENGTH = 30
-_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,12 +139,12 @@ class Site:
     @property
     def log_folder(self) -> Path:
         """Where the log files of its nodes are."""
-        return self.logs.folder or self.state_dir / logrules.FOLDER
+        return self.logs.folder or self.state_dir / LOGS
 
     @property
     def archive_dir(self) -> Path:
         """The repository of the code that was loaded."""
-        return self.archive.dir or self.state_dir / archive.ARCHIVE
+        return self.archive.dir or self.state_dir / ARCHIVE
 
     @property
     def control_socket(self) -> Path:
@@ -155,12 +154,6 @@ class Site:
         """What counts for a node."""
         everybody = NodePolicy(on_start=self.on_start, resume_within_s=self.resume_within_s, limits=self.limits)
         return self.own.get(node, everybody)
-
-
-def default_state_dir(name: str) -> Path:
-    """Where a host keeps its state when nobody says where: $XDG_STATE_HOME/guardian/NAME."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "guardian" / (name.lower() or "default")
 
 
 def read_site(path: Path) -> Site:
@@ -217,38 +210,6 @@ def read_site(path: Path) -> Site:
 def pv_names(site: Site, node: str) -> list[str]:
     """All PVs of a node."""
     return [pv_name(site.pv, ifo=site.ifo, node=node, name=row) for row in BY_NAME]
-
-
-def why_not_ifo(ifo: str) -> str | None:
-    """Why PV names cannot begin like this; None if they can."""
-    if len(ifo.encode()) > STRING_BYTES:
-        return f"{ifo!r} is too long, {STRING_BYTES} characters fit"
-    return None if _is_name(ifo) else f"{ifo!r} cannot be a part of PV names; use plain characters without spaces"
-
-
-def why_not_host(name: str) -> str | None:
-    """Why a host cannot be called so; None if it can."""
-    if _HOST.fullmatch(name) and len(name) <= HOST_LENGTH:
-        return None
-    return f"{name!r} cannot be a part of PV names; use letters, digits, _ and -, at most {HOST_LENGTH} of them"
-
-
-def why_not_template(template: str) -> str | None:
-    """Why PV names cannot be built with this template; None if they can."""
-    try:
-        parts = [part[1:] for part in Formatter().parse(template) if part[1] is not None]
-    except ValueError as error:
-        return f"{template!r} cannot be filled ({error})"
-    if odd := [name for name, how, conversion in parts if name not in ("ifo", "node", "name") or how or conversion]:
-        return f"{template!r} cannot be filled at {', '.join(map(repr, odd))}; write {{ifo}}, {{node}} and {{name}}"
-    if missing := [f"{{{name}}}" for name in ("node", "name") if name not in [part[0] for part in parts]]:
-        return f"{template!r} gives different PVs the same name; it needs {' and '.join(missing)}"
-    name = pv_name(template, ifo="X1", node="NODE", name="STATE")
-    return None if _is_name(name) else f"{template!r} gives {name!r}, which is no PV name"
-
-
-def _is_name(text: str) -> bool:
-    return text.isascii() and text.isprintable() and " " not in text
 
 
 def _node_faults(nodes: list[str]) -> list[str]:

@@ -37,13 +37,13 @@ from guardian.core.ailments import Ailment
 from guardian.core.threads import Seen
 from guardian.core.when import utc
 from guardian.errors import ExpectedError
+from guardian.host.alive import ALIVE, alive_stamps, stamp_in
 from guardian.host.files import RETRY_S, Clock, Lane, Trouble, ailment, aside_name, sync_dir, write_atomic
 from guardian.host.settings import FORMAT, DamagedError, OnStart, Saved, Settings, decode, encode, resume
 
 __all__ = ["FORMAT", "OnStart", "Settings", "Store", "resume"]
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_-]*")
-_ALIVE = ".alive-"
 #: Stamps of earlier sessions that are kept. A file whose session is forgotten counts from its last save.
 _SESSIONS_KEPT = 64
 #: No settings file is larger; what is, is not one. Set points may have 10 MB, if all of it is quotes that JSON escapes.
@@ -257,19 +257,19 @@ class Store:
         alive_at = saved.left_at
         if alive_at is None:
             ours = saved.session == self.session
-            alive_at = self._clock() if ours else _stamp_in(self.directory / f"{_ALIVE}{saved.session}")
+            alive_at = self._clock() if ours else stamp_in(self.directory / f"{ALIVE}{saved.session}")
             alive_at = max(alive_at, saved.settings.saved_at)
         return replace(saved.settings, alive_at=alive_at)
 
     def _stamp(self) -> None:
-        fd = os.open(self.directory / f"{_ALIVE}{self.session}", os.O_WRONLY | os.O_CREAT, 0o666)
+        fd = os.open(self.directory / f"{ALIVE}{self.session}", os.O_WRONLY | os.O_CREAT, 0o666)
         try:
             os.pwrite(fd, b"%017.3f\n" % self._clock(), 0)  # of one length: written in place, never torn by a kill
         finally:
             os.close(fd)
 
     def _forget_sessions(self) -> None:
-        stamps = sorted(self.directory.glob(f"{_ALIVE}*"), key=_stamp_in)
+        stamps = sorted(self.directory.glob(f"{ALIVE}*"), key=stamp_in)
         for path in stamps[:-_SESSIONS_KEPT]:
             with contextlib.suppress(OSError):  # a directory that cannot be written is told by the lanes
                 path.unlink()
@@ -293,20 +293,5 @@ def peek(directory: Path) -> tuple[float, dict[str, Settings]]:
     return max(alive_stamps(directory), default=0.0), found
 
 
-def alive_stamps(directory: Path) -> list[float]:
-    """Epoch seconds at which hosts with this directory are known to have lived, one for each run of a host; sorted."""
-    with contextlib.suppress(OSError):
-        return sorted(filter(None, map(_stamp_in, directory.glob(f"{_ALIVE}*"))))
-    return []
-
-
 def _safe(path: Path) -> Path:
     return path.with_name(path.name + ".safe")
-
-
-def _stamp_in(path: Path) -> float:
-    """The time in a stamp; 0 if there is none that can be read."""
-    try:
-        return float(path.read_bytes()[:32])
-    except (OSError, ValueError):
-        return 0.0

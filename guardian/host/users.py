@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket
+
+from guardian.core.who import Who
 
 
 def user_name(uid: int | None = None) -> str:
@@ -13,3 +16,8 @@ def user_name(uid: int | None = None) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"uid {uid}"
+
+
+def who_am_i() -> Who:
+    """As whom the programs of this user on this machine are seen by a server on it: libca does not ask $LOGNAME."""
+    return Who(user_name(), socket.gethostname(), "127.0.0.1")

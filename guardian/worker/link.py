@@ -15,7 +15,7 @@ from typing import Any, get_args
 import msgspec
 
 from guardian.core.events import Command, Report
-from guardian.core.interface import PV_TEMPLATE
+from guardian.core.names import PV_TEMPLATE
 from guardian.core.peer import BondFacts
 from guardian.core.setpoints import Setpoint
 from guardian.enums import LogLevel

@@ -1,4 +1,4 @@
-"""Finds a system module and imports it.
+"""Imports a system module.
 
 The module is imported under its plain name, so that it is in ``sys.modules`` while it runs: real sites import it in a
 circle. Whatever user code raises, also while its classes and variables are looked at (``reading.py``), becomes a
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,15 +16,12 @@ from pathlib import Path
 from types import ModuleType
 
 from guardian.core.graph import SystemFacts
-from guardian.core.interface import RESERVED_PREFIX
 from guardian.errors import Interrupted, SystemLoadError
 from guardian.state import GuardState
 from guardian.worker import field, source
 from guardian.worker.faults import describe, user_traceback
+from guardian.worker.finding import find
 from guardian.worker.reading import read
-
-NAME = re.compile(r"[A-Z][A-Z0-9_-]*")
-NAME_LENGTH = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,55 +31,6 @@ class System:
     module: ModuleType
     states: Mapping[str, type[GuardState]]
     facts: SystemFacts
-
-
-def check_name(name: str) -> None:
-    """Refuse what cannot be the name of a node.
-
-    Raises
-    ------
-    SystemLoadError
-    """
-    if not NAME.fullmatch(name) or len(name) > NAME_LENGTH or name.startswith(RESERVED_PREFIX):
-        raise SystemLoadError(
-            f"{name!r} is no name for a node: use upper-case letters, digits, _ and -, a letter first, at most "
-            f"{NAME_LENGTH} characters, and not {RESERVED_PREFIX}..."
-        )
-
-
-def search_paths(
-    extra: Sequence[str] = (), *, ifo: str = "", environ: Mapping[str, str] | None = None
-) -> tuple[str, ...]:
-    """Where modules are looked for: GUARD_MODULE_PATH, then `extra`, then the userapps tree (section 5)."""
-    env = os.environ if environ is None else environ
-    found = [p for p in env.get("GUARD_MODULE_PATH", "").split(os.pathsep) if p]
-    found += extra
-    if userapps := env.get("USERAPPS_PATH"):
-        for subsystem in sorted(p for p in Path(userapps).iterdir() if p.is_dir()) if Path(userapps).is_dir() else ():
-            folders = ["common", *([ifo.lower()] if ifo else [])]
-            found += [str(p) for f in folders if (p := subsystem / f / "guardian").is_dir()]
-    return tuple(dict.fromkeys(os.path.abspath(p) for p in found))
-
-
-def find(node: str, paths: Sequence[str]) -> Path:
-    """The file of a system module.
-
-    Raises
-    ------
-    SystemLoadError
-        There is none; the message lists where it was looked for.
-    """
-    check_name(node)
-    for folder in paths:
-        path = Path(folder) / f"{node}.py"
-        if path.is_file():
-            return path
-    if odd := [f"{folder}/{node}.py" for folder in paths if os.path.lexists(f"{folder}/{node}.py")]:
-        raise SystemLoadError(f"{node}: {odd[0]} is no file; is it a folder, or a link to what is gone?")
-    looked = ", ".join(paths) or "nowhere, no path is set"
-    raise SystemLoadError(
-        f"{node}: no {node}.py found; looked in {looked}. Set GUARD_MODULE_PATH or --path to the folder that has it"
-    )
 
 
 def prepare(paths: Sequence[str]) -> None:

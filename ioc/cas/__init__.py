@@ -19,34 +19,7 @@ and back, since that decides whether one client can silence the others::
     ask.py        is it elsewhere too?  -> the servers that have a name, and their texts: a client, for one question
     wire.py, sockets.py                 -> messages, ports
 
+Nothing is imported here: who only asks (`ask.py`) needs no server, nor caproto.
+
 ``bench/server.py`` measures it beside a C IOC.
 """
-
-from ioc.cas.cheap import (
-    Announcing,
-    ChannelDouble,
-    ChannelEnum,
-    ChannelFloat,
-    ChannelInteger,
-    ChannelShort,
-    ChannelString,
-    CheapWrites,
-)
-from ioc.cas.context import Context
-from ioc.cas.puts import Refused
-from ioc.cas.sockets import Bound, bind
-
-__all__ = [
-    "Announcing",
-    "Bound",
-    "ChannelDouble",
-    "ChannelEnum",
-    "ChannelFloat",
-    "ChannelInteger",
-    "ChannelShort",
-    "ChannelString",
-    "CheapWrites",
-    "Context",
-    "Refused",
-    "bind",
-]

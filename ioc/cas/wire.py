@@ -14,15 +14,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import caproto as ca
+if TYPE_CHECKING:
+    import caproto as ca
 
 #: Longest message that a client may send, unless a server says otherwise. Writes to large arrays are the longest there
 #: are; libca's own limit is 16 kB unless EPICS_CA_MAX_ARRAY_BYTES says more.
 MAX_PAYLOAD_BYTES = 2**24
-#: The version of the protocol that is spoken, as caproto has it (4.13).
-MINOR_VERSION = ca.DEFAULT_PROTOCOL_VERSION
+#: The version of the protocol that is spoken, 4.13, as caproto does.
+MINOR_VERSION = 13
 
 VERSION, EVENT_ADD, EVENT_CANCEL, READ, WRITE = 0, 1, 2, 3, 4
 SEARCH, EVENTS_OFF, EVENTS_ON, READ_SYNC, ERROR, CLEAR_CHANNEL = 6, 8, 9, 10, 11, 12

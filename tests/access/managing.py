@@ -19,7 +19,7 @@ from guardian.access.node import Node
 from guardian.access.subordinate import CONFIRM_S
 from guardian.access.subordinates import Subordinates
 from guardian.core.events import Bonds, Subnodes
-from guardian.core.interface import PV_TEMPLATE, pv_name
+from guardian.core.names import PV_TEMPLATE, pv_name
 from guardian.errors import EzcaConnectError, EzcaError
 from tests.access.asked import answer
 from tests.access.original import LABELS, SUMMARY

@@ -16,7 +16,7 @@ import pytest
 from guardian._version import __version__
 from guardian.cli import guardutil
 from guardian.core.advice import Finding
-from guardian.worker.system import NAME_LENGTH
+from guardian.core.names import NODE_LENGTH
 
 pytestmark = pytest.mark.proc
 REPO = Path(__file__).resolve().parents[2]
@@ -279,7 +279,7 @@ def test_version_and_help(call: Call) -> None:
         (["check", "NOWHERE"], "NOWHERE: no NOWHERE.py found; looked in "),
         (["new", "lower"], "'lower' is no name for a node"),
         (["new", "../SUS"], "'../SUS' is no name for a node"),
-        (["new", "A" * (NAME_LENGTH + 1)], "is no name for a node"),
+        (["new", "A" * (NODE_LENGTH + 1)], "is no name for a node"),
         (["new", "HOST_A"], "is no name for a node"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -466,7 +466,7 @@ def test_notes_alone_are_no_failure(call: Call, monkeypatch: pytest.MonkeyPatch,
 # --- new ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["OVEN", "A", "X-1", "A" * NAME_LENGTH])
+@pytest.mark.parametrize("name", ["OVEN", "A", "X-1", "A" * NODE_LENGTH])
 def test_a_new_module_passes_the_check_without_any_finding(call: Call, name: str) -> None:
     told = call("new", name)
     assert (told.code, told.err) == (0, "")
@@ -513,15 +513,20 @@ def test_a_new_module_runs(call: Call, child: Callable[..., Any], folder: Path) 
 
 @pytest.mark.parametrize(
     "words",
-    ["--help", "print SUS", "states SUS", "edges SUS", "path SUS INIT ALIGNED", "check SUS", "new OVEN", "check NO"],
-)
-def test_no_order_loads_channel_access(words: str) -> None:
+    [
+        "--help", "print SUS", "states SUS", "edges SUS", "path SUS INIT ALIGNED", "check SUS", "new OVEN", "check NO",
+        "graph SUS", "log SUS",
+    ],
+)  # fmt: skip
+def test_no_order_loads_channel_access_or_a_host_or_what_runs_user_code(words: str) -> None:
     """User code is loaded in a process of its own, so this one stays light, whatever a module imports."""
     Path("suslib.py").write_text("import numpy, epics\n")
     code = (
         "import sys; from guardian.cli.guardutil import main\n"
         f"try: main({words.split()!r})\nexcept SystemExit: pass\n"
-        "print([m for m in ('caproto', 'epics', 'numpy', 'asyncio', 'SUS') if m in sys.modules])"
+        "heavy = ('caproto', 'epics', 'numpy', 'asyncio', 'SUS')\n"
+        "heavy += ('guardian.host.host', 'guardian.host.site', 'guardian.worker.system', 'guardian.core.events')\n"
+        "print([m for m in heavy if m in sys.modules])"
     )
     env = {**os.environ, "PYTHONPATH": str(REPO)}
     done = subprocess.run(

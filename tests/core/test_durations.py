@@ -7,8 +7,9 @@ import random
 import pytest
 
 from guardian.core import documents
-from guardian.core.durations import RECENT, Expected, Spans, StateTimes, Stopwatch, expected
+from guardian.core.durations import RECENT, Expected, Spans, StateTimes, expected
 from guardian.core.events import Begin, Now
+from guardian.core.stopwatch import Stopwatch
 from guardian.enums import Mode, Op
 from tests.core.driver import Node, system
 

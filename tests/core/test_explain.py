@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from guardian.core.explain import TERMS, clock, is_active, is_ok, severity, why_not_ok
+from guardian.core.explain import TERMS, is_active, is_ok, severity, why_not_ok
 from guardian.core.graph import Graph
 from guardian.core.view import LongCall, Subnode, View
+from guardian.core.when import clock
 from guardian.enums import ErrorKind, LoadStatus, Mode, Op, Severity, Status, Worker
 from tests.core.driver import system
 

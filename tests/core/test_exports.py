@@ -12,11 +12,12 @@ import pytest
 from guardian.core.alarm_tree import HOSTS, alarm_tree
 from guardian.core.exports import DAQ_NAME_LENGTH, Pv, archiver, daq_ini, is_for_daq, pvlist, pvlist_json, pvs_of
 from guardian.core.host_rows import HOST_PVS
-from guardian.core.interface import BY_NAME, PV_TEMPLATE, Archive, Kind, pv_name
+from guardian.core.interface import BY_NAME, Archive, Kind
+from guardian.core.names import PV_TEMPLATE, pv_name
 from guardian.errors import ExpectedError
 
 NODES = ("SUS_MC2", "SUS_MC1", "IMC_LOCK", "OVEN")
-#: Templates as a site file may have them, and IFOs: all that `site.why_not_template` lets pass.
+#: Templates as a site file may have them, and IFOs: all that `names.why_not_template` lets pass.
 ODD = [
     (PV_TEMPLATE, "X1"),
     (PV_TEMPLATE, ""),

@@ -6,7 +6,8 @@ import pytest
 
 from guardian.core.ailments import Ailment
 from guardian.core.host_rows import HOST_PV, HOST_PVS, HostFacts, up_time
-from guardian.core.interface import STRING_BYTES, TEXT_BYTES, Kind
+from guardian.core.interface import TEXT_BYTES, Kind
+from guardian.core.names import STRING_BYTES
 from guardian.enums import Severity
 
 #: Of iocAdminSoft, with their units there.

@@ -11,19 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardian.core import interface
-from guardian.core.documents import clip, graph_facts, read_graph
+from guardian.core.documents import graph_facts, read_graph
 from guardian.core.graph import Graph
-from guardian.core.interface import (
-    BY_NAME,
-    EVENT,
-    MAX_STATES,
-    ROWS,
-    STRING_BYTES,
-    Kind,
-    Source,
-    Vitals,
-    pv_name,
-)
+from guardian.core.interface import BY_NAME, EVENT, MAX_STATES, ROWS, Kind, Source, Vitals
+from guardian.core.names import PV_TEMPLATE, STRING_BYTES
+from guardian.core.texts import clip
 from guardian.core.view import View
 from guardian.enums import ErrorKind, LoadStatus, Mode, Op, Severity, Status, Worker
 from tests.core.driver import system
@@ -132,12 +124,6 @@ def test_values_that_are_no_longer_known_are_INVALID_and_no_others() -> None:
     assert invalid == states | {"STATUS", "SPM_CHANGED"}
 
 
-def test_names_of_PVs() -> None:
-    assert pv_name(interface.PV_TEMPLATE, ifo="X1", node="SUS_MC1", name="OP") == "X1:GRD-SUS_MC1_OP"
-    assert pv_name(interface.PV_TEMPLATE, ifo="", node="SUS_MC1", name="OP") == "GRD-SUS_MC1_OP"
-    assert pv_name("LAB:{node}:{name}", ifo="", node="A", name="OP") == "LAB:A:OP"
-
-
 @given(st.text(), st.integers(3, 30))
 def test_clip_keeps_whole_characters_and_marks_the_cut(text: str, size: int) -> None:
     cut = clip(text, size)
@@ -148,9 +134,9 @@ def test_clip_keeps_whole_characters_and_marks_the_cut(text: str, size: int) -> 
 @pytest.mark.parametrize(
     ("template", "pv", "is_one"),
     [
-        (interface.PV_TEMPLATE, "X1:GRD-SUS_PRM_REQUEST", True),
-        (interface.PV_TEMPLATE, "X1:GRD-SUS_PRM_GAIN", False),
-        (interface.PV_TEMPLATE, "X2:GRD-SUS_REQUEST", False),
+        (PV_TEMPLATE, "X1:GRD-SUS_PRM_REQUEST", True),
+        (PV_TEMPLATE, "X1:GRD-SUS_PRM_GAIN", False),
+        (PV_TEMPLATE, "X2:GRD-SUS_REQUEST", False),
         ("LAB.x:{node}:{name}", "LAB.x:SUS-1:REQUEST_N", True),
         ("LAB.x:{node}:{name}", "LAB-x:SUS-1:REQUEST", False),
         ("LAB.x:{node}:{name}", "LAB.x:SUS:SETTING", False),

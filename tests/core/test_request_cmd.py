@@ -9,11 +9,12 @@ import json
 
 import pytest
 
-from guardian.core.documents import clip, summary
+from guardian.core.documents import summary
 from guardian.core.engine import Start
 from guardian.core.events import Requested, Subnodes
 from guardian.core.interface import BY_NAME, COMMAND_BYTES
 from guardian.core.request_cmd import read_command
+from guardian.core.texts import clip
 from guardian.core.view import Subnode
 from guardian.core.who import Who
 from guardian.enums import Mode

@@ -13,6 +13,7 @@ from guardian.core import explain, interface
 from guardian.core.engine import Limits
 from guardian.core.events import Enter, Gone, Kill, Pause, Returned, Slow, Step, Stuck
 from guardian.core.interface import Vitals
+from guardian.core.when import clock
 from guardian.enums import Call, ErrorKind, Mode, Op, Severity, Status, Worker
 from tests.core.driver import EPOCH, Node, aligned, manual, suspension, system
 
@@ -160,7 +161,7 @@ def test_a_long_call_is_a_named_condition_and_no_death() -> None:
         == v.message
         == "in ALIGNED.run() for more than 312 s; it waits or is busy, and REQUEST=SAFE interrupts it"
     )
-    began = explain.clock(EPOCH + node.mono - 312.4)
+    began = clock(EPOCH + node.mono - 312.4)
     assert explain.why_not_ok(v) == f"{v.message} (since {began})"
     assert (v.status, v.worker, v.kills, v.error) == (Status.DONE, Worker.RUN, 0, ErrorKind.NONE)
     assert explain.severity(v) is Severity.MINOR and not explain.is_ok(v) and explain.is_active(v)

@@ -32,6 +32,7 @@ from guardian.core.events import (
     SetOp,
     Spawn,
 )
+from guardian.core.when import clock
 from guardian.enums import Call, Connect, ErrorKind, LoadStatus, Mode, OnComplete, Op, Severity, Status, Worker
 from tests.core.driver import EPOCH, Node, aligned, kinds, manual, suspension, system
 
@@ -439,7 +440,7 @@ def test_R15_WHY_dates_the_request_and_not_the_state() -> None:
     node = aligned()
     node.advance(60)
     node.request("DAMPED")
-    asked = explain.clock(node.view.stamp)
+    asked = clock(node.view.stamp)
     node.advance(60)
     node.request("DAMPED")  # the same again
     node.returns(True)

@@ -24,7 +24,8 @@ from guardian.access.prefix import channel_prefix, full_name
 from guardian.cli import output
 from guardian.core import peer
 from guardian.core.host_rows import HOST_PVS
-from guardian.core.interface import BY_NAME, HOST_ROWS, PV_TEMPLATE, Asg, pv_name
+from guardian.core.interface import BY_NAME, HOST_ROWS, Asg
+from guardian.core.names import PV_TEMPLATE, pv_name
 from guardian.core.request_cmd import BY_BYTES, COMMAND_ID_BYTES
 from guardian.host import site
 from guardian.worker import namespace, reading

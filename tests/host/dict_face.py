@@ -11,8 +11,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from guardian.core.host_rows import HOST_PV, PREFIX
-from guardian.core.interface import BY_NAME, HOST_NODE
+from guardian.core.host_rows import HOST_PV
+from guardian.core.interface import BY_NAME
+from guardian.core.names import HOST_NODE, HOST_PREFIX
 from guardian.core.who import Who
 from guardian.enums import Connect, ErrorKind, Mode, Op, Status, Worker
 from guardian.host.face import Elsewhere, Load, Put, Update
@@ -75,10 +76,10 @@ class DictFace:
     def open(self, node: str, updates: Sequence[Update], stamp: float, put: Put) -> None:
         if node == HOST_NODE:
             return self.post(node, updates, stamp)
-        if node.startswith(PREFIX):
+        if node.startswith(HOST_PREFIX):
             if self.host_name or set(HOST_PV) != {update.row.name for update in updates}:
                 self.faults.append(f"{node}: opened twice, or not with all its rows")
-            self.host_name = node.removeprefix(PREFIX)
+            self.host_name = node.removeprefix(HOST_PREFIX)
             self._puts[node] = put
             return self.post(node, updates, stamp)
         if node in self.values:
@@ -98,7 +99,7 @@ class DictFace:
         if node == HOST_NODE:
             self.nodes += [json.loads(update.value) for update in updates]
             return
-        if node.startswith(PREFIX):
+        if node.startswith(HOST_PREFIX):
             for update in updates:
                 self.host[update.row.name], self.host_severities[update.row.name] = update.value, update.severity
                 self.host_posts.append((update.row.name, update.value))
@@ -114,7 +115,7 @@ class DictFace:
             return
         if node == HOST_NODE:
             self.nodes.append(None)
-        elif node.startswith(PREFIX):
+        elif node.startswith(HOST_PREFIX):
             self.host_name = ""
         else:
             del self.values[node], self.severities[node], self._puts[node]

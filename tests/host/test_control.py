@@ -21,7 +21,8 @@ from guardian.core.who import Who
 from guardian.enums import Op, Worker
 from guardian.errors import ExpectedError
 from guardian.host.access import Access
-from guardian.host.control import LINE_BYTES, PATH_BYTES, Control, NoAnswer, NoHost, ask
+from guardian.host.asking import PATH_BYTES, NoAnswer, NoHost, ask
+from guardian.host.control import LINE_BYTES, Control
 from guardian.host.doorkeeper import Doorkeeper
 from tests.host.house import House, house
 from tests.support import Child

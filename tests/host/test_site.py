@@ -13,15 +13,9 @@ from guardian.core.settings import Limits
 from guardian.enums import Restart
 from guardian.errors import ExpectedError
 from guardian.host.access import Access
+from guardian.host.places import default_state_dir
 from guardian.host.policies import Keeping, NodePolicy
-from guardian.host.site import (
-    Site,
-    default_state_dir,
-    pv_names,
-    read_site,
-    why_not_ifo,
-    why_not_template,
-)
+from guardian.host.site import Site, pv_names, read_site
 
 FULL = """
 ifo = "X1"
@@ -187,40 +181,6 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b'nodes = ["\xe9"]')
     with pytest.raises(ExpectedError, match="utf-8"):
         read_site(tmp_path / "latin.toml")
-
-
-@pytest.mark.parametrize("template", ["{ifo}:GRD-{node}_{name}", "LAB:{node}:{name}", "{node}.{name}"])
-def test_templates_that_work(template: str) -> None:
-    assert why_not_template(template) is None
-
-
-@pytest.mark.parametrize(
-    ("template", "says"),
-    [
-        ("{ifo}:{node}", "needs {name}"),
-        ("{name}", "needs {node}"),
-        ("GRD", "needs {node} and {name}"),
-        ("{{node}}_{name}", "needs {node}"),  # an escape: the same for every node
-        ("{node:.3}_{name}", "cannot be filled"),  # SUS_MC1 and SUS_MC2 would be one
-        ("{node}_{name:5}", "cannot be filled"),  # spaces behind OP
-        ("{node!r}_{name}", "cannot be filled"),
-        ("{ifo.x}{node}{name}", "cannot be filled"),
-        ("{0}{node}{name}", "cannot be filled"),
-        ("{}{node}{name}", "cannot be filled"),
-        ("{prefix}{node}{name}", "cannot be filled"),
-        ("{node", "cannot be filled"),
-        ("{node} {name}", "no PV name"),
-        ("{node}\t{name}", "no PV name"),
-        ("\u00b5{node}_{name}", "no PV name"),
-    ],
-)
-def test_templates_that_do_not(template: str, says: str) -> None:
-    assert says in (why_not_template(template) or "")
-
-
-def test_ifo() -> None:
-    assert why_not_ifo("") is None and why_not_ifo("X1") is None
-    assert why_not_ifo("X\n1") and why_not_ifo("\u00b5") and why_not_ifo("X" * 40)
 
 
 def test_who_may_write(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from guardian.core import commands
 from guardian.core.events import Requested
 from guardian.core.graph import Graph
-from guardian.core.interface import BY_NAME, STRING_BYTES, Kind, pv_name
+from guardian.core.interface import BY_NAME, Kind
+from guardian.core.names import STRING_BYTES, pv_name
 from guardian.core.request_cmd import read_command
 from guardian.core.view import View
 from guardian.errors import RefusedError

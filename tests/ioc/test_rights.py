@@ -15,7 +15,7 @@ from guardian.core.interface import BY_NAME, Asg
 from guardian.core.judge import ByFile
 from guardian.core.security import Level, Security, Verdict
 from guardian.core.who import Who
-from guardian.host.doorkeeper import who_am_i
+from guardian.host.users import who_am_i
 from ioc.cas import wire
 from tests.ioc.cas.raw import Raw
 from tests.ioc.served import Served, pv

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from guardian.core.interface import BY_NAME, STRING_BYTES
+from guardian.core.interface import BY_NAME
+from guardian.core.names import STRING_BYTES
 from ioc.cas.packing import LAST_TYPE, PUT_ACKT, SIZES
 
 STRING, SHORT, FLOAT, ENUM, CHAR, LONG, DOUBLE = range(7)

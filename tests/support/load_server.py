@@ -51,9 +51,10 @@ def caproto_server(kind: str, prefix: str, count: int) -> None:
     import caproto
     from caproto.asyncio.server import Context as CaprotoContext
 
-    from ioc import cas
+    from ioc.cas import cheap
+    from ioc.cas.context import Context
 
-    double = cas.ChannelDouble if kind == "cheap" else caproto.ChannelDouble
+    double = cheap.ChannelDouble if kind == "cheap" else caproto.ChannelDouble
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(4096, hard)), hard))  # as guardhost does
@@ -84,7 +85,7 @@ def caproto_server(kind: str, prefix: str, count: int) -> None:
             print(READY, flush=True)
             await asyncio.gather(produce(), count_up())
 
-        kind_of = CaprotoContext if kind == "caproto" else cas.Context
+        kind_of = CaprotoContext if kind == "caproto" else Context
         server = asyncio.ensure_future(kind_of(pvdb, ["127.0.0.1"]).run(startup_hook=started))
         end_with_stdin(asyncio.get_running_loop(), server.cancel)
         await asyncio.wait([server])

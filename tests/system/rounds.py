@@ -20,7 +20,7 @@ from guardian.access.channels import Channels
 from guardian.access.node import Node
 from guardian.access.subordinates import Subordinates
 from guardian.core.events import Bonds
-from guardian.core.interface import PV_TEMPLATE, pv_name
+from guardian.core.names import PV_TEMPLATE, pv_name
 from guardian.errors import EzcaConnectError
 
 STATES = ("SAFE", "HALF", "FULL")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from guardian.host.claims import FIRST_LOOK_S
-from guardian.host.doorkeeper import who_am_i
+from guardian.host.users import who_am_i
 from ioc.cas import wire
 from tests.cli.ctrl.calling import Shell
 from tests.ioc.cas.raw import Raw

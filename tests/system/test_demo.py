@@ -24,7 +24,7 @@ from guardian.cli.demo_files import Files
 from guardian.cli.demo_process import DemoProcess
 from guardian.cli.demo_table import branches
 from guardian.errors import ExpectedError
-from guardian.host.control import PATH_BYTES
+from guardian.host.asking import PATH_BYTES
 from guardian.host.site import read_site
 from tests.support import REPO, CaClient, Child, alive, ca_env, descendants, eventually
 from tests.system import readme

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from guardian.cli.output import FAILED, OK, WRONG_CALL
-from guardian.host.control import NoHost, ask
+from guardian.host.asking import NoHost, ask
 from tests.cli.ctrl.calling import Called, Shell
 from tests.support import Child, eventually
 from tests.system.hosting import Guardhost

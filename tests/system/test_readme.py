@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from guardian.cli.wrappers import command
-from guardian.core.interface import BY_NAME, PV_TEMPLATE, pv_name
+from guardian.core.interface import BY_NAME
+from guardian.core.names import PV_TEMPLATE, pv_name
 from guardian.host.site import read_site
 from tests.support import REPO, CaClient, Child, eventually, free_port
 from tests.support.shell import COMMANDS, shell_environ

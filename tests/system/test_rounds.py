@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from guardian.core import audit
+from guardian.core.who import WRITE
 from guardian.enums import LEAVING
 from guardian.host import history
-from guardian.host.journal import JOURNAL
+from guardian.host.places import JOURNAL
 from tests.support import REPO, Child, ca_env, free_port
 from tests.system.hosting import Guardhost
 from tests.system.rounds import DEVICE
@@ -71,7 +71,7 @@ class Truth:
 
     def __init__(self, folder: Path, state_dir: Path, name: str) -> None:
         # A record of a write has the id of the first step that it made, and stands behind all of them.
-        self.records = [one for one in history.read(state_dir / JOURNAL, node=name) if one["kind"] != audit.KIND]
+        self.records = [one for one in history.read(state_dir / JOURNAL, node=name) if one["kind"] != WRITE]
         self.ids = [record["id"] for record in self.records]
         assert self.ids == sorted(self.ids)
         self.requests = [record for record in self.records if record["kind"] == "request"]

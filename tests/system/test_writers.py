@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from guardian.host import history
-from guardian.host.journal import JOURNAL
+from guardian.host.places import JOURNAL
 from tests.support import Child, eventually
 from tests.support.writers import MODULE, NODES, Result, Writers
 from tests.system.hosting import Guardhost, longest_gap_s

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import textwrap
@@ -13,7 +12,7 @@ import pytest
 from guardian.core.graph import Edge
 from guardian.errors import EzcaConnectError, SystemLoadError
 from guardian.worker.faults import describe, one_line, user_traceback
-from guardian.worker.system import check_name, find, load, search_paths
+from guardian.worker.system import load
 from tests.worker.conftest import Load
 
 
@@ -21,60 +20,6 @@ def refusal(system: Load, source: str, **more: str) -> SystemLoadError:
     with pytest.raises(SystemLoadError) as caught:
         system("from guardian import GuardState\n" + textwrap.dedent(source), **more)
     return caught.value
-
-
-# --- names and paths ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["SUS_MC1", "A", "X-1", "A" * 30])
-def test_a_good_name(name: str) -> None:
-    check_name(name)
-
-
-@pytest.mark.parametrize(
-    "name", ["", "sus", "Sus", "1SUS", "_SUS", "SUS MC1", "SUS/MC1", "..", "A" * 31, "HOST_A", "SUS\n"]
-)
-def test_a_bad_name_is_refused_with_the_rule(name: str) -> None:
-    with pytest.raises(SystemLoadError, match="use upper-case letters"):
-        check_name(name)
-
-
-def test_the_search_path_in_its_order_and_once(tmp_path: Path) -> None:
-    for part in ("sus/common/guardian", "sus/x1/guardian", "isc/x1/guardian", "isc/l1/guardian", "isc/x1/medm"):
-        (tmp_path / part).mkdir(parents=True)
-    (tmp_path / "README").write_text("no folder")
-    env = {"GUARD_MODULE_PATH": "/first::/second", "USERAPPS_PATH": str(tmp_path)}
-    assert search_paths(["/third", "/first", "here"], ifo="X1", environ=env) == (
-        "/first",
-        "/second",
-        "/third",
-        os.path.abspath("here"),
-        f"{tmp_path}/isc/x1/guardian",
-        f"{tmp_path}/sus/common/guardian",
-        f"{tmp_path}/sus/x1/guardian",
-    )
-    assert search_paths(environ={"USERAPPS_PATH": str(tmp_path / "gone")}) == ()
-    assert search_paths(environ={"USERAPPS_PATH": str(tmp_path)}) == (f"{tmp_path}/sus/common/guardian",)
-
-
-def test_find_takes_the_first_and_says_where_it_looked(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    (tmp_path / "a" / "SUS.py").mkdir()
-    (tmp_path / "b" / "SUS.py").write_text("")
-    paths = [str(tmp_path / "a"), str(tmp_path / "b")]
-    assert find("SUS", paths) == tmp_path / "b" / "SUS.py"
-    (tmp_path / "b" / "SUS.py").unlink()
-    with pytest.raises(SystemLoadError, match=r"a/SUS.py is no file; is it a folder, or a link to what is gone\?"):
-        find("SUS", paths)
-    (tmp_path / "a" / "SUS.py").rmdir()
-    (tmp_path / "a" / "SUS.py").symlink_to("/nowhere")
-    with pytest.raises(SystemLoadError, match=r"a/SUS.py is no file"):
-        find("SUS", paths)
-    with pytest.raises(SystemLoadError, match=f"no ISC.py found; looked in {re.escape(', '.join(paths))}"):
-        find("ISC", paths)
-    with pytest.raises(SystemLoadError, match=r"nowhere, no path is set. Set GUARD_MODULE_PATH or --path"):
-        find("ISC", [])
 
 
 # --- what a system is ---------------------------------------------------------------------------------------------

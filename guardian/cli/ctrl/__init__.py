@@ -3,44 +3,42 @@
 Most orders are a Channel Access client's: they need no more than the prefix of the PVs, and reach whatever a ``caget``
 in the same shell would. Five speak to a host on this machine, through its control socket (`guardian.cli.ctrl.local`).
 
-Each file has ``add(orders)``, which defines its orders. The libraries of Channel Access are imported when an order
-runs, so that ``--help`` comes at once.
+Each file has ``define(order)`` (`guardian.cli.orders`). The libraries of Channel Access are imported when they are
+needed.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from guardian.cli.orders import Order
 from guardian.cli.output import complain
+from guardian.core.names import why_not_ifo, why_not_template
 from guardian.errors import ExpectedError
-from guardian.host.site import why_not_ifo, why_not_template
 
 COMMAND = "guardctrl"
 ANSWER_S = 2.0
-Orders = Any  #: what ``ArgumentParser.add_subparsers`` returns; argparse has no public name for it
 
 
 class WrongCall(ExpectedError):
     """The command line, or a file or variable it refers to, cannot be: exit code 2."""
 
 
-def add_order(
-    orders: Orders, name: str, run: Callable[[argparse.Namespace], int], text: str, *, about: str = ""
-) -> argparse.ArgumentParser:
-    """Define an order; `run` gives the exit code. The options that all orders share may stand behind it too.
+def prepare(order: Order, run: Callable[[argparse.Namespace], int], *, about: str = "", nothing: str = "[]") -> None:
+    """What all orders have; `run` gives the exit code. The options that they share may stand behind the order too.
 
-    What --json prints is a list; `nothing` is what it prints if the order fails before there are facts.
+    Parameters
+    ----------
+    about : what the help of the order says besides. nothing : what --json prints if it fails before there are facts.
     """
-    order: argparse.ArgumentParser = orders.add_parser(
-        name, help=text, description=f"{text[0].upper()}{text[1:]}. {about}".strip()
-    )
+    order.tell(about)
     add_shared_options(order, default=argparse.SUPPRESS)
-    order.set_defaults(run=run, nothing="[]")
-    return order
+    order.set_defaults(run=run, nothing=nothing)
 
 
 def add_shared_options(parser: argparse.ArgumentParser, *, default: Any = None) -> None:
@@ -79,6 +77,17 @@ def answer_s() -> float:
     if not 0 < seconds < 1e6:
         raise WrongCall(f"EPICS_CLI_TIMEOUT is {text!r}, which is not a time in seconds")
     return seconds
+
+
+def seconds(text: str) -> float:
+    """A time on the command line."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1e7:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time in seconds")
+    return value
 
 
 def say(text: str) -> None:

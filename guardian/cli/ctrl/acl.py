@@ -11,29 +11,29 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from guardian.cli.ctrl import Orders, WrongCall, add_order, say
+from guardian.cli.ctrl import WrongCall, prepare, say
 from guardian.cli.ctrl.local import WHICH_HOST
 from guardian.cli.ctrl.names import site_of
 from guardian.cli.ctrl.places import ask_host
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.core.interface import Asg
 from guardian.core.judge import address_of
-from guardian.core.security import Level
+from guardian.core.security import Level, rights_facts
 from guardian.core.who import Who
 from guardian.errors import ExpectedError
 from guardian.host.access import Access, read_rules
-from guardian.host.control import NoHost
-from guardian.host.doorkeeper import who_am_i
-from guardian.host.orders import rights_facts
+from guardian.host.asking import NoHost
+from guardian.host.users import who_am_i
 
 _ABOUT = f"""\
 {WHICH_HOST} Where none runs, --site is judged as it stands in
 the file. Exit code 0: all that can be written may be written; 1: something may not."""
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    order = add_order(orders, "acl", _acl, "say who may write, and by which rule", about=_ABOUT)
+def define(order: Order) -> None:
+    """What it takes."""
+    prepare(order, _acl, about=_ABOUT)
     order.add_argument("node", nargs="?", default="", metavar="NODE", help="name of the node (its host has one rule)")
     order.add_argument("--user", help="who the client says it is (default: you)")
     order.add_argument("--host", help="the machine that the client says it is on (default: this one)")

@@ -13,14 +13,15 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
-from guardian.cli.ctrl import Orders, add_order, answer_s
+from guardian.cli.ctrl import answer_s, prepare
 from guardian.cli.ctrl.environment import address_list, export_line, in_force, oddities, server_port
 from guardian.cli.ctrl.find import search_s
 from guardian.cli.ctrl.hosts import look
 from guardian.cli.ctrl.machine import candidates, claims, listeners, local_addresses
 from guardian.cli.ctrl.names import Names, names_of
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
-from guardian.worker.system import NAME
+from guardian.core.names import NODE
 
 _ABOUT = """\
 Shows which variables of Channel Access are in force, who answers for the PV, a second server on the port, and the line
@@ -67,10 +68,9 @@ class Findings:
     warnings: list[str] = field(default_factory=list)
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    order = add_order(orders, "doctor", _doctor, "say why nothing answers, and what to do", about=_ABOUT)
-    order.set_defaults(nothing="{}")
+def define(order: Order) -> None:
+    """What it takes."""
+    prepare(order, _doctor, about=_ABOUT, nothing="{}")
     order.add_argument("pv_asked", nargs="?", metavar="PV", help="the PV that is missed, or a node")
 
 
@@ -90,7 +90,7 @@ def _doctor(options: argparse.Namespace) -> int:
 def _pv(word: str, names: Names) -> str:
     """What is missed: a PV, or the one that every node has."""
     head = names.pv("\0", "").partition("\0")[0]
-    return names.pv(word, "STATE") if NAME.fullmatch(word) and not word.startswith(head) else word
+    return names.pv(word, "STATE") if NODE.fullmatch(word) and not word.startswith(head) else word
 
 
 def hint(pv: str, names: Names) -> str:

@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import Any
 
-from guardian.core.explain import BECAUSE
 from guardian.core.peer import Peer, of_summary
-from guardian.core.texts import printable
+from guardian.core.texts import BECAUSE, printable
 from guardian.enums import ErrorKind, Mode, Op, Status
 
 #: What is read of a node without SUMMARY, an original Guardian's. In some versions STATE and REQUEST show an index.

@@ -11,10 +11,11 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from guardian.cli.ctrl import Orders, add_nodes, add_order, say
+from guardian.cli.ctrl import add_nodes, prepare, say
 from guardian.cli.ctrl.find import agreed
 from guardian.cli.ctrl.listing import named, silent
 from guardian.cli.ctrl.names import names_of
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.enums import ProcessState
 from guardian.errors import ExpectedError
@@ -28,9 +29,9 @@ Without names: all nodes that are found and have failed. Nodes that have not fai
 were asked for. REQUEST and MODE stay as they are."""
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    order = add_order(orders, "reset-failed", _reset, "start nodes that were given up", about=_ABOUT)
+def define(order: Order) -> None:
+    """What it takes."""
+    prepare(order, _reset, about=_ABOUT)
     add_nodes(order, text="name of a node, or a pattern: SUS_*", least_one=False)
     order.add_argument("--yes", action="store_true", help="do not ask, however many nodes there are")
 

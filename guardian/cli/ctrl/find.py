@@ -7,7 +7,6 @@ where it is, also if it is served by something else.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -53,6 +52,8 @@ class Found:
 
 def find(names: Names) -> Found:
     """Ask the network; this takes :func:`search_s`."""
+    import asyncio  # for who asks the network only
+
     return asyncio.run(_find(names.hosts))
 
 
@@ -62,6 +63,8 @@ def search_s() -> float:
 
 
 async def _find(pv: str) -> Found:
+    import asyncio
+
     from ioc.cas import ask
     from ioc.cas.wire import ProtocolError
 

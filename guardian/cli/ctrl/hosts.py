@@ -11,12 +11,13 @@ import asyncio
 import json
 from dataclasses import asdict, dataclass
 
-from guardian.cli.ctrl import Orders, add_order, say
+from guardian.cli.ctrl import prepare, say
 from guardian.cli.ctrl.find import find
 from guardian.cli.ctrl.listing import nobody
 from guardian.cli.ctrl.names import Names, names_of
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
-from guardian.core.host_rows import PREFIX
+from guardian.core.names import HOST_PREFIX
 from guardian.core.texts import printable
 from guardian.errors import ExpectedError
 from guardian.host.claim import Claim, parse
@@ -45,9 +46,9 @@ class HostLine:
     why: str = ""
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    add_order(orders, "hosts", _hosts, "list the hosts on the network, and what is wrong with them", about=_ABOUT)
+def define(order: Order) -> None:
+    """What it takes."""
+    prepare(order, _hosts, about=_ABOUT)
 
 
 def _hosts(options: argparse.Namespace) -> int:
@@ -82,7 +83,7 @@ async def _line(where: str, nodes: list[str], names: Names) -> HostLine:
         return HostLine(where=where, nodes=len(nodes), why=f"it does not answer ({error!r})")
     if claim is None or why is None:
         return HostLine(where=where, nodes=len(nodes), why="it does not say how it is: is it of another version?")
-    pv = names.pv(PREFIX + claim.host, "OK")
+    pv = names.pv(HOST_PREFIX + claim.host, "OK")
     return HostLine(host=claim.host, where=where, nodes=len(nodes), who=str(claim), pv=pv, ok=not why, why=why)
 
 
@@ -103,7 +104,7 @@ async def look(address: tuple[str, int], node: str, names: Names) -> tuple[Claim
         claim = parse(values.get(names.pv(node, "HOST")))
         if claim is None or not claim.host:
             return claim, None
-        pv = names.pv(PREFIX + claim.host, "WHY")
+        pv = names.pv(HOST_PREFIX + claim.host, "WHY")
         await ask.read(address, [pv], values)
     except ProtocolError as error:
         raise OSError(str(error)) from None

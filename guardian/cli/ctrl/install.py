@@ -19,11 +19,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from guardian.cli import unit
-from guardian.cli.ctrl import Orders, WrongCall, add_order, say
+from guardian.cli.ctrl import WrongCall, prepare, say
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.errors import ExpectedError
+from guardian.host.places import SYSTEM_SITES
 from guardian.host.reading import read_bytes
-from guardian.host.site import SYSTEM_SITES, read_site
 
 _ABOUT = """\
 Writes the unit guardhost@.service of systemd, and says what to type next. SITE: the name of a site file, X1 for
@@ -70,9 +71,9 @@ class Step:
         fresh.replace(self.path)
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    order = add_order(orders, "install", _install, "make hosts services of systemd", about=_ABOUT)
+def define(order: Order) -> None:
+    """What it takes."""
+    prepare(order, _install, about=_ABOUT)
     order.add_argument("sites", nargs="*", metavar="SITE", help="name of a site file, without .toml")
     order.add_argument("--user", action="store_true", help="services of yours, not of the machine: needs no root")
     order.add_argument(
@@ -151,6 +152,8 @@ def _places(*, user: bool) -> tuple[Path, Path]:
 
 
 def _read(path: Path) -> None:
+    from guardian.host.site import read_site
+
     try:
         read_site(path)
     except ExpectedError as error:

@@ -10,27 +10,22 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from guardian.cli.ctrl import Orders, add_nodes, add_order, say
+from guardian.cli.ctrl import add_nodes, prepare, say
 from guardian.cli.ctrl.facts import Facts
 from guardian.cli.ctrl.find import Found, chosen, find, some
 from guardian.cli.ctrl.names import Names, control_socket, names_of
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.errors import ExpectedError
-from guardian.host.control import ask
+from guardian.host.asking import ask
 
 #: Ways that are longer than this are not lined up with.
 _WAY = 40
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    order = add_order(
-        orders,
-        "list",
-        _list,
-        "list the nodes on the network",
-        about="With --state-dir, those of this one host, which is asked without Channel Access.",
-    )
+def define(order: Order) -> None:
+    """What it takes."""
+    prepare(order, _list, about="With --state-dir, those of this one host, which is asked without Channel Access.")
     add_nodes(order, text="these only; * and ? match any characters", least_one=False)
 
 

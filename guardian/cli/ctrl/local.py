@@ -14,21 +14,15 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from guardian.cli.ctrl import Orders, WrongCall, add_nodes, add_order, say
+from guardian.cli.ctrl import WrongCall, add_nodes, prepare, say
 from guardian.cli.ctrl.find import agreed, is_pattern, some
 from guardian.cli.ctrl.places import ask_at, ask_host, place_of
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.errors import ExpectedError
-from guardian.host.control import NoHost
-from guardian.host.node import END_S, RESTART_S
+from guardian.host.asking import NoHost
+from guardian.host.waits import END_S, RESTART_S
 
-_TEXT = {
-    "create": "add a node to a host on this machine",
-    "destroy": "remove a node from a host on this machine",
-    "start": "write OP=EXEC, through a host on this machine",
-    "stop": "write OP=STOP, through a host on this machine",
-    "restart": "give a node a new worker with new code, through a host on this machine",
-}
 _DONE = {
     "create": "{node} is added and starts",
     "destroy": "{node} is removed; its settings are kept",
@@ -51,12 +45,11 @@ _PATTERN = "name of the node, or a pattern: 'SUS_*'"
 _AT_ONCE = 32
 
 
-def add(orders: Orders) -> None:
-    """Define the orders."""
-    for do, text in _TEXT.items():
-        order = add_order(orders, do, _tell, text, about=_ABOUT.get(do, WHICH_HOST))
-        add_nodes(order, text=_PATTERN)
-        order.add_argument("--yes", action="store_true", help="do not ask, however many nodes there are")
+def define(order: Order) -> None:
+    """What each takes."""
+    prepare(order, _tell, about=_ABOUT.get(order.name, WHICH_HOST))
+    add_nodes(order, text=_PATTERN)
+    order.add_argument("--yes", action="store_true", help="do not ask, however many nodes there are")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,16 @@ import argparse
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from guardian.cli.ctrl import WrongCall
-from guardian.core.interface import HOST_NODE, NODES, PV_TEMPLATE, pv_name
+from guardian.core.names import HOST_NODE, NODES_ROW, PV_TEMPLATE, pv_name, why_not_ifo
 from guardian.errors import ExpectedError
-from guardian.host.control import ask
-from guardian.host.site import CONTROL_SOCKET, Site, default_state_dir, read_site, why_not_ifo
+from guardian.host.asking import ask
+from guardian.host.places import CONTROL_SOCKET, default_state_dir
+
+if TYPE_CHECKING:
+    from guardian.host.site import Site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +31,7 @@ class Names:
     @property
     def hosts(self) -> str:
         """The PV that every host serves."""
-        return self.pv(HOST_NODE, NODES.name)
+        return self.pv(HOST_NODE, NODES_ROW)
 
     def __str__(self) -> str:
         """What nodes are asked for, inside a sentence."""
@@ -65,6 +69,8 @@ def site_of(options: argparse.Namespace) -> Site:
     ------
     WrongCall
     """
+    from guardian.host.site import read_site  # heavy, and most calls name no site file
+
     try:
         return read_site(options.site)
     except ExpectedError as error:

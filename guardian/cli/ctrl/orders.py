@@ -12,11 +12,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from guardian.cli.ctrl import COMMAND, Orders, WrongCall, add_nodes, add_order, say
+from guardian.cli.ctrl import COMMAND, WrongCall, add_nodes, prepare, say, seconds
 from guardian.cli.ctrl.find import agreed, chosen
 from guardian.cli.ctrl.listing import silent
 from guardian.cli.ctrl.names import names_of
-from guardian.cli.ctrl.request import seconds
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK, TIMED_OUT
 from guardian.enums import LoadStatus, Mode, Op
 from guardian.errors import ExpectedError
@@ -26,29 +26,25 @@ if TYPE_CHECKING:
 
 LOAD_S = 60.0
 LOOK_S, PLAIN_HOLD_S = 0.1, 0.5
+_VALUES = {"mode": ("MODE", tuple(Mode.__members__)), "op": ("OP", tuple(Op.__members__))}
 _FINAL = frozenset({LoadStatus.DONE.name, LoadStatus.ERROR.name})
 
 
-def add(orders: Orders) -> None:
-    """Define the orders."""
-    for row, kind, text in (
-        ("MODE", Mode, "say who decides where nodes go"),
-        ("OP", Op, "stop, pause or run nodes"),
-    ):
-        order = add_order(orders, row.lower(), _set, text)
-        order.add_argument("value", metavar=row, help=", ".join(member.name for member in kind))
-        order.set_defaults(row=row, known=tuple(member.name for member in kind))
-        _finish(order)
-    load = add_order(orders, "load", _load, "have nodes read their code anew")
-    load.add_argument("--wait", action="store_true", help="wait until the new code is in force")
-    load.add_argument(
-        "--timeout", type=seconds, default=LOAD_S, metavar="S", help=f"with --wait: how long ({LOAD_S:g} s)"
-    )
-    _finish(load)
-    _finish(add_order(orders, "reenter", _reenter, "have nodes run their present state again, from main()"))
-
-
-def _finish(order: argparse.ArgumentParser) -> None:
+def define(order: Order) -> None:
+    """What each takes."""
+    if order.name == "reenter":
+        prepare(order, _reenter)
+    elif order.name == "load":
+        prepare(order, _load)
+        order.add_argument("--wait", action="store_true", help="wait until the new code is in force")
+        order.add_argument(
+            "--timeout", type=seconds, default=LOAD_S, metavar="S", help=f"with --wait: how long ({LOAD_S:g} s)"
+        )
+    else:
+        prepare(order, _set)
+        row, values = _VALUES[order.name]
+        order.add_argument("value", metavar=row, help=", ".join(values))
+        order.set_defaults(row=row, known=values)
     add_nodes(order, text="name of a node, or a pattern: SUS_*")
     order.add_argument("--yes", action="store_true", help="do not ask, however many nodes there are")
 

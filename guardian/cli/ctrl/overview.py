@@ -21,9 +21,8 @@ from guardian.cli.output import FAILED, OK
 from guardian.core.texts import printable
 from guardian.core.when import span, utc
 from guardian.errors import ExpectedError
-from guardian.host.control import NoHost, ask
-from guardian.host.site import SYSTEM_SITES
-from guardian.host.store import peek
+from guardian.host.asking import NoHost, ask
+from guardian.host.places import SYSTEM_SITES
 
 Facts = dict[str, Any]
 
@@ -95,6 +94,8 @@ def _absent(directory: Path, options: argparse.Namespace) -> Facts:
     NoHost
         It says nothing: no host was ever there.
     """
+    from guardian.host.store import peek
+
     alive_at, stored = peek(directory)
     if not stored:
         start = f"guardhost --site {options.site}" if options.site else "guardhost --site FILE"

@@ -18,9 +18,9 @@ from typing import Any
 from guardian.cli.ctrl.names import Names, control_socket, names_of
 from guardian.cli.state_dirs import state_dirs
 from guardian.errors import ExpectedError
+from guardian.host.asking import NoAnswer, NoHost, ask
 from guardian.host.claim import parse
-from guardian.host.control import NoAnswer, NoHost, ask
-from guardian.host.site import CONTROL_SOCKET
+from guardian.host.places import CONTROL_SOCKET
 
 #: A host that is busy answers later; who looks for hosts does not wait for one that hangs.
 LOOK_S = 3.0

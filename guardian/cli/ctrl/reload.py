@@ -10,9 +10,10 @@ import json
 import sys
 from typing import Any
 
-from guardian.cli.ctrl import Orders, add_order, say
+from guardian.cli.ctrl import prepare, say
 from guardian.cli.ctrl.find import said_yes
 from guardian.cli.ctrl.places import ask_host
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.errors import ExpectedError
 
@@ -25,12 +26,11 @@ host is named, and left as it is. A file with a fault changes nothing. Which hos
 LOOK_S, DONE_S = 30.0, 120.0
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    order = add_order(orders, "reload", _reload, "have a host follow its site file as it is now", about=_ABOUT)
+def define(order: Order) -> None:
+    """What it takes."""
+    prepare(order, _reload, about=_ABOUT, nothing="{}")
     order.add_argument("--dry-run", action="store_true", help="show what is otherwise, and do nothing")
     order.add_argument("--yes", action="store_true", help="do not ask")
-    order.set_defaults(nothing="{}")
 
 
 def _reload(options: argparse.Namespace) -> int:

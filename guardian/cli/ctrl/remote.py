@@ -14,10 +14,10 @@ from guardian.cli.caclient import CHAR, STRING, Channel, Reading, Session
 from guardian.cli.ctrl import answer_s, say
 from guardian.cli.ctrl.facts import PLAIN_ROWS, Facts, from_rows, from_summary
 from guardian.cli.ctrl.names import Names
-from guardian.core.interface import STRING_BYTES
+from guardian.core.names import STRING_BYTES
 from guardian.core.texts import printable
 from guardian.errors import ExpectedError
-from guardian.host.doorkeeper import who_am_i
+from guardian.host.users import who_am_i
 
 #: A server that has answered for one PV of a node has all that it is going to have: the rest is waited for so long,
 #: as a part of the time for an answer.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
-import math
 import os
 import shlex
 import sys
@@ -18,12 +17,13 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from guardian.cli.ctrl import COMMAND, Orders, WrongCall, add_nodes, add_order, say
+from guardian.cli.ctrl import COMMAND, WrongCall, add_nodes, prepare, say, seconds
 from guardian.cli.ctrl.facts import Facts
 from guardian.cli.ctrl.find import SOME, agreed, chosen, is_pattern, may_be_node
 from guardian.cli.ctrl.journey import Journey, journey, timed, why_not_state
 from guardian.cli.ctrl.listing import silent
 from guardian.cli.ctrl.names import Names, names_of
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.core.documents import read_durations, read_graph
 from guardian.core.graph import Graph
@@ -42,9 +42,9 @@ The way is shown first, and how long it usually takes. With --wait the exit code
 if one was refused, failed or was asked for something else meanwhile, 4 if one stalled, 3 if the time is over."""
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    order = add_order(orders, "request", _request, "ask nodes for a state", about=_ABOUT)
+def define(order: Order) -> None:
+    """What it takes."""
+    prepare(order, _request, about=_ABOUT)
     order.add_argument("state", metavar="STATE", help="the state that is wanted; NONE withdraws the request")
     add_nodes(order, text="name of a node, or a pattern: SUS_*")
     order.add_argument("--wait", action="store_true", help="wait until the nodes have arrived")
@@ -53,17 +53,6 @@ def add(orders: Orders) -> None:
     )
     order.add_argument("--yes", action="store_true", help="do not ask, however many nodes there are")
     order.add_argument("--dry-run", action="store_true", help="show the way, and ask nobody for anything")
-
-
-def seconds(text: str) -> float:
-    """A time on the command line."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < 1e7:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time in seconds")
-    return value
 
 
 def user() -> str:

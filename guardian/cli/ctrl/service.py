@@ -7,7 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from guardian.host.site import SYSTEM_SITES
+from guardian.host.places import SYSTEM_SITES
 
 _BOOTED = Path("/run/systemd/system")
 #: Seconds that an answer may take.

@@ -11,14 +11,14 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from guardian.cli.ctrl import Orders, add_nodes, add_order, say
+from guardian.cli.ctrl import add_nodes, prepare, say
 from guardian.cli.ctrl.facts import Facts
 from guardian.cli.ctrl.find import chosen
 from guardian.cli.ctrl.listing import facts_of, named, silent, tell_silent
 from guardian.cli.ctrl.names import Names, names_of
-from guardian.cli.ctrl.overview import overview
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
-from guardian.core.explain import clock
+from guardian.core.when import clock
 from guardian.errors import ExpectedError
 from guardian.host.claim import parse
 
@@ -33,18 +33,13 @@ Without NODE: a host on this machine and its nodes, a line each, without Channel
 those of --ifo or $IFO; of several hosts, one line each."""
 
 
-def add(orders: Orders) -> None:
-    """Define the orders."""
-    status = add_order(orders, "status", _status, "show all of a node, or a host with its nodes", about=_ABOUT)
-    add_nodes(status, text="name of a node, or a pattern: SUS_*", least_one=False)
-    why = add_order(
-        orders,
-        "why",
-        _why,
-        "say why nodes are not OK",
-        about="Without NODE: of all nodes that are found, those not OK.",
-    )
-    add_nodes(why, text="name of a node, or a pattern: SUS_*", least_one=False)
+def define(order: Order) -> None:
+    """What each takes."""
+    if order.name == "status":
+        prepare(order, _status, about=_ABOUT)
+    else:
+        prepare(order, _why, about="Without NODE: of all nodes that are found, those not OK.")
+    add_nodes(order, text="name of a node, or a pattern: SUS_*", least_one=False)
 
 
 def _why(options: argparse.Namespace) -> int:
@@ -65,6 +60,8 @@ def _why(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     if not options.nodes:
         options.nothing = "{}"
+        from guardian.cli.ctrl.overview import overview
+
         return overview(options)
     from guardian.cli.caclient import Session
     from guardian.cli.ctrl.remote import connect

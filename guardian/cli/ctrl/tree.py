@@ -18,11 +18,12 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from guardian.cli.ctrl import Orders, add_nodes, add_order, say
+from guardian.cli.ctrl import add_nodes, prepare, say
 from guardian.cli.ctrl.facts import Facts
 from guardian.cli.ctrl.hierarchy import Place, draw, grow
 from guardian.cli.ctrl.listing import named
 from guardian.cli.ctrl.names import Names, names_of
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.errors import ExpectedError
 
@@ -30,17 +31,12 @@ if TYPE_CHECKING:
     from guardian.cli.caclient import Session
 
 SUBNODES = "SUBNODES"
+_ABOUT = "Flags nodes that are STALLED, UNMANAGED, CONTESTED, ORPHANED or MISSING; exit code 1 if there are any."
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    order = add_order(
-        orders,
-        "tree",
-        _tree,
-        "draw who manages whom",
-        about="Flags nodes that are STALLED, UNMANAGED, CONTESTED, ORPHANED or MISSING; exit code 1 if there are any.",
-    )
+def define(order: Order) -> None:
+    """What it takes."""
+    prepare(order, _tree, about=_ABOUT)
     add_nodes(order, text="what is at and below these nodes only", least_one=False)
 
 

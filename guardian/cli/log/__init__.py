@@ -1,6 +1,6 @@
 """The orders of ``guardlog``, one idea a file, and what they share: which hosts are meant, and which time.
 
-Each file has ``add(orders)``, which defines its orders. They read files, so they need no host that runs and no Channel
+Each file has ``define(order)`` (`guardian.cli.orders`). They read files, so they need no host that runs and no Channel
 Access, and disturb nobody.
 """
 
@@ -13,21 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from guardian.cli.orders import Order
 from guardian.cli.output import WrongCall, complain
 
-__all__ = ["COMMAND", "Orders", "WrongCall", "add_order", "add_shared_options", "allow_many_files", "say", "visible"]
+__all__ = ["COMMAND", "WrongCall", "add_shared_options", "allow_many_files", "prepare", "say", "visible"]
 
 COMMAND = "guardlog"
-Orders = Any  #: what ``ArgumentParser.add_subparsers`` returns; argparse has no public name for it
 
 
-def add_order(
-    orders: Orders, name: str, run: Callable[[argparse.Namespace], int], text: str, *, about: str = ""
-) -> argparse.ArgumentParser:
-    """Define an order; `run` gives the exit code."""
-    order: argparse.ArgumentParser = orders.add_parser(
-        name, help=text, description=f"{text[0].upper()}{text[1:]}. {about}".strip()
-    )
+def prepare(order: Order, run: Callable[[argparse.Namespace], int], *, about: str) -> None:
+    """What all orders have; `run` gives the exit code, `about` is what the help of the order says besides."""
+    order.tell(about)
     add_shared_options(order, default=argparse.SUPPRESS)
     order.add_argument(
         "--since", metavar="TIME", help="02:00 (the last one), 2026-11-28, '2026-11-28 02:00', 2h, 30m, 1d; UTC"
@@ -36,7 +32,6 @@ def add_order(
     order.add_argument("--local", action="store_true", help="all times are those of this machine, not UTC")
     order.add_argument("--json", action="store_true", help="print one JSON object a line")
     order.set_defaults(run=run)
-    return order
 
 
 def add_shared_options(parser: argparse.ArgumentParser, *, default: Any = None) -> None:

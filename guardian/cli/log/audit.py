@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
-from guardian.cli.log import Orders, WrongCall, add_order, say, visible
+from guardian.cli.log import WrongCall, prepare, say, visible
 from guardian.cli.log.journals import Journals, Record, add_count, how_many, newest
+from guardian.cli.orders import Order
 from guardian.cli.output import OK
 from guardian.cli.times import shown, span
-from guardian.core.audit import KIND
 from guardian.core.request_cmd import Command
-from guardian.core.who import Who
+from guardian.core.who import WRITE, Who
 from guardian.host.history import Query, word, word_like
 
 #: Shown without -n, the newest.
@@ -29,9 +29,9 @@ says of itself, the address is where it really came from. NODE may be a pattern,
 nodes. The newest {USUAL} are shown, or with --since all since then; -n 0 shows all."""
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    order = add_order(orders, "audit", _audit, "show who wrote what on the PVs of nodes", about=_ABOUT)
+def define(order: Order) -> None:
+    """What it takes."""
+    prepare(order, _audit, about=_ABOUT)
     order.add_argument("nodes", nargs="*", metavar="NODE", help="name of a node, or a pattern (default: all)")
     add_count(order, USUAL)
     order.add_argument("--refused", action="store_true", help="only what was refused")
@@ -52,7 +52,7 @@ def _audit(options: argparse.Namespace) -> int:
         if record["kind"] == _DROPPED:
             dropped += record["count"] if isinstance(record.get("count"), int) else 1
         try:
-            return bool(record["kind"] == KIND) and wanted(record) and bool(line_of(record))
+            return bool(record["kind"] == WRITE) and wanted(record) and bool(line_of(record))
         except (KeyError, TypeError, AttributeError):
             journals.damaged += 1
             return False
@@ -60,7 +60,7 @@ def _audit(options: argparse.Namespace) -> int:
     query = Query(
         since=since,
         until=None if until is None else until + _COUNTED_S,
-        words=(*((word(KIND), word_like(node)) for node in options.nodes or ["*"]), (word(_DROPPED),)),
+        words=(*((word(WRITE), word_like(node)) for node in options.nodes or ["*"]), (word(_DROPPED),)),
         newest_first=most > 0,
     )
     found = 0

@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
-from guardian.cli.log import Orders, add_order, say, visible
+from guardian.cli.log import prepare, say, visible
 from guardian.cli.log.journals import Journals, Record, add_count, how_many, newest
+from guardian.cli.orders import Order
 from guardian.cli.output import OK
 from guardian.cli.times import shown, span
-from guardian.core.audit import KIND
+from guardian.core.who import WRITE
 from guardian.host.history import Query, word, word_like
 
 #: Shown without -n, the newest.
@@ -28,9 +29,9 @@ may be a pattern, in quotes: 'SUS_*'. The newest {USUAL} are shown, or with --si
 Writes are shown by guardlog audit."""
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    order = add_order(orders, "events", _events, "show what nodes did, and why", about=_ABOUT)
+def define(order: Order) -> None:
+    """What it takes."""
+    prepare(order, _events, about=_ABOUT)
     order.add_argument("nodes", nargs="+", metavar="NODE", help="name of a node, or a pattern")
     add_count(order, USUAL)
     order.add_argument("--kind", metavar="KIND", help="only these: request, enter, mode, op, load, worker, error, ...")
@@ -61,7 +62,7 @@ def _events(options: argparse.Namespace) -> int:
 def _wanted(options: argparse.Namespace) -> Callable[[Record], bool]:
     def wanted(record: Record) -> bool:
         kind = record["kind"]
-        if kind == KIND:
+        if kind == WRITE:
             return False
         if kind == _DROPPED:
             return not options.kind

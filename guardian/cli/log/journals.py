@@ -20,9 +20,8 @@ from guardian.cli.log import WrongCall, say
 from guardian.cli.state_dirs import looked_in, state_dirs
 from guardian.errors import ExpectedError
 from guardian.host.history import Query, Reading, has_time, open_file, word
-from guardian.host.journal import JOURNAL
+from guardian.host.places import JOURNAL
 from guardian.host.rotation import aside, moment, stamp_of
-from guardian.host.site import read_site
 
 Record = dict[str, Any]
 #: In the names of what a host has put aside: it is no journal.
@@ -218,6 +217,8 @@ def _stamp(record: Record) -> float:
 def _folders(options: argparse.Namespace) -> list[Path]:
     """The state directories that are meant."""
     if options.site:
+        from guardian.host.site import read_site
+
         try:
             return [read_site(options.site).state_dir]
         except ExpectedError as error:

@@ -15,18 +15,18 @@ from calendar import timegm
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
-from guardian.cli.log import Orders, WrongCall, add_order, say
+from guardian.cli.log import WrongCall, prepare, say
 from guardian.cli.log.follow import follow
 from guardian.cli.log.journals import MOST
 from guardian.cli.log.linefile import WIDTH, Wanted, backward, forward
 from guardian.cli.log.logfiles import Place, places
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.cli.times import shown, span
 from guardian.enums import LogLevel
 from guardian.host.logfolder import NodeFile
 from guardian.host.logline import SHOWN
 
-ORDER = "log"
 #: Lines that are shown if nothing is said, and before following.
 NEWEST, BEFORE = 500, 10
 _ABOUT = """\
@@ -42,9 +42,9 @@ _PLAIN = "\x1b[0m"
 Reading = tuple[list[NodeFile], Wanted]  #: files, the oldest first, and which of their lines
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    order = add_order(orders, ORDER, _log, "show what nodes and their code have said", about=_ABOUT)
+def define(order: Order) -> None:
+    """What it takes."""
+    prepare(order, _log, about=_ABOUT)
     order.add_argument("nodes", nargs="+", metavar="NODE", help="name of a node, a pattern, or HOST")
     order.add_argument("-f", "--follow", action="store_true", help="go on with what comes, until Ctrl-C")
     order.add_argument(
@@ -235,15 +235,3 @@ class _Shower:
                 "text": text,
             }
         )
-
-
-def order_words(argv: list[str], orders: Iterable[str]) -> list[str]:
-    """The command line with its order: where the first word is no order but a node, or an option of `log`, that one."""
-    at, known = 0, set(orders)
-    while at < len(argv) and argv[at].startswith(("--site", "--state-dir")):
-        at += 1 if "=" in argv[at] else 2
-    if at < len(argv) and argv[at] not in known and argv[at] not in ("-h", "--help", "--version"):
-        word = argv[at]
-        if word.startswith("-") or word[:1].isupper() or any(letter in word for letter in "*?["):
-            return [*argv[:at], ORDER, *argv[at:]]
-    return argv

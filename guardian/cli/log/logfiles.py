@@ -18,9 +18,8 @@ from guardian.cli.log import WrongCall
 from guardian.cli.state_dirs import looked_in, state_dirs
 from guardian.errors import ExpectedError
 from guardian.host.logfolder import NodeFile, node_files
-from guardian.host.logrules import FOLDER
+from guardian.host.places import LOGS
 from guardian.host.rotation import aside, moment
-from guardian.host.site import read_site
 
 Files = dict[str, list[NodeFile]]
 #: So often a folder is looked at, at most.
@@ -113,9 +112,9 @@ def places(options: argparse.Namespace) -> list[Place]:
     if options.site:
         return [_of_site(options.site)]
     if options.state_dir:
-        folders = [options.state_dir / FOLDER]
+        folders = [options.state_dir / LOGS]
     else:
-        folders = [path / FOLDER for path in state_dirs(FOLDER)]
+        folders = [path / LOGS for path in state_dirs(LOGS)]
         if not folders:
             raise ExpectedError(
                 f"no host has log files here (in {looked_in()}); give --site or --state-dir, or see {_UNIT}"
@@ -129,6 +128,8 @@ def places(options: argparse.Namespace) -> list[Place]:
 
 
 def _of_site(path: Path) -> Place:
+    from guardian.host.site import read_site
+
     try:
         site = read_site(path)
     except ExpectedError as error:

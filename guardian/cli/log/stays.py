@@ -11,17 +11,18 @@ from itertools import chain
 from statistics import median
 from typing import Any
 
-from guardian.cli.log import Orders, add_order, say
+from guardian.cli.log import prepare, say
 from guardian.cli.log.journals import Journals, Record
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.cli.times import shown, span
 from guardian.core.durations import StateTimes
 from guardian.core.stays import Stay, stays, tells_where
 from guardian.core.when import span as how_long
 from guardian.host import durations
-from guardian.host.durations import DURATIONS
+from guardian.host.alive import alive_stamps
 from guardian.host.history import Query, word
-from guardian.host.store import alive_stamps
+from guardian.host.places import DURATIONS
 
 #: A host that was there so lately is there: it says so every few seconds.
 _LATELY_S = 15.0
@@ -33,9 +34,9 @@ _HEAD = ("STATE", "SHARE", "TOTAL", "TIMES", "STAY", "DONE AFTER", "AT MOST")
 _NONE = "-"
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    order = add_order(orders, "times", _times, "show how long nodes were in which state", about=_ABOUT)
+def define(order: Order) -> None:
+    """What it takes."""
+    prepare(order, _times, about=_ABOUT)
     order.add_argument("nodes", nargs="+", metavar="NODE", help="name of a node")
 
 

@@ -13,9 +13,8 @@ from guardian.cli.state_dirs import looked_in, state_dirs
 from guardian.cli.times import shown
 from guardian.core.sources import DIGITS, STATES
 from guardian.errors import ExpectedError
-from guardian.host.archive import ARCHIVE
+from guardian.host.places import ARCHIVE
 from guardian.host.repository import GitError, Repository
-from guardian.host.site import read_site
 
 _FORMAT = "%H%x00%at%x00%an%x00%s"
 _ID = re.compile(r"[0-9a-fA-F]{4,64}")
@@ -231,6 +230,8 @@ def _archives(options: argparse.Namespace) -> list[Archive]:
         None does.
     """
     if options.site:
+        from guardian.host.site import read_site
+
         paths = [read_site(options.site).archive_dir]
     elif options.state_dir:
         paths = [options.state_dir / ARCHIVE]

@@ -13,16 +13,18 @@ from pathlib import Path
 
 import msgspec
 
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK, WRONG_CALL
-from guardian.cli.util import Orders, add_order, look, say
+from guardian.cli.util import say
+from guardian.cli.util.looking import look, takes_node
 from guardian.core.advice import NOTE, Finding, advise
 from guardian.core.settings import Limits
 from guardian.errors import SystemLoadError
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    add_order(orders, "check", _check, "load a module in a process of its own and say all that looks wrong")
+def define(order: Order) -> None:
+    """What it takes."""
+    takes_node(order, _check)
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guardian.cli.ctrl import add_shared_options
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
-from guardian.cli.util import Orders, say
+from guardian.cli.util import say
 from guardian.cli.util.archived import Archive, Commit, archive_of
 from guardian.core.sources import blob_id
 from guardian.core.texts import printable
 from guardian.errors import ExpectedError
-from guardian.host.archive import ARCHIVE
 from guardian.host.claim import parse
+from guardian.host.places import ARCHIVE
 from guardian.host.repository import GitError, compare
 
 if TYPE_CHECKING:
@@ -53,15 +54,9 @@ class Difference:
         return "new" if self.before is None else "gone" if self.after is None else "changed"
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    text = "show what a node has loaded beside the files as they are now"
-    order: argparse.ArgumentParser = orders.add_parser(
-        "diff",
-        help=text,
-        description=f"{text[0].upper()}{text[1:]}. Exit code 1: they differ. With --site or --state-dir the node is "
-        "not asked: its last load is compared.",
-    )
+def define(order: Order) -> None:
+    """What it takes."""
+    order.tell("Exit code 1: they differ. With --site or --state-dir the node is not asked: its last load is compared.")
     order.add_argument("node", metavar="NODE", help="name of the node")
     order.add_argument("ids", nargs="*", metavar="ID", help="an earlier load, see `guardutil log`; two: between them")
     order.add_argument("--stat", action="store_true", help="only which files, and how many lines")

@@ -14,23 +14,22 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
-from guardian.cli.util import Orders, say
+from guardian.cli.util import say
 from guardian.core.alarm_tree import ALARM_ROW, alarm_tree
 from guardian.core.exports import Pv, archiver, daq_ini, pvlist, pvlist_json, pvs_of
+from guardian.core.names import check_name, why_not_host, why_not_ifo
 from guardian.errors import ExpectedError
 from guardian.host.files import write_atomic
-from guardian.host.site import Site, read_site, why_not_host, why_not_ifo
-from guardian.worker.system import check_name
+from guardian.host.site import Site, read_site
 
 #: Name of an alarm configuration of a site that has none.
 CONFIG = "guardian"
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    text = "write the PVs of a site, as an archiver, an alarm server or the DAQ takes them"
-    order: argparse.ArgumentParser = orders.add_parser("export", help=text, description=f"{text[0].upper()}{text[1:]}.")
+def define(order: Order) -> None:
+    """What it takes."""
     order.add_argument("nodes", nargs="*", metavar="NODE", help="names of nodes (default: all of the site file)")
     what = order.add_mutually_exclusive_group(required=True)
     what.add_argument("--pvlist", action="store_true", help="a name a line")

@@ -13,28 +13,29 @@ from difflib import get_close_matches
 from typing import Any
 
 from guardian.access.prefix import channel_prefix
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.cli.times import moment
-from guardian.cli.util import Orders, add_order, graph_of, look, say
+from guardian.cli.util import say
 from guardian.cli.util.archived import add_archive_options, ran_at
+from guardian.cli.util.looking import graph_of, look, takes_node
 from guardian.core.documents import graph_facts, read_graph
 from guardian.core.graph import Edge, Graph, SystemFacts
 from guardian.core.setpoints import shown, unpacked
 from guardian.errors import ExpectedError, GraphError
 
 
-def add(orders: Orders) -> None:
-    """Define the orders."""
-    add_order(orders, "print", _print, "print what a system is")
-    states = add_order(orders, "states", _states, "list the states of a system")
-    states.add_argument(
-        "--at", metavar="TIME", help="those of the code that ran then: 2016-08-23, '2016-08-23 08:13', 2h, 30d; UTC"
-    )
-    add_archive_options(states)
-    add_order(orders, "edges", _edges, "list the edges of a system, those of goto states too")
-    path = add_order(orders, "path", _path, "print the way a node takes from one state to another")
-    path.add_argument("start", metavar="FROM", help="the state it is in")
-    path.add_argument("end", metavar="TO", help="the state that is requested")
+def define(order: Order) -> None:
+    """What each takes."""
+    takes_node(order, {"print": _print, "states": _states, "edges": _edges, "path": _path}[order.name])
+    if order.name == "states":
+        order.add_argument(
+            "--at", metavar="TIME", help="those of the code that ran then: 2016-08-23, '2016-08-23 08:13', 2h, 30d; UTC"
+        )
+        add_archive_options(order)
+    elif order.name == "path":
+        order.add_argument("start", metavar="FROM", help="the state it is in")
+        order.add_argument("end", metavar="TO", help="the state that is requested")
 
 
 def system_facts(facts: SystemFacts, graph: Graph, *, node: str, ifo: str) -> dict[str, Any]:

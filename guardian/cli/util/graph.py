@@ -11,8 +11,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK, escape
-from guardian.cli.util import Orders, add_order, look, say
+from guardian.cli.util import say
+from guardian.cli.util.looking import look, takes_node
 from guardian.core.drawing import dot_text
 from guardian.core.graph import Graph
 from guardian.errors import GuardianError
@@ -22,9 +24,9 @@ FORMATS = (".svg", ".png", ".dot")
 TIMEOUT_S = 60.0
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    order = add_order(orders, "graph", _graph, "draw the states of a system and the edges between them", as_json=False)
+def define(order: Order) -> None:
+    """What it takes."""
+    takes_node(order, _graph, as_json=False)
     order.add_argument(
         "-o",
         "--output",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
+from guardian.cli.orders import Order
 from guardian.cli.output import OK
 from guardian.cli.times import shown
-from guardian.cli.util import Orders
 from guardian.cli.util.archived import add_archive_options, archive_of
 from guardian.core.texts import printable
 from guardian.errors import ExpectedError
@@ -16,10 +16,8 @@ from guardian.errors import ExpectedError
 SHOWN = 20
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    text = "list what a node has loaded, when, and who asked for it"
-    order: argparse.ArgumentParser = orders.add_parser("log", help=text, description=f"{text[0].upper()}{text[1:]}.")
+def define(order: Order) -> None:
+    """What it takes."""
     order.add_argument("node", metavar="NODE", help="name of the node")
     order.add_argument("-n", type=int, default=SHOWN, metavar="N", help=f"the newest N (default: {SHOWN}; 0: all)")
     add_archive_options(order)

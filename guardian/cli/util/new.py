@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
-from guardian.cli.util import Orders, say
-from guardian.worker.system import check_name, search_paths
+from guardian.cli.util import say
+from guardian.core.names import check_name
+from guardian.worker.finding import search_paths
 
 TEMPLATE = '''\
 """What {name} is for, in one line.
@@ -96,11 +98,9 @@ edges = [
 '''
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    order: argparse.ArgumentParser = orders.add_parser(
-        "new", help="write a module to begin with", description="Write the module NAME.py, a system to begin with."
-    )
+def define(order: Order) -> None:
+    """What it takes."""
+    order.description = "Write the module NAME.py, a system to begin with."
     order.add_argument("name", metavar="NAME", help="name of the node")
     order.add_argument(
         "--path", "--dir", type=Path, default=Path(), metavar="DIR", help="where to (default: the present folder)"

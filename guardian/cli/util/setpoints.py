@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from guardian.cli.ctrl import add_shared_options
+from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
-from guardian.cli.util import Orders, say
+from guardian.cli.util import say
 from guardian.core.documents import read_rows
 from guardian.core.setpoints import words
 from guardian.core.texts import printable
@@ -30,14 +31,9 @@ _HEAD = ("CHANNEL", "SET", "IS", "SINCE", "SET AT")
 UNKNOWN = "?"
 
 
-def add(orders: Orders) -> None:
-    """Define the order."""
-    text = "show what a running node has set, and what is there now"
-    order: argparse.ArgumentParser = orders.add_parser(
-        "setpoints",
-        help=text,
-        description=f"{text[0].upper()}{text[1:]}. Exit code 1: something is not as it was set.",
-    )
+def define(order: Order) -> None:
+    """What it takes."""
+    order.tell("Exit code 1: something is not as it was set.")
     order.add_argument("node", metavar="NODE", help="name of the node")
     which = order.add_mutually_exclusive_group()
     which.add_argument("--all", action="store_true", help="all that was set (the default)")

@@ -11,7 +11,9 @@ from typing import Any
 
 import caproto as ca
 
-from ioc.cas import Context, bind, wire
+from ioc.cas import wire
+from ioc.cas.context import Context
+from ioc.cas.sockets import bind
 from tests.ioc.loopthread import LoopThread, is_closed
 from tests.support import free_port
 

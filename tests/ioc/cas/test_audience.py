@@ -10,8 +10,8 @@ import caproto as ca
 import numpy as np
 import pytest
 
-from ioc import cas
 from ioc.cas import audience as module
+from ioc.cas import cheap
 from ioc.cas.audience import NEW_VALUE, Audience
 from ioc.cas.filters import dead_band_of, modifiers_of
 from tests.ioc.cas.listener import MASKS, Listener
@@ -23,7 +23,7 @@ MAJOR = ca.AlarmSeverity.MAJOR_ALARM
 #: Class, the type to listen as, and two values: of our channels, and of caproto's.
 SCALARS = [
     pytest.param(getattr(house, name), kind, values, id=f"{house.__name__}.{name}")
-    for house in (cas, ca)
+    for house in (cheap, ca)
     for name, kind, values in (
         ("ChannelDouble", TYPES.TIME_DOUBLE, (1.5, 2.5)),
         ("ChannelFloat", TYPES.TIME_FLOAT, (1.5, 2.5)),
@@ -33,8 +33,8 @@ SCALARS = [
         ("ChannelEnum", TYPES.TIME_STRING, ("OFF", "ON")),
     )
 ]
-BOTH_DOUBLES = pytest.mark.parametrize("double", [cas.ChannelDouble, ca.ChannelDouble], ids=["ours", "caproto's"])
-BOTH_STRINGS = pytest.mark.parametrize("string", [cas.ChannelString, ca.ChannelString], ids=["ours", "caproto's"])
+BOTH_DOUBLES = pytest.mark.parametrize("double", [cheap.ChannelDouble, ca.ChannelDouble], ids=["ours", "caproto's"])
+BOTH_STRINGS = pytest.mark.parametrize("string", [cheap.ChannelString, ca.ChannelString], ids=["ours", "caproto's"])
 
 
 def made(kind: Any, value: Any, **more: Any) -> Any:
@@ -86,7 +86,7 @@ async def test_a_write_that_changes_nothing_is_no_event(kind: Any, data_type: in
     assert later(listener) == [other, one]
 
 
-@pytest.mark.parametrize("kind", [cas.ChannelEnum, ca.ChannelEnum])
+@pytest.mark.parametrize("kind", [cheap.ChannelEnum, ca.ChannelEnum])
 async def test_a_label_and_its_number_are_the_same_value(kind: Any) -> None:
     data = made(kind, "OFF")
     listener = Listener(data, TYPES.TIME_ENUM)
@@ -150,7 +150,7 @@ async def test_each_write_of_an_array_is_an_event(double: Any, value: Any) -> No
 
 
 async def test_what_happens_while_events_are_off_is_noted_once() -> None:
-    data = cas.ChannelDouble(value=1.0)
+    data = cheap.ChannelDouble(value=1.0)
     listener = Listener(data, TYPES.TIME_DOUBLE)
     listener.circuit.events_on = False
     for value in (2.0, 3.0):
@@ -159,7 +159,7 @@ async def test_what_happens_while_events_are_off_is_noted_once() -> None:
 
 
 async def test_who_may_not_read_is_told_so_and_gets_nothing() -> None:
-    data = cas.ChannelDouble(value=1.0)
+    data = cheap.ChannelDouble(value=1.0)
     listener = Listener(data, TYPES.DOUBLE)
     listener.channel.readable = False
     await data.write(2.0)
@@ -173,7 +173,7 @@ async def test_who_may_not_read_is_told_so_and_gets_nothing() -> None:
 async def test_a_value_is_packed_once_for_all_who_want_it_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     packed, pack = [], module.pack
     monkeypatch.setattr(module, "pack", lambda *args, **how: packed.append(args[1]) or pack(*args, **how))
-    data = cas.ChannelDouble(value=1.0)
+    data = cheap.ChannelDouble(value=1.0)
     alike = [Listener(data, TYPES.TIME_DOUBLE) for _ in range(5)]
     texts = [Listener(data, TYPES.STRING, LOG) for _ in range(5)]
     alarms = [Listener(data, TYPES.LONG, ALARM) for _ in range(5)]
@@ -207,13 +207,13 @@ async def test_limits_that_are_not_there_cost_nothing(monkeypatch: pytest.Monkey
         raise AssertionError("limits were looked at")
 
     monkeypatch.setattr(ca.ChannelData, "write", verify)
-    data = cas.ChannelDouble(value=1.0, upper_disp_limit=1.0)  # what is displayed limits nothing
+    data = cheap.ChannelDouble(value=1.0, upper_disp_limit=1.0)  # what is displayed limits nothing
     await data.write(2.0)
     assert data.value == 2.0
 
 
 async def test_control_limits_refuse() -> None:
-    data = cas.ChannelDouble(value=1.0, lower_ctrl_limit=-5.0, upper_ctrl_limit=5.0)
+    data = cheap.ChannelDouble(value=1.0, lower_ctrl_limit=-5.0, upper_ctrl_limit=5.0)
     listener = Listener(data, TYPES.TIME_DOUBLE)
     with pytest.raises(ca.CaprotoValueError, match="Limits are"):
         await data.write(6.0)
@@ -224,7 +224,7 @@ async def test_control_limits_refuse() -> None:
 
 async def test_alarm_limits_set_the_alarm_and_take_it_away() -> None:
     limits = {"lower_alarm_limit": -9, "lower_warning_limit": -8, "upper_warning_limit": 8, "upper_alarm_limit": 9}
-    data = cas.ChannelInteger(value=0, **limits)
+    data = cheap.ChannelInteger(value=0, **limits)
     listener = Listener(data, TYPES.TIME_LONG)
     for value in (8, 9, 0, -8, -9, 1):
         await data.write(value)
@@ -232,20 +232,20 @@ async def test_alarm_limits_set_the_alarm_and_take_it_away() -> None:
 
 
 async def test_an_alarm_is_taken_away_by_the_next_write_where_there_are_no_limits() -> None:
-    data = cas.ChannelDouble(value=0.0)
+    data = cheap.ChannelDouble(value=0.0)
     await data.alarm.write(severity=MAJOR, status=ca.AlarmStatus.STATE)
     await data.write(1.0)
     assert data.alarm.severity == ca.AlarmSeverity.NO_ALARM
 
 
 async def test_hooks_of_a_subclass_are_kept() -> None:
-    class Even(cas.ChannelInteger):
+    class Even(cheap.ChannelInteger):
         async def verify_value(self, value: Any) -> Any:
             if value % 2:
                 raise ValueError("odd")
             return value + 100
 
-    class Skips(cas.ChannelDouble):
+    class Skips(cheap.ChannelDouble):
         async def verify_value(self, value: Any) -> Any:
             raise ca.SkipWrite
 
@@ -258,7 +258,7 @@ async def test_hooks_of_a_subclass_are_kept() -> None:
 
 
 async def test_a_copy_has_no_audience() -> None:
-    data = cas.ChannelDouble(value=1.0)
+    data = cheap.ChannelDouble(value=1.0)
     listener = Listener(data, TYPES.TIME_DOUBLE)
     other = copy.deepcopy(data)
     assert other.audiences == () and other.value == 1.0 and len(data.audiences) == 1
@@ -270,7 +270,7 @@ async def test_a_copy_has_no_audience() -> None:
 
 
 async def test_a_dead_band_counts_from_what_was_sent_last() -> None:
-    data = cas.ChannelDouble(value=10.0)
+    data = cheap.ChannelDouble(value=10.0)
     listener = filtered(data, TYPES.TIME_DOUBLE, '{"dbnd":{"abs":1.5}}')
     for value in (11.0, 11.5, 12.0, 13.0, 13.6, 10.0):  # 11.0: within the band round the first value, 10.0
         await data.write(value)
@@ -278,7 +278,7 @@ async def test_a_dead_band_counts_from_what_was_sent_last() -> None:
 
 
 async def test_a_relative_dead_band_is_in_percent() -> None:
-    data = cas.ChannelDouble(value=10.0)
+    data = cheap.ChannelDouble(value=10.0)
     listener = filtered(data, TYPES.TIME_DOUBLE, '{"dbnd":{"rel":20}}')
     for value in (11.0, 13.0, 14.0, 16.0):
         await data.write(value)
@@ -286,11 +286,11 @@ async def test_a_relative_dead_band_is_in_percent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "values"), [(cas.ChannelString, ("a", "b", "c")), (cas.ChannelEnum, ("ON", "OFF", "ON"))]
+    ("kind", "values"), [(cheap.ChannelString, ("a", "b", "c")), (cheap.ChannelEnum, ("ON", "OFF", "ON"))]
 )
 async def test_a_dead_band_on_a_text_does_not_stop_the_writer(kind: Any, values: tuple[str, ...]) -> None:
     """A client chooses the filter: what it chose must not come back as an error to whoever writes."""
-    data = made(kind, "OFF" if kind is cas.ChannelEnum else "z")
+    data = made(kind, "OFF" if kind is cheap.ChannelEnum else "z")
     listener, other = filtered(data, TYPES.STRING, '{"dbnd":{"abs":1.5}}'), Listener(data, TYPES.STRING)
     for value in values:
         await data.write(value)
@@ -298,7 +298,7 @@ async def test_a_dead_band_on_a_text_does_not_stop_the_writer(kind: Any, values:
 
 
 async def test_arrays_pass_a_dead_band() -> None:
-    data = cas.ChannelDouble(value=[1.0, 2.0], max_length=2)
+    data = cheap.ChannelDouble(value=[1.0, 2.0], max_length=2)
     listener = filtered(data, TYPES.DOUBLE, '{"dbnd":{"abs":1.5}}')
     for value in ([1.0, 2.0], [1.1, 2.0], [9.0, 9.0]):
         await data.write(value)
@@ -306,7 +306,7 @@ async def test_arrays_pass_a_dead_band() -> None:
 
 
 async def test_a_part_of_an_array_is_sent() -> None:
-    data = cas.ChannelDouble(value=[0.0, 1.0, 2.0, 3.0], max_length=4)
+    data = cheap.ChannelDouble(value=[0.0, 1.0, 2.0, 3.0], max_length=4)
     listener = filtered(data, TYPES.DOUBLE, "[1:2]")
     await data.write([4.0, 5.0, 6.0, 7.0])
     assert [values for values, _ in listener.got] == [[1.0, 2.0], [5.0, 6.0]]
@@ -337,7 +337,7 @@ async def test_a_synchronous_filter_that_cannot_convert_does_not_stop_the_writer
 
 
 def test_said_again_is_said_to_those_whose_mask_has_it() -> None:
-    data = cas.ChannelDouble(value=1.0)
+    data = cheap.ChannelDouble(value=1.0)
     value, alarm = Listener(data, TYPES.DOUBLE, VALUE), Listener(data, TYPES.DOUBLE, ALARM)
     data.announce(NEW_VALUE)
     assert later(value) == [1.0] and later(alarm) == []

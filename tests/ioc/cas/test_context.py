@@ -21,8 +21,9 @@ import pytest
 from caproto.server import PVGroup, pvproperty
 from caproto.server.records import AiFields
 
-from ioc import cas
-from ioc.cas import circuit, line, pacing, search, wire
+from ioc.cas import cheap, circuit, line, pacing, search, wire
+from ioc.cas.context import Context
+from ioc.cas.sockets import bind
 from tests.ioc.cas.raw import ALARM, PROPERTY, VALUE, Raw, Serving, subscription
 from tests.support import CaClient, Child, PutRefusedError, ca_env, eventually, eventually_async, free_port
 
@@ -65,7 +66,7 @@ class Slow(PVGroup):
         return int(instance.value) + 1
 
 
-class Guarded(cas.ChannelDouble):
+class Guarded(cheap.ChannelDouble):
     """Who may do what is decided while it runs."""
 
     readers = writers = frozenset({"anna"})
@@ -87,11 +88,11 @@ def group() -> Slow:
 @pytest.fixture(scope="module")
 def serving(group: Slow) -> Iterator[Serving]:
     pvdb: dict[str, Any] = {
-        "X": cas.ChannelDouble(value=0.0, precision=3, units="V"),
+        "X": cheap.ChannelDouble(value=0.0, precision=3, units="V"),
         "OLD": ca.ChannelDouble(value=0.0),
-        "LIMITED": cas.ChannelDouble(value=0.0, lower_ctrl_limit=-1.0, upper_ctrl_limit=1.0),
-        "TEXT": cas.ChannelString(value="hello", max_length=1),
-        "MODE": cas.ChannelEnum(value="OFF", enum_strings=["OFF", "ON", "TRIPPED"]),
+        "LIMITED": cheap.ChannelDouble(value=0.0, lower_ctrl_limit=-1.0, upper_ctrl_limit=1.0),
+        "TEXT": cheap.ChannelString(value="hello", max_length=1),
+        "MODE": cheap.ChannelEnum(value="OFF", enum_strings=["OFF", "ON", "TRIPPED"]),
         "WORDS": ca.ChannelString(value=["a", "b", "c"], max_length=10),
         "IMAGE": ca.ChannelInteger(value=np.arange(500_000, dtype=np.int32), max_length=500_000),
         "GUARDED": Guarded(value=1.0),
@@ -548,7 +549,7 @@ async def test_hooks_run_and_a_cancelled_server_closes_everything() -> None:
             said.append("down")
 
     port = free_port()
-    context = cas.Context(Hooked(prefix="H:").pvdb, ["127.0.0.1"], bound=cas.bind(["127.0.0.1"], port))
+    context = Context(Hooked(prefix="H:").pvdb, ["127.0.0.1"], bound=bind(["127.0.0.1"], port))
 
     async def started(_layer: Any) -> None:
         said.append("started")
@@ -655,7 +656,7 @@ def test_a_pv_that_cannot_say_who_may_use_it_takes_no_other_away(
 
 async def test_a_server_that_stops_serves_nobody_who_came_just_then() -> None:
     port = free_port()
-    context = cas.Context({"X": cas.ChannelDouble(value=0.0)}, ["127.0.0.1"], bound=cas.bind(["127.0.0.1"], port))
+    context = Context({"X": cheap.ChannelDouble(value=0.0)}, ["127.0.0.1"], bound=bind(["127.0.0.1"], port))
     await context.start()
     late = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]
     await asyncio.sleep(0)

@@ -16,8 +16,7 @@ from caproto._commands import extract_data, from_buffer
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ioc import cas
-from ioc.cas import wire
+from ioc.cas import cheap, wire
 from ioc.cas.packing import pack
 from tests.ioc.cas.raw import Raw, Serving
 from tests.support import SoftIoc, free_port
@@ -54,35 +53,35 @@ def _text(value: str) -> tuple[str, str]:
 PVS: dict[str, tuple[tuple[str, str], Any]] = {
     "D": (
         ("ao", f'field(VAL,"3.14159")field(PREC,"2")field(EGU,"mm"){_HOPR}{_DRVH}{_HIHI}{_HHSV}'),
-        cas.ChannelDouble(value=3.14159, precision=2, units="mm", **_DISPLAY, **_CONTROL, **_ALARM),
+        cheap.ChannelDouble(value=3.14159, precision=2, units="mm", **_DISPLAY, **_CONTROL, **_ALARM),
     ),
-    "BIG": (("ao", 'field(VAL,"70000.9")field(PREC,"3")'), cas.ChannelDouble(value=70000.9, precision=3)),
-    "NEG": (("ao", 'field(VAL,"-1.5")field(PREC,"0")'), cas.ChannelDouble(value=-1.5, precision=0)),
-    "HUGE": (("ao", 'field(VAL,"1e20")field(PREC,"3")'), cas.ChannelDouble(value=1e20, precision=3)),
-    "TINY": (("ao", 'field(VAL,"-1e-20")field(PREC,"3")'), cas.ChannelDouble(value=-1e-20, precision=3)),
-    "LIMIT": (("ao", 'field(VAL,"2147483647.5")field(PREC,"1")'), cas.ChannelDouble(value=2147483647.5, precision=1)),
-    "NAN": (("ao", 'field(VAL,"NAN")field(PREC,"3")'), cas.ChannelDouble(value=math.nan, precision=3, alarm=_UDF)),
-    "INF": (("ao", 'field(VAL,"-INF")field(PREC,"3")'), cas.ChannelDouble(value=-math.inf, precision=3)),
-    "P0": (("ao", 'field(VAL,"2.5")'), cas.ChannelDouble(value=2.5)),
-    "P12": (("ao", 'field(VAL,"2.5")field(PREC,"12")'), cas.ChannelDouble(value=2.5, precision=12)),
+    "BIG": (("ao", 'field(VAL,"70000.9")field(PREC,"3")'), cheap.ChannelDouble(value=70000.9, precision=3)),
+    "NEG": (("ao", 'field(VAL,"-1.5")field(PREC,"0")'), cheap.ChannelDouble(value=-1.5, precision=0)),
+    "HUGE": (("ao", 'field(VAL,"1e20")field(PREC,"3")'), cheap.ChannelDouble(value=1e20, precision=3)),
+    "TINY": (("ao", 'field(VAL,"-1e-20")field(PREC,"3")'), cheap.ChannelDouble(value=-1e-20, precision=3)),
+    "LIMIT": (("ao", 'field(VAL,"2147483647.5")field(PREC,"1")'), cheap.ChannelDouble(value=2147483647.5, precision=1)),
+    "NAN": (("ao", 'field(VAL,"NAN")field(PREC,"3")'), cheap.ChannelDouble(value=math.nan, precision=3, alarm=_UDF)),
+    "INF": (("ao", 'field(VAL,"-INF")field(PREC,"3")'), cheap.ChannelDouble(value=-math.inf, precision=3)),
+    "P0": (("ao", 'field(VAL,"2.5")'), cheap.ChannelDouble(value=2.5)),
+    "P12": (("ao", 'field(VAL,"2.5")field(PREC,"12")'), cheap.ChannelDouble(value=2.5, precision=12)),
     "L": (
         ("longout", f'field(VAL,"-70000")field(EGU,"cts"){_HOPR}'),
-        cas.ChannelInteger(value=-70000, units="cts", **_DISPLAY, **_AS_DISPLAY),
+        cheap.ChannelInteger(value=-70000, units="cts", **_DISPLAY, **_AS_DISPLAY),
     ),
     "LA": (
         ("longout", f'field(VAL,"3"){_DRVH}{_HIHI}{_HHSV}'),
-        cas.ChannelInteger(value=3, **_CONTROL, **_ALARM),
+        cheap.ChannelInteger(value=3, **_CONTROL, **_ALARM),
     ),
     "E": (
         ("mbbo", f'{_LABELS}field(VAL,"2")'),
-        cas.ChannelEnum(value="TRIP", enum_strings=["OFF", "ON", "TRIP"]),
+        cheap.ChannelEnum(value="TRIP", enum_strings=["OFF", "ON", "TRIP"]),
     ),
-    "S": (_text("hello"), cas.ChannelString(value="hello")),
-    "S39": (_text("x" * 39), cas.ChannelString(value="x" * 39)),
-    "SN": (_text("12"), cas.ChannelString(value="12")),
-    "SF": (_text("12.75"), cas.ChannelString(value="12.75")),
-    "SX": (_text("0x1F"), cas.ChannelString(value="0x1F")),
-    "S0": (_text(""), cas.ChannelString(value="")),
+    "S": (_text("hello"), cheap.ChannelString(value="hello")),
+    "S39": (_text("x" * 39), cheap.ChannelString(value="x" * 39)),
+    "SN": (_text("12"), cheap.ChannelString(value="12")),
+    "SF": (_text("12.75"), cheap.ChannelString(value="12.75")),
+    "SX": (_text("0x1F"), cheap.ChannelString(value="0x1F")),
+    "S0": (_text(""), cheap.ChannelString(value="")),
     "WD": (_wave("DOUBLE", "1.25,2.5,-3"), ca.ChannelDouble(value=[1.25, 2.5, -3], precision=0, **_OF_ARRAY)),
     "WF": (_wave("FLOAT", "1.25,2.5,-3"), ca.ChannelFloat(value=[1.25, 2.5, -3], precision=0, **_OF_ARRAY)),
     "WL": (_wave("LONG", "1,70000,-3"), ca.ChannelInteger(value=[1, 70000, -3], **_OF_ARRAY)),
@@ -243,13 +242,13 @@ def in_c(number: Any, precision: int, function: str = "cvtDoubleToString") -> by
 @example(-math.nan, 0)
 @example(-math.nan, 12)
 def test_a_double_as_text_is_what_a_c_ioc_makes_of_it(number: float, precision: int) -> None:
-    data = cas.ChannelDouble(value=number, precision=precision)
+    data = cheap.ChannelDouble(value=number, precision=precision)
     assert pack(data, TYPES.STRING).payload.rstrip(b"\0") == in_c(ctypes.c_double(number), precision)
 
 
 @pytest.mark.parametrize("number", [1.25, 2.5, -0.0001, 2e7, 123456789.0, -1e20, math.inf])
 def test_a_float_as_text_is_what_a_c_ioc_makes_of_it(number: float) -> None:
     for precision in (0, 1, 3, 5, 9, 15):
-        data = cas.ChannelFloat(value=number, precision=precision)
+        data = cheap.ChannelFloat(value=number, precision=precision)
         expected = in_c(ctypes.c_float(number), precision, "cvtFloatToString")
         assert pack(data, TYPES.STRING).payload.rstrip(b"\0") == expected, precision

@@ -205,3 +205,7 @@ def test_caproto_reads_an_objection() -> None:
     found = ca.ErrorResponse.from_wire(header, memoryview(bytearray(raw[16:])))
     assert found.cid == 77 and found.error_message.rstrip(b"\0") == b"no"
     assert (found.original_request.command, found.original_request.parameter2) == (wire.WRITE_NOTIFY, 9)
+
+
+def test_the_version_is_that_of_caproto() -> None:
+    assert wire.MINOR_VERSION == ca.DEFAULT_PROTOCOL_VERSION

@@ -1,6 +1,6 @@
 """Python imports this at the start of every process that has this folder on PYTHONPATH.
 
-It puts :class:`ioc.cas.Context` in the place of caproto's own asyncio server: in this process and, since the
+It puts :class:`ioc.cas.context.Context` in the place of caproto's own asyncio server: in this process and, since the
 environment is inherited, in every IOC that it starts. caproto's own can no longer run by mistake. Each server that
 starts leaves a line in the file ``CAS_SWAP_LOG``, the proof that the swap is in effect, and one more for each client
 that it disconnects of its own accord. ``CAS_SWAP=no`` leaves all as
@@ -50,8 +50,8 @@ def _note(what: str) -> None:
 
 
 def _swap(server: Any) -> None:
-    from ioc.cas import Context
     from ioc.cas.connection import Connection
+    from ioc.cas.context import Context
 
     class Swapped(Context):
         async def start(self) -> None:
