@@ -28,7 +28,7 @@ def modules_after(code: str) -> set[str]:
 )
 def test_core_is_light(module: str) -> None:
     found = modules_after(f"import guardian.core.{module}")
-    assert not found & _HEAVY
+    assert not found & (_HEAVY - {"msgspec"})  # a library of C without dependencies; views are its structs
     ours = {name for name in found if name.startswith("guardian.")}
     assert all(name.startswith(("guardian.core", "guardian.enums", "guardian.errors", "guardian._v")) for name in ours)
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import errno
 import faulthandler
+import gc
 import logging
 import os
 import resource
@@ -73,6 +74,7 @@ def run(
     # HangUp sees to SIGHUP, when it can be taken.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGPIPE})
     sys.setswitchinterval(SWITCH_S)
+    gc.disable()  # until the nodes are there, see below
     _allow_descriptors()
     told = notify.take(os.environ, {os.getpid(), os.getppid()} if kept else ())  # the keeper's number is the service's
     if told:
@@ -220,6 +222,8 @@ async def _run(
         await loop.run_in_executor(None, _be_called, host.process_name)
         await control.start()
         await host.put_up(names)
+        gc.freeze()  # what is there now stays: the collector need not look through it again and again
+        gc.enable()
         await loop.run_in_executor(None, process.ready)
         service.ready()
         host.follow(replace(host.site, fresh=False))  # that was said of the start
