@@ -143,7 +143,6 @@ class Lane:
     ----------
     job : does all there is to do. Raises OSError when something is left, which it must keep.
     gap_s : shortest time between two calls of `job`; what comes meanwhile is done together.
-    gather_s : what comes first waits so long for what comes with it.
     tick_s : longest time between two calls, also when nobody woke the lane. None: no limit, an idle lane sleeps.
     """
 
@@ -154,7 +153,6 @@ class Lane:
         *,
         trouble: Trouble,
         gap_s: float = 0.0,
-        gather_s: float = 0.0,
         tick_s: float | None = None,
         retry_s: tuple[float, float] = RETRY_S,
     ) -> None:
@@ -162,7 +160,6 @@ class Lane:
         self.name = name
         self.trouble = trouble
         self._gap_s = gap_s
-        self._gather_s = gather_s
         self._tick_s = tick_s
         self._retry_s = retry_s
         self._changed = threading.Condition()
@@ -230,8 +227,6 @@ class Lane:
                 self._idle = True
                 self._changed.wait_for(lambda: self._closing or self._asked > self._done, self._tick_s)
                 self._idle = False
-                if self._gather_s:
-                    self._changed.wait_for(lambda: self._closing or self._hurry, self._gather_s)
                 asked, last = self._asked, self._closing
             self._busy_since = time.monotonic()
             try:
