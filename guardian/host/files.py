@@ -169,7 +169,7 @@ class Lane:
         self._asked = 0  # calls of wake()
         self._done = 0  # of those, how many a job that succeeded has seen
         self._idle = False  # it waits for something to do; in a pause nobody need wake it
-        self._hurry = False
+        self._hurry = False  # somebody waits for what no job has begun with
         self._closing = False
         self._busy_since: float | None = None  # monotonic
         self._callbacks: list[tuple[int, Callable[[], None]]] = []  # with the number that was asked for before each
@@ -185,9 +185,10 @@ class Lane:
                 self._changed.notify_all()
 
     def wait_done(self, timeout_s: float) -> bool:
-        """Wait until all that was asked before this call is done; a pause in progress is cut short."""
+        """Wait until all that was asked before this call is done; no pause is made before that."""
         with self._changed:
-            asked, self._hurry = self._asked, True
+            asked = self._asked
+            self._hurry = self._done < asked
             self._changed.notify_all()
             return self._changed.wait_for(lambda: self._done >= asked, timeout_s)
 
@@ -232,7 +233,7 @@ class Lane:
                 self._idle = False
                 if self._gather_s:
                     self._changed.wait_for(lambda: self._closing or self._hurry, self._gather_s)
-                asked, last = self._asked, self._closing
+                asked, last, self._hurry = self._asked, self._closing, False
             self._busy_since = time.monotonic()
             try:
                 self._job()
@@ -249,12 +250,12 @@ class Lane:
                 ready = [call for number, call in self._callbacks if number <= asked]
                 self._callbacks = [(number, call) for number, call in self._callbacks if number > asked]
                 self._done = done
+                self._hurry = self._hurry and done < self._asked
                 self._changed.notify_all()
             for call in ready:
                 call()
             with self._changed:
                 self._changed.wait_for(lambda: self._closing or self._hurry, pause_s)
-                self._hurry = False
 
 
 def ailment(what: str, writer: Lane, syncer: Lane) -> Ailment | None:

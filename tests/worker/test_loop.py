@@ -282,7 +282,9 @@ def test_R11_a_run_that_comes_with_new_code_is_called_every_cycle_from_then_on(r
     worker.enter("EMPTY")
     assert [worker.outcome(), worker.outcome()] == [False, True]
     worker.listen(2 * IDLE_CYCLE_S)
-    with_run = NO_RUN.replace("class EMPTY(GuardState):\n    pass", "class EMPTY(GuardState):\n    run = lambda s: tells()")
+    with_run = NO_RUN.replace(
+        "class EMPTY(GuardState):\n    pass", "class EMPTY(GuardState):\n    run = lambda s: tells()"
+    )
     (tmp_path / "SUS.py").write_text(textwrap.dedent(with_run))
     worker.tell(Reload())
     worker.hear(Reloaded)
@@ -292,7 +294,9 @@ def test_R11_a_run_that_comes_with_new_code_is_called_every_cycle_from_then_on(r
 
 
 def test_R11_a_run_that_goes_with_new_code_is_called_no_more(run: Start, tmp_path: Path) -> None:
-    with_run = NO_RUN.replace("class EMPTY(GuardState):\n    pass", "class EMPTY(GuardState):\n    run = lambda s: tells()")
+    with_run = NO_RUN.replace(
+        "class EMPTY(GuardState):\n    pass", "class EMPTY(GuardState):\n    run = lambda s: tells()"
+    )
     worker = run(with_run)
     worker.enter("EMPTY")
     worker.until(lambda: worker.numbers("run= "), "run()")
