@@ -87,6 +87,33 @@ def test_who_waits_for_a_job_that_has_begun_makes_the_next_one_no_sooner(lane: M
     assert job.begun == 1
 
 
+@pytest.mark.parametrize("how", [{"gather_s": LONG_S}, {"gap_s": LONG_S}, {"gather_s": LONG_S, "gap_s": LONG_S}])
+def test_what_is_wanted_soon_takes_along_what_gathers(lane: Make, how: dict[str, float]) -> None:
+    job = Writing()
+    writer = lane(job, **how)
+    writer.wake(soon=True)
+    eventually(lambda: job.begun == 1, PATIENCE_S, "the first job")
+    done = threading.Event()
+    writer.wake()
+    writer.then(done.set)
+    time.sleep(0.2)
+    assert job.begun == 1
+    writer.wake(soon=True)
+    assert done.wait(PATIENCE_S) and job.begun == 2
+
+
+def test_a_disk_that_fails_is_not_tried_again_sooner_because_something_is_wanted_soon(lane: Make) -> None:
+    job = Writing()
+    job.fault = OSError(28, "No space left on device")
+    writer = lane(job, retry_s=(LONG_S, LONG_S))
+    writer.wake(soon=True)
+    eventually(writer.trouble.text, PATIENCE_S, "the first job to fail")
+    for _ in range(20):
+        writer.wake(soon=True)
+        time.sleep(0.01)
+    assert job.begun == 1
+
+
 def test_a_job_that_fails_is_not_tried_again_at_once_because_somebody_waits(lane: Make) -> None:
     job = Writing()
     job.fault = OSError(28, "No space left on device")
