@@ -52,8 +52,6 @@ _TOGETHER = 200
 _FAULTS = 3
 #: How often the repository is tidied: after so many commits, or if there was one, after so many seconds.
 _TIDY_COMMITS, _TIDY_S = 200, 86400.0
-#: Nodes that start together are archived together, and do not wait for git while they start; seconds.
-GATHER_S = 0.5
 #: Between two looks whether it is time for that, in seconds.
 _TICK_S = 60.0
 CLOSE_S = 5.0
@@ -106,7 +104,6 @@ class Archive:
         link: Path | None = None,
         enabled: bool = True,
         clock: Clock = time.time,
-        gather_s: float = GATHER_S,
         retry_s: tuple[float, float] = RETRY_S,
     ) -> None:
         self.directory = directory
@@ -131,9 +128,7 @@ class Archive:
         )
         self._lane = None
         if enabled:
-            self._lane = Lane(
-                "archive", self._write, trouble=self._trouble, gather_s=gather_s, tick_s=_TICK_S, retry_s=retry_s
-            )
+            self._lane = Lane("archive", self._write, trouble=self._trouble, tick_s=_TICK_S, retry_s=retry_s)
 
     def keep(self, load: CodeLoad) -> None:
         """A node has loaded this."""

@@ -144,7 +144,6 @@ class Lane:
     ----------
     job : does all there is to do. Raises OSError when something is left, which it must keep.
     gap_s : shortest time between two calls of `job`; what comes meanwhile is done together.
-    gather_s : what comes first waits so long for what comes with it.
     tick_s : longest time between two calls, also when nobody woke the lane. None: no limit, an idle lane sleeps.
     """
 
@@ -155,7 +154,6 @@ class Lane:
         *,
         trouble: Trouble,
         gap_s: float = 0.0,
-        gather_s: float = 0.0,
         tick_s: float | None = None,
         retry_s: tuple[float, float] = RETRY_S,
     ) -> None:
@@ -163,7 +161,6 @@ class Lane:
         self.name = name
         self.trouble = trouble
         self._gap_s = gap_s
-        self._gather_s = gather_s
         self._tick_s = tick_s
         self._retry_s = retry_s
         self._changed = threading.Condition()
@@ -234,8 +231,6 @@ class Lane:
                 self._idle = True
                 self._changed.wait_for(lambda: self._closing or self._asked > self._done, self._tick_s)
                 self._idle = False
-                if self._gather_s:
-                    self._changed.wait_for(lambda: self._closing or self._hurry, self._gather_s)
                 asked, last, self._hurry = self._asked, self._closing, False
             self._busy_since = time.monotonic()
             try:

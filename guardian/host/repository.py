@@ -158,8 +158,7 @@ class Repository:
         tidying = subprocess.Popen(
             command, env=_environ(), stdin=null, stdout=null, stderr=null, start_new_session=True
         )
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, tidying.pid, _NICENESS)
+        _behind_everybody(tidying)
         return tidying
 
 
@@ -220,18 +219,27 @@ def _environ() -> dict[str, str]:
 
 
 def _run(words: Sequence[str], data: bytes = b"", *, cwd: str | None = None, fine: Sequence[int] = (0,)) -> bytes:
-    done = subprocess.run(
+    running = subprocess.Popen(
         [_git(), *_options(), *words],
-        input=data,
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env=_environ(),
         cwd=cwd,
         start_new_session=True,  # a Ctrl-C is the host's, which lets it end its work
-        check=False,
     )
-    if done.returncode not in fine:
-        raise GitError(f"git {_verb(words)}: {_words(done.stderr) or f'exit code {done.returncode}'}")
-    return done.stdout
+    with running:
+        _behind_everybody(running)
+        told, complaint = running.communicate(data)
+    if running.returncode not in fine:
+        raise GitError(f"git {_verb(words)}: {_words(complaint) or f'exit code {running.returncode}'}")
+    return told
+
+
+def _behind_everybody(process: subprocess.Popen[bytes]) -> None:
+    """Nodes that start or change states have the processor first."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
 
 
 def _verb(words: Sequence[str]) -> str:

@@ -37,15 +37,16 @@ def why_not(text: str, most: int) -> str:
     """What is said of a text that no channel of so many bytes can hold, "" of one that it can."""
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         return "not all of it is text"
-    if len(text.encode()) > most:
-        return f"{most}"
-    return "NUL" if "\0" in text.rstrip("\0") else ""
+    if "\0" in text.rstrip("\0"):
+        return "NUL"
+    return f"{most}" if len(text.encode()) > most else ""
 
 
 @given(st.text(max_size=60))
 @example("two\0words")
 @example("\udc80")
 @example("padded\0\0")
+@example("too long, and\0with a NUL: that is said first")
 def test_a_string_arrives_whole_or_is_refused(text: str) -> None:
     shape = Shape(kind=Kind.STRING, length=1)
     if why := why_not(text, 39):
