@@ -107,7 +107,7 @@ class Archive:
         retry_s: tuple[float, float] = RETRY_S,
     ) -> None:
         self.directory = directory
-        self._repository = Repository(directory)
+        self._repository = Repository(directory, behind=True)
         self._which: tuple[int, int] | None = None  # the repository that holds what is said to be archived
         self._link = link if link != directory else None
         self._clock = clock

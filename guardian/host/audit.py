@@ -54,8 +54,8 @@ class Audit:
         self._windows: dict[_Key, _Window] = {}
 
     def taken(self, record: dict[str, Any]) -> None:
-        """Keep a write that was taken."""
-        self._journal.append(record)
+        """Keep a write that was taken. Its client is about to be told so."""
+        self._journal.append(record, soon=True)
 
     def refused(self, record: dict[str, Any], who: Who) -> bool:
         """Keep a write that was refused, or count it. True if it was kept: then it is worth a line in the log, too."""

@@ -6,10 +6,11 @@ wakes the lane, which costs microseconds; the lane does the job and, where the j
 
 Two dangers, two remedies, and they are kept apart:
 
-* ``kill -9`` loses what the kernel has not been given. A plain write (or rename) is enough, and it is quick.
+* ``kill -9`` loses what the kernel has not been given. A plain write (or rename) is enough, and it is quick. It loses
+  too what gathers for :data:`GATHER_S`, so nothing that somebody was told to be kept gathers.
 * A power cut loses what the disk has not been given. Only fsync helps, and it may be slow.
 
-Hence each keeper has two lanes, one that writes at once and never syncs, and one that syncs at most once a second. A
+Hence each keeper has two lanes, one that writes and never syncs, and one that syncs at most once a second. A
 slow sync therefore never delays a write.
 
 Invariants: a job that fails keeps what it could not do, and the next call does it. A lane's thread never ends before
@@ -36,8 +37,8 @@ Clock = Callable[[], float]
 
 #: First and longest wait before a failed job is tried again, in seconds.
 RETRY_S = (0.2, 10.0)
-#: What is written for people to read may gather so long, in seconds: a thread that wakes for each line of a busy host
-#: takes the interpreter from its loop each time.
+#: What is written for people to read may gather so long, in seconds, and a kill then costs it: a thread that wakes for
+#: each line of a busy host takes the interpreter from its loop each time.
 GATHER_S = 0.02
 #: A disk that takes longer for one job hangs, in seconds.
 HANGS_S = 10.0
@@ -166,7 +167,7 @@ class Lane:
         self._asked = 0  # calls of wake()
         self._done = 0  # of those, how many a job that succeeded has seen
         self._idle = False  # it waits for something to do; in a pause nobody need wake it
-        self._hurry = False
+        self._hurry = False  # what no job has begun with is wanted now
         self._closing = False
         self._busy_since: float | None = None  # monotonic
         self._callbacks: list[tuple[int, Callable[[], None]]] = []  # with the number that was asked for before each
@@ -174,17 +175,20 @@ class Lane:
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
         self._thread.start()
 
-    def wake(self) -> None:
-        """There is something to do. Returns at once."""
+    def wake(self, *, soon: bool = False) -> None:
+        """There is something to do; `soon`: it waits for nothing that may come with it. Returns at once."""
         with self._changed:
             self._asked += 1
-            if self._idle:
+            soon = soon and not self.trouble.text()  # a disk that fails is given its time
+            self._hurry = self._hurry or soon
+            if self._idle or soon:
                 self._changed.notify_all()
 
     def wait_done(self, timeout_s: float) -> bool:
-        """Wait until all that was asked before this call is done; a pause in progress is cut short."""
+        """Wait until all that was asked before this call is done; no pause is made before that."""
         with self._changed:
-            asked, self._hurry = self._asked, True
+            asked = self._asked
+            self._hurry = self._done < asked
             self._changed.notify_all()
             return self._changed.wait_for(lambda: self._done >= asked, timeout_s)
 
@@ -227,7 +231,7 @@ class Lane:
                 self._idle = True
                 self._changed.wait_for(lambda: self._closing or self._asked > self._done, self._tick_s)
                 self._idle = False
-                asked, last = self._asked, self._closing
+                asked, last, self._hurry = self._asked, self._closing, False
             self._busy_since = time.monotonic()
             try:
                 self._job()
@@ -244,12 +248,12 @@ class Lane:
                 ready = [call for number, call in self._callbacks if number <= asked]
                 self._callbacks = [(number, call) for number, call in self._callbacks if number > asked]
                 self._done = done
+                self._hurry = self._hurry and done < self._asked
                 self._changed.notify_all()
             for call in ready:
                 call()
             with self._changed:
                 self._changed.wait_for(lambda: self._closing or self._hurry, pause_s)
-                self._hurry = False
 
 
 def ailment(what: str, writer: Lane, syncer: Lane) -> Ailment | None:

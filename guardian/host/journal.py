@@ -3,11 +3,11 @@
 A record has at least ``id`` (the event id, the same as in SUMMARY and EVENT, R23), ``node``, ``stamp`` (epoch seconds)
 and ``kind``. The file is only ever appended to, so whatever is in it can be read by any tool, also while it grows.
 
-Written by two lanes (:mod:`guardian.host.files`): one hands records to the kernel at once, so kill -9 loses nothing
-that was written, the other fsyncs at most once a second, so a power cut costs a second. If records come faster than
-they can be written, or the disk is full, they wait in memory up to a limit; past it new ones are counted, not kept (the
-beginning of an incident tells most), and the count stands in the journal at that very place, as a record of the kind
-``dropped``.
+Written by two lanes (:mod:`guardian.host.files`): one hands records to the kernel, a write of a client at once, the
+rest within 20 ms, which is what kill -9 costs; the other fsyncs at most once a second, so a power cut costs a second.
+If records come faster than they can be written, or the disk is full, they wait in memory up to a limit; past it new
+ones are counted, not kept (the beginning of an incident tells most), and the count stands in the journal at that very
+place, as a record of the kind ``dropped``.
 
 Lines stay whole: after a short write (full disk) the rest of the line is written first when there is room again. What
 a kill or a power cut tears is the last line, and it is put aside when the file is next opened.
@@ -122,8 +122,13 @@ class Journal:
         self._syncer = Lane("journal-sync", self._sync, trouble=syncing, gap_s=sync_gap_s, retry_s=retry_s)
         self._writer.wake()  # to look at what is there; and to open it, if it could not be opened
 
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Write `record` as it is now; returns at once. What JSON cannot say is written as its repr."""
+    def append(self, record: Mapping[str, Any], *, soon: bool = False) -> None:
+        """Write `record` as it is now; returns at once. What JSON cannot say is written as its repr.
+
+        Parameters
+        ----------
+        soon : it, and what waits, does not gather for :data:`guardian.host.files.GATHER_S`.
+        """
         line = _line(record)
         with self._lock:
             # Once records are dropped they all are until the queue is empty, so that the gap is in one place.
@@ -133,7 +138,7 @@ class Journal:
             else:
                 self._waiting.append(line)
                 self._waiting_bytes += len(line)
-        self._writer.wake()
+        self._writer.wake(soon=soon)
 
     def trouble(self) -> str | None:
         """What is wrong with the file and since when; None while all is well."""

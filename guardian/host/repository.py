@@ -42,10 +42,16 @@ class GitError(OSError):
 
 
 class Repository:
-    """A bare repository in the folder `path`, which need not exist yet."""
+    """A bare repository in the folder `path`, which need not exist yet.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    behind : nobody waits for git: it has the processor when nobody else wants it.
+    """
+
+    def __init__(self, path: Path, *, behind: bool = False) -> None:
         self.path = path
+        self._behind = behind
 
     def exists(self) -> bool:
         """Whether there is one."""
@@ -70,7 +76,7 @@ class Repository:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = self.path.with_name(f".{self.path.name}.new-{uuid.uuid4().hex[:8]}")
         try:
-            _run(["init", "--bare", "--quiet", "--template=", "--initial-branch=main", str(new)])
+            _run(["init", "--bare", "--quiet", "--template=", "--initial-branch=main", str(new)], behind=self._behind)
             new.rename(self.path)
         except OSError:
             shutil.rmtree(new, ignore_errors=True)
@@ -84,7 +90,7 @@ class Repository:
         ------
         GitError
         """
-        return _run([f"--git-dir={self.path}", *words], data)
+        return _run([f"--git-dir={self.path}", *words], data, behind=self._behind)
 
     def objects(self, names: Sequence[str]) -> list[tuple[str, bytes] | None]:
         """Objects by their names, ``refs/heads/NODE:states.json``: what git calls each, and what is in it. None: none.
@@ -218,7 +224,14 @@ def _environ() -> dict[str, str]:
     return {**{name: value for name, value in os.environ.items() if not name.startswith("GIT_")}, **ours}
 
 
-def _run(words: Sequence[str], data: bytes = b"", *, cwd: str | None = None, fine: Sequence[int] = (0,)) -> bytes:
+def _run(
+    words: Sequence[str],
+    data: bytes = b"",
+    *,
+    cwd: str | None = None,
+    fine: Sequence[int] = (0,),
+    behind: bool = False,
+) -> bytes:
     running = subprocess.Popen(
         [_git(), *_options(), *words],
         stdin=subprocess.PIPE,
@@ -226,11 +239,16 @@ def _run(words: Sequence[str], data: bytes = b"", *, cwd: str | None = None, fin
         stderr=subprocess.PIPE,
         env=_environ(),
         cwd=cwd,
-        start_new_session=True,  # a Ctrl-C is the host's, which lets it end its work
+        start_new_session=True,  # a Ctrl-C is for us: a host lets it end its work
     )
     with running:
-        _behind_everybody(running)
-        told, complaint = running.communicate(data)
+        try:
+            if behind:
+                _behind_everybody(running)
+            told, complaint = running.communicate(data)
+        except BaseException:  # Ctrl-C, where it is not the host that waits
+            running.kill()
+            raise
     if running.returncode not in fine:
         raise GitError(f"git {_verb(words)}: {_words(complaint) or f'exit code {running.returncode}'}")
     return told

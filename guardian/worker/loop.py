@@ -63,6 +63,8 @@ RETRY_S = 1.0
 MAX_JUMP = 200
 #: Channels named in one report.
 MAX_CHANNELS = 100
+#: As it is here: user code may put another one in its place, for all states.
+_NO_RUN = GuardState.run
 _STDLIB = sysconfig.get_paths()["stdlib"] + os.sep
 
 
@@ -380,7 +382,7 @@ class Loop:
 
 def _has_run(instance: object) -> bool:
     """Whether its run() is not that of every state."""
-    return getattr(type(instance), "run", None) is not GuardState.run or "run" in vars(instance)
+    return getattr(type(instance), "run", None) is not _NO_RUN or "run" in vars(instance)
 
 
 def _outcome(value: Any) -> bool | str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -17,6 +18,8 @@ from guardian._version import __version__
 from guardian.cli import guardutil
 from guardian.core.advice import Finding
 from guardian.core.names import NODE_LENGTH
+from tests.support import eventually
+from tests.support.procs import alive
 
 pytestmark = pytest.mark.proc
 REPO = Path(__file__).resolve().parents[2]
@@ -506,6 +509,25 @@ def test_a_new_module_runs(call: Call, child: Callable[..., Any], folder: Path) 
     node.wait_for("RUNNING.*(done|DONE|complete)", timeout_s=90)
     assert "ERROR" not in node.output
     assert node.stop() == 0
+
+
+# --- the archive --------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_while_git_works_leaves_no_git_behind(child: Callable[..., Any], folder: Path) -> None:
+    archive = folder / "state" / "archive.git"
+    archive.mkdir(parents=True)
+    (archive / "HEAD").write_text("ref: refs/heads/main\n")
+    (folder / "bin").mkdir()
+    (folder / "bin" / "git").write_text("#!/bin/sh\necho $$ >git.pid.new; mv git.pid.new git.pid; exec sleep 3600\n")
+    (folder / "bin" / "git").chmod(0o755)
+    env = {**os.environ, "PYTHONPATH": str(REPO), "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+    command = child([sys.executable, "-m", "guardian.cli.guardutil", "log", "SUS", "--state-dir", "state"], env=env)
+    eventually(Path("git.pid").exists, 60, "git to run")
+    pid = int(Path("git.pid").read_text())
+    command.signal(signal.SIGINT)
+    assert command.wait(30) == 1 and command.output == ""
+    eventually(lambda: not alive(pid), 10, "git to be gone")
 
 
 # --- weight -------------------------------------------------------------------------------------------------------

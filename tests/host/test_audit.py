@@ -42,6 +42,17 @@ async def test_what_is_taken_is_kept_with_the_id_of_its_step(home: House) -> Non
     assert (load["new"], load["user"], load["asg"]) == ("True", "eve", "EXPERT")
 
 
+async def test_what_is_taken_gathers_with_nothing_as_its_client_is_told_that_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("guardian.host.journal.GATHER_S", 3600.0)
+    async with house(tmp_path) as home:
+        await home.aligned()
+        for number in range(1, 4):
+            home.face.put("SUS", "MODE", "MANUAL" if number % 2 else "AUTO", ANNA)
+            assert len(await home.journal(kind="write", least=number)) == number
+
+
 async def test_an_order_of_the_control_socket_is_a_write_too(home: House) -> None:
     from guardian.host.orders import Order, Orders
 

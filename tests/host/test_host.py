@@ -345,3 +345,28 @@ async def test_a_real_worker_from_birth_to_kill_9_and_stop(tmp_path: Path) -> No
         await home.settled(node, "AT_WORK")
     assert len(pids) == 3
     assert not any(alive(pid) for pid in pids)
+
+
+@pytest.mark.proc
+@pytest.mark.parametrize("text", ["import time; time.sleep(3600)", "import os; os._exit(7)", ""])
+async def test_a_host_that_is_refused_while_it_preloads_leaves_no_process(tmp_path: Path, text: str) -> None:
+    (tmp_path / "preloaded.py").write_text(f"{text}\n")
+    made: list[Spawner] = []
+
+    def make(told: Callable[[Event], None]) -> Spawner:
+        made.append(Spawner(preload=["preloaded"], env={"PYTHONPATH": str(tmp_path)}, on_event=told))
+        return made[0]
+
+    async with house(tmp_path, start=False, make_spawner=make) as home:
+        home.host.preload()
+        pid = await home.until(lambda: made[0].pid, "the process that preloads")
+        began = time.monotonic()
+        await home.host.stop()
+        assert time.monotonic() - began < 20
+        assert not alive(pid)
+
+
+async def test_a_host_that_is_refused_before_it_has_begun_to_preload_ends_at_once(tmp_path: Path) -> None:
+    async with house(tmp_path, start=False, make_spawner=lambda told: Spawner(on_event=told)) as home:
+        home.host.preload()
+        await home.host.stop()

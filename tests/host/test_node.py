@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -104,6 +106,65 @@ async def test_a_request_shows_at_once_while_user_code_is_busy(home: House) -> N
     assert (pv["REQUEST"], pv["TARGET"], pv["STATE"], pv["STATUS"]) == ("DAMPED", "DAMPED", "ALIGNED", Status.RUN)
     home.worker.returns(True)
     await home.settled(node, "DAMPED")
+
+
+# --- what a worker says in one go
+
+
+async def test_what_a_worker_says_in_one_go_is_shown_once_and_in_order_whatever_it_is(home: House) -> None:
+    node = await home.aligned()
+    home.spawner.mute = {Enter}
+    home.face.put("SUS", "REQUEST", "DAMPED")
+    await home.until(lambda: home.worker.commands(Enter)[-1].state == "DAMPED")
+    entry, before = home.worker.commands(Enter)[-1].entry, len(home.face.events("SUS"))
+    home.worker.say(
+        Began(entry=entry),
+        Returned(entry=entry, call=Call.MAIN, outcome=False),
+        Notifications(entry=0, texts=("careful",)),
+        Returned(entry=entry, call=Call.RUN, outcome=True),
+        Channels(total=3, met=()),
+        Returned(entry=entry, call=Call.RUN, outcome=False),
+        Returned(entry=entry, call=Call.RUN, outcome="SAFE"),
+        Began(entry=entry + 1),
+        Raised(entry=entry + 1, call=Call.MAIN, kind=ErrorKind.ERROR, message="SAFE.main() raised KeyError"),
+    )
+    home.worker.die(sig=signal.SIGKILL)
+    await home.reached(node, lambda v: v.restarts == 1 and v.worker is Worker.RUN)
+    events = home.face.events("SUS")
+    assert [e["kind"] for e in events[before : before + 9]] == [
+        "status", "status", "notify", "status", "status", "enter", "status", "error", "worker",
+    ], events[before:]  # fmt: skip
+    ids = [e["id"] for e in events]
+    assert ids == list(range(ids[0], ids[0] + len(ids)))
+    for kind in ("enter", "worker", "error"):
+        wanted = [e["id"] for e in events if e["kind"] == kind]
+        assert [record["id"] for record in await home.journal(kind=kind, least=len(wanted))][: len(wanted)] == wanted
+
+
+async def test_what_a_worker_says_while_its_node_leaves_is_not_shown(home: House) -> None:
+    node = await home.aligned()
+    home.spawner.mute = {Stop}
+    for number in range(1, 4):
+        home.worker.returns(False)
+        home.worker.returns("SAFE")
+        if number == 1:
+            leaving = asyncio.create_task(home.host.remove("SUS"))
+            await asyncio.sleep(0)
+    shown = len(home.face.posts)
+    await home.until(lambda: node.has_ended)
+    await leaving
+    assert len(home.face.posts) == shown
+
+
+async def test_a_word_that_is_none_behind_good_ones_takes_nothing_from_them(home: House) -> None:
+    node = await home.aligned()
+    home.worker.raw(
+        link.encode(home.worker.gen, Returned(entry=home.worker.entry, call=Call.RUN, outcome="SAFE", seq=0)) + b"?\n"
+    )
+    await home.reached(node, lambda v: v.restarts == 1)
+    events = home.face.events("SUS")
+    assert [e["text"].partition(" ")[0] for e in events if e["kind"] == "enter"].count("JUMP:") == 1
+    assert events[-1]["id"] == node.view.event_id
 
 
 # --- words that do not count

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from guardian.host import history
+from guardian.worker.loop import IDLE_CYCLE_S
 from tests.support import eventually
 from tests.system.hosting import Guardhost
 from tests.system.test_must_hold import GOOD
@@ -185,6 +186,16 @@ def test_a_state_without_watchdog_may_take_its_time(tmp_path: Path) -> None:
         host.put("DOG", "REQUEST", "REST")  # interrupted, not killed
         host.wait("DOG", "OK", "True")
         assert int(host.get("DOG", "KILLS")) == 0
+
+
+def test_a_watchdog_that_is_shorter_than_the_cycle_of_a_state_without_a_run_kills_nobody(tmp_path: Path) -> None:
+    watchdog_s = 0.8 * IDLE_CYCLE_S
+    with Guardhost(tmp_path, {"DOG": DOG.replace("watchdog = 1.0", f"watchdog = {watchdog_s}")}) as host:
+        host.wait("DOG", "OK", "True")
+        worker = host.workers()["DOG"].pid
+        time.sleep(5)
+        assert (host.get("DOG", "OK"), int(host.get("DOG", "KILLS"))) == ("True", 0), log_of(host)
+        assert host.workers()["DOG"].pid == worker
 
 
 @pytest.mark.parametrize(("node", "source"), [("CAM", CAMERA), ("DOG", DOG)])

@@ -7,6 +7,7 @@ on how soon the test hears of them.
 from __future__ import annotations
 
 import itertools
+import textwrap
 import time
 from pathlib import Path
 
@@ -22,12 +23,14 @@ from guardian.core.events import (
     Pause,
     Policy,
     Reached,
+    Reload,
+    Reloaded,
     Resume,
     Returned,
     Sources,
 )
 from guardian.enums import Call, OnComplete
-from guardian.worker.loop import CYCLE_S, EXTRA_CALL_S
+from guardian.worker.loop import CYCLE_S, EXTRA_CALL_S, IDLE_CYCLE_S
 from tests.worker.conftest import Start
 from tests.worker.fake_host import Worker
 
@@ -159,6 +162,159 @@ def test_R6_a_jump_waits_under_either_policy(run: Start) -> None:
         worker.tell(Policy(entry=worker.entry, on_complete=KEEP), Judge(entry=worker.entry, seq=9))
         worker.listen(3 * CYCLE_S)
         assert worker.beat().call == calls and len(worker.of(Returned)) == 2 * worker.entry
+
+
+# --- states without a run() of their own --------------------------------------------------------------------------
+
+NO_RUN = """
+import threading, time
+from guardian import GuardState, GuardStateDecorator
+
+def tells():
+    log('run= %.6f', time.monotonic())
+
+class EMPTY(GuardState):
+    pass
+
+class MAIN(GuardState):
+    def main(self):
+        notify('from main')
+
+class BY_MAIN(GuardState):
+    def main(self):
+        self.run = tells
+
+class LATER(GuardState):
+    def main(self):
+        threading.Timer(1.0, lambda: setattr(self, 'run', tells)).start()
+
+class OF_THE_CLASS(GuardState):
+    def main(self):
+        threading.Timer(1.0, lambda: setattr(type(self), 'run', lambda self: tells())).start()
+
+class watched(GuardStateDecorator):
+    def pre_exec(self):
+        tells()
+
+@watched
+class DECORATED(GuardState):
+    pass
+
+class FOR_ALL(GuardState):
+    def main(self):
+        GuardState.run = lambda self: tells()
+"""
+
+
+def middle(times: list[float]) -> float:
+    """The usual time between two of them: a busy machine may delay single calls."""
+    steps = sorted(b - a for a, b in itertools.pairwise(times))
+    return steps[len(steps) // 2]
+
+
+def calls_every(worker: Worker, count: int = 9) -> float:
+    """Seconds between two calls, by the beat: some states have nothing that could tell."""
+    times: list[float] = []
+    calls = [worker.beat().call]
+
+    def called() -> bool:
+        if worker.beat().call != calls[-1]:
+            calls.append(worker.beat().call)
+            times.append(time.monotonic())
+        return len(times) >= count
+
+    until = time.monotonic() + 30
+    while not called():
+        assert time.monotonic() < until, f"{len(times)} calls in 30 s\n{worker.story()}"
+        time.sleep(0.002)
+    return (times[-1] - times[0]) / (calls[-1] - calls[1])
+
+
+def test_a_state_without_a_run_of_its_own_is_called_seldom(run: Start) -> None:
+    worker = run(NO_RUN)
+    worker.enter("EMPTY")
+    assert [worker.outcome(), worker.outcome()] == [False, True]
+    every_s = calls_every(worker)
+    assert 0.8 * IDLE_CYCLE_S < every_s < 2 * IDLE_CYCLE_S, f"calls every {every_s * 1000:.0f} ms"
+
+
+def test_R7_a_judge_is_answered_at_once_also_where_calls_are_seldom(run: Start) -> None:
+    worker = run(NO_RUN)
+    worker.enter("EMPTY")
+    assert [worker.outcome(), worker.outcome()] == [False, True]
+    waits = []
+    for seq in range(1, 31):
+        worker.listen(0.015 + 0.001 * seq)
+        asked = time.monotonic()
+        worker.tell(Judge(entry=worker.entry, seq=seq))
+        assert worker.hear(Returned, lambda r, seq=seq: r.seq == seq).outcome is True
+        waits.append(time.monotonic() - asked)
+    usual_s = sorted(waits)[len(waits) // 2]
+    assert usual_s < CYCLE_S / 3, f"answers took {usual_s * 1000:.1f} ms"
+
+
+def test_R18_a_system_that_is_not_reactive_answers_a_judge_within_a_cycle_also_without_a_run(run: Start) -> None:
+    worker = run(NO_RUN + "\nreactive = False\n")
+    worker.enter("EMPTY")
+    assert [worker.outcome(), worker.outcome()] == [False, True]
+    waits = []
+    for seq in range(1, 16):
+        worker.listen(0.013 * seq % CYCLE_S)
+        asked = time.monotonic()
+        worker.tell(Judge(entry=worker.entry, seq=seq))
+        worker.hear(Returned, lambda r, seq=seq: r.seq == seq)
+        waits.append(time.monotonic() - asked)
+    usual_s = sorted(waits)[len(waits) // 2]
+    assert usual_s < 1.5 * CYCLE_S, f"answers took {usual_s * 1000:.1f} ms"
+
+
+@pytest.mark.parametrize("state", ["BY_MAIN", "LATER", "OF_THE_CLASS", "DECORATED", "FOR_ALL"])
+def test_a_run_that_the_state_gets_later_is_called_every_cycle_from_then_on(run: Start, state: str) -> None:
+    worker = run(NO_RUN)
+    worker.enter(state)
+    worker.until(lambda: len(worker.numbers("run= ")) >= 26, "26 calls of run()")
+    every_s = middle(worker.numbers("run= ")[1:])
+    assert abs(every_s - CYCLE_S) < 0.25 * CYCLE_S, f"calls every {every_s * 1000:.1f} ms"
+
+
+def test_R11_a_run_that_comes_with_new_code_is_called_every_cycle_from_then_on(run: Start, tmp_path: Path) -> None:
+    worker = run(NO_RUN)
+    worker.enter("EMPTY")
+    assert [worker.outcome(), worker.outcome()] == [False, True]
+    worker.listen(2 * IDLE_CYCLE_S)
+    with_run = NO_RUN.replace(
+        "class EMPTY(GuardState):\n    pass", "class EMPTY(GuardState):\n    run = lambda s: tells()"
+    )
+    (tmp_path / "SUS.py").write_text(textwrap.dedent(with_run))
+    worker.tell(Reload())
+    worker.hear(Reloaded)
+    worker.until(lambda: len(worker.numbers("run= ")) >= 26, "26 calls of run()")
+    every_s = middle(worker.numbers("run= ")[1:])
+    assert abs(every_s - CYCLE_S) < 0.25 * CYCLE_S, f"calls every {every_s * 1000:.1f} ms"
+
+
+def test_R11_a_run_that_goes_with_new_code_is_called_no_more(run: Start, tmp_path: Path) -> None:
+    with_run = NO_RUN.replace(
+        "class EMPTY(GuardState):\n    pass", "class EMPTY(GuardState):\n    run = lambda s: tells()"
+    )
+    worker = run(with_run)
+    worker.enter("EMPTY")
+    worker.until(lambda: worker.numbers("run= "), "run()")
+    (tmp_path / "SUS.py").write_text(textwrap.dedent(NO_RUN))
+    worker.tell(Reload())
+    worker.hear(Reloaded)
+    assert worker.hear(Returned, lambda r: r.outcome is True), "the run() of every state completes it"
+    assert calls_every(worker) > 0.8 * IDLE_CYCLE_S
+
+
+def test_R14_a_text_of_main_goes_after_a_second_and_a_run_without_it_also_where_calls_are_seldom(run: Start) -> None:
+    worker = run(NO_RUN)
+    worker.enter("MAIN")
+    assert worker.hear(Notifications).texts == ("from main",)
+    given = time.monotonic()
+    assert worker.hear(Notifications).texts == ()
+    stood_s = time.monotonic() - given
+    assert 0.9 < stood_s < 2 + IDLE_CYCLE_S, f"it stood for {stood_s:.2f} s"
 
 
 # --- Judge (R7, R18) ----------------------------------------------------------------------------------------------
