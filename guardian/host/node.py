@@ -571,9 +571,13 @@ class Node:
 
     def _show_steps(self) -> None:
         """What the calls came to that the worker has told of together: it has been told how to go on, and works."""
-        steps, self._steps = self._steps or (), None
-        for step in steps:
-            self._publish(step)
+        steps, self._steps = iter(self._steps or ()), None
+        try:
+            for step in steps:
+                self._publish(step)
+        finally:
+            for step in steps:  # where one cannot be shown, the others are
+                self._publish(step)
 
     def _publish(self, step: Step) -> None:
         around, view = self._around, step.view

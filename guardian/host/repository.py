@@ -21,7 +21,8 @@ from pathlib import Path
 LOCK_S = 30.0
 #: With so many loose objects it is time to pack them.
 LOOSE_MOST = 2000
-_NICENESS = 19
+#: Not the last one of all: it holds locks while it works.
+_NICENESS = 10
 _OPTIONS = (
     "core.hooksPath=/dev/null",
     "core.fsync=committed,reference",
