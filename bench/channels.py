@@ -23,9 +23,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import psutil
-
 from bench.figures import Report
+from bench.machine import cpu_s
 from tests.support import ca_env, eventually, free_port, random_prefix
 from tests.support.caclient import Monitor
 from tests.support.child import REPO
@@ -230,11 +229,6 @@ def loss(report: Report, ioc: Ioc) -> None:
 
 def _more(monitor: Monitor, than: int) -> bool:
     return len(monitor.events) > than
-
-
-def cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
 
 
 # --- in a process of its own ------------------------------------------------------------------------------------------

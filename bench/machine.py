@@ -16,6 +16,11 @@ REPO = Path(__file__).parents[1]
 _PACKAGES = ("caproto", "pyepics", "numpy", "msgspec", "psutil", "epicscorelibs", "softioc", "pysmlib")
 
 
+def cpu_s(*processes: psutil.Process) -> float:
+    """Seconds of a processor that these have taken until now."""
+    return float(sum(sum(one.cpu_times()[:2]) for one in processes))
+
+
 def facts() -> dict[str, Any]:
     """Machine, versions, and who else was at work when this was called."""
     return {

@@ -27,6 +27,7 @@ import psutil
 
 from bench.bare import READY, channels, names, workers
 from bench.figures import Report
+from bench.machine import cpu_s
 from ioc.cas.ask import SEARCH_S
 from ioc.server import Server
 from tests.support import REPO, Child, SoftIoc, ca_env, free_port
@@ -186,13 +187,9 @@ def cpu(report: Report, pid: int) -> float:
     """Percent of a core that a process and all below it take."""
     seconds, processes = report.size(20, 1), [top := psutil.Process(pid), *top.children(recursive=True)]
     time.sleep(report.size(10, 0))  # what was begun before is over then
-    before, began = cpu_s(processes), time.monotonic()
+    before, began = cpu_s(*processes), time.monotonic()
     time.sleep(seconds)
-    return (cpu_s(processes) - before) / (time.monotonic() - began) * 100
-
-
-def cpu_s(processes: list[psutil.Process]) -> float:
-    return float(sum(sum(one.cpu_times()[:2]) for one in processes))
+    return (cpu_s(*processes) - before) / (time.monotonic() - began) * 100
 
 
 def curves(report: Report, few: Cost, many: Cost) -> None:

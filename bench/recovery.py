@@ -22,6 +22,7 @@ from pathlib import Path
 import psutil
 
 from bench.figures import Report
+from bench.machine import cpu_s
 from tests.support import Child, eventually
 from tests.system.hosting import Guardhost
 
@@ -134,9 +135,9 @@ def cost(report: Report, folder: Path) -> None:
             time.sleep(report.size(3, 1))
             assert host.child is not None
             process = psutil.Process(host.child.pid)
-            before = sum(process.cpu_times()[:2])
+            before = cpu_s(process)
             time.sleep(seconds)
-            used[what] = (sum(process.cpu_times()[:2]) - before) / seconds * 100
+            used[what] = (cpu_s(process) - before) / seconds * 100
     report.part(f"a host of {len(nodes)} nodes")
     without = report.figure("no thread is watched", used["without"], "% of a core")
     report.figure("two threads of each are watched", used["with"], "% of a core", beside=without)

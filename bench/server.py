@@ -29,6 +29,7 @@ import caproto as ca
 import psutil
 
 from bench.figures import Report
+from bench.machine import cpu_s
 from ioc.cas import cheap, wire
 from tests.ioc.cas.listener import Listener
 from tests.support import Child
@@ -221,14 +222,14 @@ def search_us(server: LoadServer, name: str, datagrams: int, names: int = 40) ->
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.settimeout(30)
         sock.connect(("127.0.0.1", server.port))
-        before = sum(process.cpu_times()[:2])
+        before = cpu_s(process)
         for _ in range(datagrams // 20):
             for _ in range(20):
                 sock.send(request)
             sock.send(known)
             while sock.recv(2000)[-24 + 12 : -24 + 16] != (2).to_bytes(4, "big"):
                 pass  # until the last is answered
-        return (sum(process.cpu_times()[:2]) - before) / datagrams / names * 1e6
+        return (cpu_s(process) - before) / datagrams / names * 1e6
 
 
 # --- silence ----------------------------------------------------------------------------------------------------------

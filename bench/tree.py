@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from bench.figures import SAMPLES, Report
+from bench.machine import cpu_s
 from bench.trips import BACK_TO_BACK, Trip
 from tests.support import eventually
 from tests.support.caclient import Monitor
@@ -61,14 +62,10 @@ def at_rest(report: Report, host: Guardhost) -> None:
     assert host.child is not None
     time.sleep(report.size(5, 1))
     processes = [process := psutil.Process(host.child.pid), *process.children(recursive=True)]
-    seconds, used_s = report.size(20, 2), cpu_s(processes)
+    seconds, used_s = report.size(20, 2), cpu_s(*processes)
     time.sleep(seconds)
-    report.figure("CPU at rest", (cpu_s(processes) - used_s) / seconds * 100, "% of a core")
+    report.figure("CPU at rest", (cpu_s(*processes) - used_s) / seconds * 100, "% of a core")
     report.figure("memory that is not shared", sum(p.memory_full_info().uss for p in processes) / 1e6, "MB")
-
-
-def cpu_s(processes: list[psutil.Process]) -> float:
-    return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
 def jumps(report: Report, host: Guardhost, below: dict[str, list[str]]) -> None:
