@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import subprocess
@@ -17,8 +18,12 @@ _PACKAGES = ("caproto", "pyepics", "numpy", "msgspec", "psutil", "epicscorelibs"
 
 
 def cpu_s(*processes: psutil.Process) -> float:
-    """Seconds of a processor that these have taken until now."""
-    return float(sum(sum(one.cpu_times()[:2]) for one in processes))
+    """Seconds of a processor that these have taken until now, with what they started and has ended since."""
+    taken = 0.0
+    for one in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended: who waited for it has its time
+            taken += sum(one.cpu_times()[:4])
+    return taken
 
 
 def facts() -> dict[str, Any]:

@@ -464,16 +464,14 @@ class Host:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            self._round(time.time())
+            await self._round(time.time())
 
-    def _round(self, now: float) -> None:
+    async def _round(self, now: float) -> None:
         rounds: dict[str, Callable[[], None]] = {name: partial(node.tick, now) for name, node in self._nodes.items()}
         if self._audit is not None:
             rounds["the audit"] = partial(self._audit.tick, now)
         rounds["the host"] = self._beat
-        for whose, round_ in rounds.items():
-            self._rounds.make(whose, round_)
-        self._rounds.keep(rounds)
+        await self._rounds.make(rounds)
 
     async def _look(self) -> None:
         """Does an older host run one of our nodes, which we could not see when we started?"""

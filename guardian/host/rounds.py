@@ -2,17 +2,24 @@
 
 Without this an error in the round of one node would end the rounds of all, silently: no heartbeat, no slow call, no
 trouble would be told any more.
+
+Nor does any of them wait for the rounds of all: between two of them whoever else wants the loop gets it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 
 from guardian.core.ailments import Ailment
 from guardian.enums import Severity
 
 _log = logging.getLogger(__name__)
+
+#: The loop is lent to rounds for so long at once; that of one node takes a tenth of it.
+SLICE_S = 0.001
 
 
 class Rounds:
@@ -21,8 +28,18 @@ class Rounds:
     def __init__(self) -> None:
         self._faults: dict[str, Ailment] = {}
 
-    def make(self, whose: str, round_: Callable[[], None]) -> None:
-        """Call it. What it raises is in the log with its traceback once, until it goes well again."""
+    async def make(self, rounds: Mapping[str, Callable[[], None]]) -> None:
+        """Call each of them, by whose they are. What is not named any more is forgotten."""
+        until = time.monotonic() + SLICE_S
+        for whose, round_ in rounds.items():
+            self._make(whose, round_)
+            if time.monotonic() >= until:
+                await asyncio.sleep(0)
+                until = time.monotonic() + SLICE_S
+        self._faults = {whose: fault for whose, fault in self._faults.items() if whose in rounds}
+
+    def _make(self, whose: str, round_: Callable[[], None]) -> None:
+        """What it raises is in the log with its traceback once, until it goes well again."""
         try:
             round_()
         except Exception as error:
@@ -36,10 +53,6 @@ class Rounds:
             )
         else:
             self._faults.pop(whose, None)
-
-    def keep(self, names: Iterable[str]) -> None:
-        """Only these are looked after from now on."""
-        self._faults = {name: self._faults[name] for name in names if name in self._faults}
 
     def ailments(self) -> Iterable[Ailment]:
         """What went wrong."""
