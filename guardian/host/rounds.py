@@ -3,7 +3,9 @@
 Without this an error in the round of one node would end the rounds of all, silently: no heartbeat, no slow call, no
 trouble would be told any more.
 
-Nor does any of them wait for the rounds of all: between two of them whoever else wants the loop gets it.
+Nor does any of them wait for the rounds of all: between two of them whoever else wants the loop gets it. But where the
+others have much to do they keep it for long each time, and hundreds of such turns would be a round that lasts for half
+a minute: a host that is busy would look like one that hangs. So the rounds get a share of the loop, whatever it does.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ from guardian.enums import Severity
 
 _log = logging.getLogger(__name__)
 
-#: The loop is lent to rounds for so long at once; that of one node takes a tenth of it.
+#: The loop is lent to rounds for so long at once, in seconds of the processor; that of one node takes a tenth of it.
 SLICE_S = 0.001
+#: After the others have had it for long, for this part of that time.
+SHARE = 1 / 10
 
 
 class Rounds:
@@ -30,12 +34,13 @@ class Rounds:
 
     async def make(self, rounds: Mapping[str, Callable[[], None]]) -> None:
         """Call each of them, by whose they are. What is not named any more is forgotten."""
-        until = time.monotonic() + SLICE_S
+        until = time.thread_time() + SLICE_S
         for whose, round_ in rounds.items():
             self._make(whose, round_)
-            if time.monotonic() >= until:
+            if (lent_at := time.thread_time()) >= until:
                 await asyncio.sleep(0)
-                until = time.monotonic() + SLICE_S
+                now = time.thread_time()
+                until = now + max(SLICE_S, SHARE * (now - lent_at))
         self._faults = {whose: fault for whose, fault in self._faults.items() if whose in rounds}
 
     def _make(self, whose: str, round_: Callable[[], None]) -> None:
