@@ -216,7 +216,9 @@ def why_not_ok(view: View) -> str:
     for term in TERMS:
         if not term.holds(view) and (sentence := term.sentence(view)):
             because = _because(view) if term.others else ""
-            return f"{sentence} (since {clock(view.since.get(term.since, view.stamp))}){because}"
+            since = view.since.get(term.since, view.stamp)
+            # Of hundreds of nodes the last are shown for seconds before anything has happened to them.
+            return sentence + (f" (since {clock(since)})" if since else "") + because
     return ""
 
 

@@ -144,6 +144,11 @@ def test_R15_no_alarm_while_stopped_or_paused_on_purpose(op: Op) -> None:
         assert severity(replace(OK, **{**wrong, "op": op})) is (Severity.MAJOR if given_up else Severity.NO_ALARM)
 
 
+def test_of_a_node_that_is_shown_and_has_not_begun_WHY_says_no_time() -> None:
+    """Not 00:00:00Z, which is when 1970 began."""
+    assert why_not_ok(View()) == "starting: its code is being loaded"
+
+
 def test_R15_WHY_says_since_when() -> None:
     assert clock(1e9) == "01:46:40Z"
     assert why_not_ok(replace(OK, op=Op.PAUSE)).endswith("(since 01:45:40Z)")
