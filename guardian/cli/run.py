@@ -16,7 +16,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -218,20 +218,17 @@ async def _run(
         if not names:
             return WRONG_CALL
         service.starts(f"shows {_nodes(names)}")
-        await host.start()
-        await loop.run_in_executor(None, _be_called, host.process_name)
-        await control.start()
-        await host.put_up(names)
-        gc.freeze()  # what is there now stays: the collector need not look through it again and again
-        gc.enable()
-        await loop.run_in_executor(None, process.ready)
-        service.ready()
-        host.follow(replace(host.site, fresh=False))  # that was said of the start
-        if site_file is not None:
-            hang_up.follow = site_file.signalled
-            site_file.ready()
-        _announce(command, replace(site, nodes=tuple(host)), port)
-        if first_load_must_work:
+        if await _unless(stop, _put_up(host, control, names)):
+            gc.freeze()  # what is there now stays: the collector need not look through it again and again
+            gc.enable()
+            await loop.run_in_executor(None, process.ready)
+            service.ready()
+            host.follow(replace(host.site, fresh=False))  # that was said of the start
+            if site_file is not None:
+                hang_up.follow = site_file.signalled
+                site_file.ready()
+            _announce(command, replace(site, nodes=tuple(host)), port)
+        if first_load_must_work and not stop.is_set():
             code = await _first_load(command, host, tuple(host), stop)
         if code == OK:
             await stop.wait()
@@ -253,6 +250,29 @@ async def _run(
         if lost := sink.close():
             tell(command, f"the last {lost} lines of the log could not be written")
     return code or (FAILED if faults else OK)
+
+
+async def _put_up(host: Host, control: Control, names: Sequence[str]) -> None:
+    """All that takes long of a start: hundreds of nodes, imports from a slow disk."""
+    await host.start()
+    await asyncio.get_running_loop().run_in_executor(None, _be_called, host.process_name)
+    await control.start()
+    await host.put_up(names)
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Whether `work` was done: it is given up as soon as somebody wants the end."""
+    task, ended = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((task, ended), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ended.cancel()
+        task.cancel()
+        await asyncio.wait((task, ended))
+    if task.cancelled():
+        return False
+    task.result()
+    return True
 
 
 def _be_called(name: str) -> None:

@@ -279,8 +279,12 @@ class Host:
         return refused
 
     async def put_up(self, names: Sequence[str]) -> None:
-        """The third step, when :meth:`start` is done: show the nodes, and begin."""
+        """The third step, when :meth:`start` is done: show the nodes, and begin.
+
+        Who cancels it wants the end of the host: no worker is started then that would only have to end.
+        """
         shown: list[Node] = []
+        ends = False
         try:
             # A node takes 20 ms: clients, and hosts that ask for the rest of ours, are answered in between. The workers
             # come last, as on a small machine they take from the host the time that it needs to show the nodes.
@@ -291,8 +295,11 @@ class Host:
             for node in shown:
                 await asyncio.sleep(0)
                 node.begin()
+        except asyncio.CancelledError:
+            ends = True
+            raise
         finally:
-            for node in shown:
+            for node in () if ends else shown:
                 node.begin()
             self._list_nodes()
         if self._own_pvs is not None:
@@ -449,7 +456,7 @@ class Host:
     async def _end_spawner(self, spawner: Spawner) -> None:
         """Also of a host that was refused while it still was preloading."""
         assert self._preloading is not None
-        hurry = self._preloading.cancel()
+        hurry = self._preloading.cancel() or self._preloading.cancelled()
         await asyncio.gather(self._preloading, return_exceptions=True)
         await (spawner.stop(timeout_s=0.0) if hurry else spawner.stop())
 

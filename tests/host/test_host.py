@@ -366,6 +366,20 @@ async def test_a_host_that_is_refused_while_it_preloads_leaves_no_process(tmp_pa
         assert not alive(pid)
 
 
+async def test_a_host_that_ends_while_it_shows_its_nodes_starts_no_worker(tmp_path: Path) -> None:
+    names = [f"N{number}" for number in range(50)]
+    async with house(tmp_path) as home:
+        assert not home.host.reserve(names)
+        assert not await home.host.claim(names)
+        showing = asyncio.create_task(home.host.put_up(names))
+        await home.until(lambda: "N3" in home.host, "some nodes")
+        showing.cancel()
+        await asyncio.wait([showing])
+        assert 4 <= len(home.host) < len(names)
+        await home.host.stop()
+        assert home.spawner.workers == []
+
+
 async def test_a_host_that_is_refused_before_it_has_begun_to_preload_ends_at_once(tmp_path: Path) -> None:
     async with house(tmp_path, start=False, make_spawner=lambda told: Spawner(on_event=told)) as home:
         home.host.preload()

@@ -91,6 +91,25 @@ def test_it_asks_for_time_is_ready_lives_and_stops(tmp_path: Path, manager: Mana
         assert "STOPPING=1" in manager.listen()
 
 
+def test_one_that_is_ended_while_it_imports_from_a_dead_disk_ends_at_once(tmp_path: Path):
+    """It does not start all its nodes first, only to end them."""
+    (tmp_path / "dead").mkdir()
+    (tmp_path / "dead" / "sitecustomize.py").write_text(
+        "import pathlib, sys, time\n"
+        'if "guardian.worker.forkserver" in sys.orig_argv:\n'
+        f'    pathlib.Path("{tmp_path}/imports").touch()\n'
+        "    time.sleep(3600)\n"
+    )
+    host = Guardhost(tmp_path, {"GOOD": GOOD}, env={"PYTHONPATH": str(tmp_path / "dead")})
+    with Child(host.argv, env=host.env, cwd=tmp_path) as child:
+        eventually((tmp_path / "imports").exists, 60, "the process that makes workers")
+        family = [one.pid for one in psutil.Process(child.pid).children(recursive=True)]
+        child.signal(signal.SIGTERM)
+        assert child.wait(30) == OK, child.report()  # it would have waited for the disk for a minute
+        assert "Traceback" not in child.output
+        eventually(lambda: not any(map(alive, family)), 10, "the end of all")
+
+
 def test_between_two_hosts_their_keeper_says_that_it_lives(tmp_path: Path, manager: Manager):
     with of_site(tmp_path, manager, KEEPER) as host:
         manager.wait("READY=1")
