@@ -107,7 +107,7 @@ class Archive:
         retry_s: tuple[float, float] = RETRY_S,
     ) -> None:
         self.directory = directory
-        self._repository = Repository(directory, behind=True)
+        self._repository = Repository(directory, behind=True, answered=self._goes_on)
         self._which: tuple[int, int] | None = None  # the repository that holds what is said to be archived
         self._link = link if link != directory else None
         self._clock = clock
@@ -173,8 +173,9 @@ class Archive:
             return Ailment(what="archive", severity=Severity.MINOR, text=text, dated=True)
         if self._lane.hangs_s():
             text = (
-                f"the archive {self.directory} waits for a disk that does not answer. What nodes run is kept in "
-                "memory, and they run on: see to the disk, or to the server that it is on"
+                f"the archive {self.directory} waits for git, for longer than a disk may take. What nodes run is kept "
+                "in memory, and they run on. The nodes come first: if they take the whole processor, as hundreds do "
+                "that start, it is over when they rest; if not, see to the disk, or to the server that it is on"
             )
             return Ailment(what="archive", severity=Severity.MINOR, text=text)
         return None
@@ -219,6 +220,10 @@ class Archive:
         self._packed = {blob: packed for blob, packed in self._packed.items() if blob in needed}
 
     # --- writing, in the lane -----------------------------------------------------------------------------------
+
+    def _goes_on(self) -> None:
+        if self._lane is not None:
+            self._lane.goes_on()
 
     def _write(self) -> None:
         self._see_which()

@@ -208,8 +208,12 @@ class Lane:
         self._thread.join(timeout_s)
         return not self._thread.is_alive() and self._done >= self._asked
 
+    def goes_on(self) -> None:
+        """For a job that has many parts: one of them is done, so it does not hang."""
+        self._busy_since = time.monotonic()
+
     def hangs_s(self) -> float:
-        """Seconds for which the job has been running, if that is longer than a disk may take; else 0.0."""
+        """Seconds for which the job, or a part of it, has lasted, if that is longer than a disk may take; else 0.0."""
         since = self._busy_since
         busy_s = 0.0 if since is None else time.monotonic() - since
         return busy_s if busy_s > HANGS_S else 0.0

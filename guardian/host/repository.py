@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 #: A lock of git that is older was left by a process that is gone: each is held for milliseconds; seconds.
@@ -47,12 +47,14 @@ class Repository:
 
     Parameters
     ----------
-    behind : nobody waits for git: it has the processor when nobody else wants it.
+    behind : nobody waits for git: it has the processor when nobody else wants it. answered : called when git has done
+        one of the things that it was asked for.
     """
 
-    def __init__(self, path: Path, *, behind: bool = False) -> None:
+    def __init__(self, path: Path, *, behind: bool = False, answered: Callable[[], None] = lambda: None) -> None:
         self.path = path
         self._behind = behind
+        self._answered = answered
 
     def exists(self) -> bool:
         """Whether there is one."""
@@ -91,7 +93,9 @@ class Repository:
         ------
         GitError
         """
-        return _run([f"--git-dir={self.path}", *words], data, behind=self._behind)
+        told = _run([f"--git-dir={self.path}", *words], data, behind=self._behind)
+        self._answered()
+        return told
 
     def objects(self, names: Sequence[str]) -> list[tuple[str, bytes] | None]:
         """Objects by their names, ``refs/heads/NODE:states.json``: what git calls each, and what is in it. None: none.

@@ -21,6 +21,7 @@ from guardian.core.graph import Edge, Graph, StateInfo, SystemFacts
 from guardian.core.sources import SourceFile, blob_id, pack
 from guardian.errors import ExpectedError
 from guardian.host import archive as module
+from guardian.host import files
 from guardian.host.archive import Archive, CodeLoad
 from guardian.host.repository import LOCK_S, Repository, compare
 from tests.support import eventually
@@ -421,6 +422,34 @@ def test_what_is_loose_is_packed_behind_everybody_else(make: Make, monkeypatch: 
     keep(archive, load(SUS=b"last"))
     assert int(git(archive, "rev-list", "--count", "SUS")) == 31
     assert git(archive, "fsck") == ""
+
+
+def test_it_hangs_while_one_git_does_not_end_and_not_where_many_take_long_together(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """With 500 nodes that start git comes last, and no disk is to blame."""
+    monkeypatch.setattr(files, "HANGS_S", 2.0)
+    gate, slow = tmp_path / "gate", tmp_path / "bin" / "git"
+    slow.parent.mkdir()
+    real = shutil.which("git")
+    slow.write_text(
+        f'#!/bin/sh\ncase "$*" in *fast-import*) while [ ! -e {gate} ]; do sleep 0.05; done; rm {gate};; esac\n'
+    )
+    with slow.open("a") as script:
+        script.write(f'exec {real} "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(module, "_TOGETHER", 1)
+    archive = make()
+    for node in ("SUS", "IMC"):
+        archive.keep(load(node, lib=b"1"))
+    assert "waits for git" in trouble(archive)
+    gate.touch()
+    eventually(lambda: archive.ailment() is None, 30, "the first to be done, and the second not to last as long yet")
+    assert archive.id("SUS") and not archive.id("IMC")
+    gate.touch()
+    assert archive.wait_written(60)
+    assert archive.ailment() is None
 
 
 def test_one_that_is_switched_off_does_nothing(make: Make):
