@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 
 SHARE_S = 0.005
 SMALLEST_SHARE_S = 0.00005
+#: Who has waited long for a turn, since others keep the loop busy, gets this part of that time: one write in each turn of
+#: a second would be minutes for a script that writes to all nodes of a host.
+SHARE_OF_WAIT = 1 / 10
 #: Things that are done for one client in one turn of the loop, of those that take a microsecond or two.
 SLICE = 1000
 #: Descriptors that are kept for the process itself, its files and the processes it starts; of few, this part.
@@ -81,6 +84,7 @@ class Connection(asyncio.Protocol):
         self._messages: Iterator[wire.Message] = iter(())
         self._more = False  # messages that have come and are not worked off
         self._working = self._reading_stopped = self._turn_asked = False
+        self._asked_at = self._waited_s = 0.0  # since when it waits for its turn; for how long it had to
         self._held = 0
 
     def __repr__(self) -> str:
@@ -207,7 +211,9 @@ class Connection(asyncio.Protocol):
         until = 0.0
         while self._more and not self._held and not self.line.crowded and not self._transport.is_closing():
             if not until:
-                until = time.monotonic() + max(SHARE_S / (1 + self.context.waiting), SMALLEST_SHARE_S)
+                share_s = max(SHARE_S, SHARE_OF_WAIT * self._waited_s) / (1 + self.context.waiting)
+                until = time.monotonic() + max(share_s, SMALLEST_SHARE_S)
+                self._waited_s = 0.0
             elif time.monotonic() > until:
                 self._ask_for_a_turn()
                 break
@@ -231,11 +237,11 @@ class Connection(asyncio.Protocol):
 
     def _ask_for_a_turn(self) -> None:
         if not self._turn_asked:
-            self._turn_asked = True
+            self._turn_asked, self._asked_at = True, time.monotonic()
             self.context.waiting += 1
             self.loop.call_soon(self._turn)
 
     def _turn(self) -> None:
-        self._turn_asked = False
+        self._turn_asked, self._waited_s = False, time.monotonic() - self._asked_at
         self.context.waiting -= 1
         self._work()

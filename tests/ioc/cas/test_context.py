@@ -21,7 +21,7 @@ import pytest
 from caproto.server import PVGroup, pvproperty
 from caproto.server.records import AiFields
 
-from ioc.cas import cheap, circuit, line, pacing, search, wire
+from ioc.cas import cheap, circuit, connection, line, pacing, search, wire
 from ioc.cas.context import Context
 from ioc.cas.sockets import bind
 from tests.ioc.cas.raw import ALARM, PROPERTY, VALUE, Raw, Serving, subscription
@@ -151,6 +151,36 @@ def test_writes_on_one_channel_are_done_one_after_the_other(serving: Serving, gr
         for _ in range(3):
             assert raw.next(wire.WRITE_NOTIFY).one == 1
     assert group.seen == [1.0, -1.0, 2.0, -2.0, 3.0, -3.0]
+
+
+def test_who_waits_long_for_a_turn_gets_its_part_of_that_time(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where turns of the loop are long, a client with much to write is not heard for one write in each."""
+    monkeypatch.setattr(connection, "SHARE_S", 0.0)
+    monkeypatch.setattr(connection, "SMALLEST_SHARE_S", 0.0)
+    count, turns, over = 500, 0, False
+
+    async def busy() -> None:
+        nonlocal turns
+        while not over:
+            turns += 1
+            until = time.monotonic() + 0.1
+            while time.monotonic() < until:
+                pass
+            await asyncio.sleep(0)
+
+    with Raw(serving.port) as raw:
+        sid, _, _ = raw.channel("X")
+        other = asyncio.run_coroutine_threadsafe(busy(), serving._loop)
+        try:
+            raw.send(*(wire.message(wire.WRITE, DOUBLE, 1, sid, n, struct.pack(">d", n)) for n in range(count)))
+            raw.sync()
+        finally:
+            over = True
+        other.result(30)
+    assert serving.pvdb["X"].value == count - 1
+    assert turns < count / 2, f"{turns} turns for {count} writes"
 
 
 def test_a_read_behind_a_write_sees_what_it_wrote(serving: Serving) -> None:
