@@ -139,6 +139,8 @@ def _on_fault(host: Host, loop: asyncio.AbstractEventLoop, context: dict[str, An
     error = context.get("exception")
     if isinstance(error, OSError) and error.errno in _USED_UP:
         host.troubles.wanted("a connection could not be taken")
+    elif isinstance(error, ValueError) and "_start_serving" in repr(context.get("handle")):
+        pass  # asyncio tries a hundred times a second then, also when the socket was closed meanwhile, as at the end
     else:
         loop.default_exception_handler(context)
 

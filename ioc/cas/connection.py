@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 
 SHARE_S = 0.005
 SMALLEST_SHARE_S = 0.00005
-#: Who has waited long for a turn, since others keep the loop busy, gets this part of that time: one write in each turn of
-#: a second would be minutes for a script that writes to all nodes of a host.
+#: Who has waited long for a turn, since others keep the loop busy, gets this part of that time: one write in each turn
+#: of a second would be minutes for a script that writes to all nodes of a host.
 SHARE_OF_WAIT = 1 / 10
 #: Things that are done for one client in one turn of the loop, of those that take a microsecond or two.
 SLICE = 1000

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import socket
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,3 +49,16 @@ def test_the_same_words_again_are_counted(
         "ERROR: (and 999 times more before)",
     ]
     assert len(texts) == 4 + 3 * run.MOST_REMEMBERED
+
+
+async def test_a_socket_that_was_closed_while_descriptors_were_used_up_is_no_fault() -> None:
+    """asyncio lets accept() rest for a second then, and wants to go on with it."""
+    loop, told = asyncio.get_running_loop(), list[dict[str, Any]]()
+    loop.default_exception_handler = told.append  # type: ignore[assignment,method-assign]
+    loop.set_exception_handler(partial(run._on_fault, None))  # type: ignore[arg-type]
+    closed = socket.socket()
+    closed.close()
+    loop.call_soon(loop._start_serving, None, closed)  # type: ignore[attr-defined]
+    loop.call_soon(lambda: int("a fault of ours"))
+    await asyncio.sleep(0.05)
+    assert ["a fault of ours" in str(one["exception"]) for one in told] == [True]
