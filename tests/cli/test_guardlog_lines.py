@@ -417,6 +417,20 @@ class TestFollow:
             shown = [text for text in self.said(child) if text.startswith(f"turn {turn}")]
             assert len(mine) < 500 and shown == mine
 
+    def test_another_file_may_have_the_inode_and_the_size_of_the_one_before(
+        self, follow: Callable[..., Child], tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "state" / "logs"
+        path = write(folder, "A", line(100, "A", "the first"))
+        child = follow("A", "-f")
+        child.wait_for("the first")
+        child.signal(signal.SIGSTOP)
+        before = path.stat()
+        path.write_text(line(50, "A", "the other"))
+        assert (path.stat().st_ino, path.stat().st_size) == (before.st_ino, before.st_size)
+        child.signal(signal.SIGCONT)
+        child.wait_for("the other")
+
     def test_only_what_is_wanted_and_whole_lines(self, follow: Callable[..., Child], tmp_path: Path) -> None:
         folder = tmp_path / "state" / "logs"
         write(folder, "A", line(5, "A", "before"))

@@ -45,8 +45,8 @@ class _Read:
     aside: tuple[str, int] = ("", 0)  #: of the newest that was put aside, as in `NodeFile`
 
     def is_of(self, file: NodeFile) -> bool:
-        """Whether `file` is that one."""
-        return file.inode == self.inode and (file.size == self.at or _head(file)[: len(self.head)] == self.head)
+        """Whether `file` is that one: another one may have its inode, and its size too."""
+        return file.inode == self.inode and _head(file)[: len(self.head)] == self.head
 
 
 class Followed:
