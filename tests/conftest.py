@@ -11,12 +11,14 @@ import contextlib
 import gc
 import inspect
 import os
+import re
 import shutil
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +66,13 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Generator[Non
     finally:
         _shared_children.update(procs.children_now() - children)
         _shared_threads.update(set(threading.enumerate()) - threads)
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a short name: a path of a socket has 107 bytes, wherever pytest puts its folders."""
+    name = re.sub(r"\W", "_", request.node.originalname.removeprefix("test_"))
+    return tmp_path_factory.mktemp(name[:8])
 
 
 @pytest.fixture(autouse=True)
