@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from guardian.cli.caclient import CHAR, DOUBLE, ENUM, FLOAT, INT, LONG, STRING, TYPE_NAMES, Channel, Reading
+from guardian.client.ca import CHAR, DOUBLE, ENUM, FLOAT, INT, LONG, STRING, TYPE_NAMES, Channel, Reading
 from guardian.errors import ExpectedError
 
 _SEVERITIES = ("NO_ALARM", "MINOR", "MAJOR", "INVALID")

@@ -21,7 +21,6 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from guardian.cli.caclient import Channel, Reading, Refused, Session
 from guardian.cli.catext import (
     Options,
     WrongCall,
@@ -34,6 +33,7 @@ from guardian.cli.catext import (
     whole_line,
 )
 from guardian.cli.output import FAILED, OK, WRONG_CALL, complain
+from guardian.client.ca import Channel, Reading, Refused, Session
 from guardian.errors import ExpectedError
 
 _DEFAULT_TIMEOUT_S = 2.0  # EPICS has 1.0: a client on a busy machine needs more, and EPICS_CLI_TIMEOUT works here too

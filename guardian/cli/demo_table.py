@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from guardian.cli.caclient import STRING, Channel, Reading, Session
+from guardian.client.ca import STRING, Channel, Reading, Session
 
 _FIELDS = ("STATE", "REQUEST", "STATUS", "OK", "MANAGER", "USERMSG", "WHY")
 _COLUMNS = ("node", "PID", "STATE", "REQUEST", "STATUS", "OK")

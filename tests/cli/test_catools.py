@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from guardian.cli import catext, catools
-from guardian.cli.caclient import CHAR, DOUBLE, ENUM, LONG, STRING
+from guardian.client.ca import CHAR, DOUBLE, ENUM, LONG, STRING
 from guardian.errors import ExpectedError
 from tests.support import REPO, Child, SoftIoc, ca_env, free_port, random_prefix
 

@@ -54,10 +54,10 @@ class PyepicsClient:
     """libca as pyepics loads it."""
 
     def __init__(self) -> None:
-        from guardian.cli import caclient
+        from guardian.client import ca
 
-        self._module = caclient
-        self._session = caclient.Session()
+        self._module = ca
+        self._session = ca.Session()
         self._channels: dict[str, Any] = {}
         self._listeners: dict[str, list[Callable[[bool], None]]] = {}
 

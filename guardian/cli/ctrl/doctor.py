@@ -18,9 +18,10 @@ from guardian.cli.ctrl.environment import address_list, export_line, in_force, o
 from guardian.cli.ctrl.find import search_s
 from guardian.cli.ctrl.hosts import look
 from guardian.cli.ctrl.machine import candidates, claims, listeners, local_addresses
-from guardian.cli.ctrl.names import Names, names_of
+from guardian.cli.ctrl.names import names_of
 from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
+from guardian.client.names import Names
 from guardian.core.names import NODE
 
 _ABOUT = """\

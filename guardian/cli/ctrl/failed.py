@@ -21,7 +21,7 @@ from guardian.enums import ProcessState
 from guardian.errors import ExpectedError
 
 if TYPE_CHECKING:
-    from guardian.cli.ctrl.remote import Remote
+    from guardian.client.remote import Remote
 
 _STATE, _RESET = "PROC_STATE", "RESET_FAILED"
 _ABOUT = """\
@@ -50,8 +50,8 @@ class _Said:
 
 
 def _reset(options: argparse.Namespace) -> int:
-    from guardian.cli.caclient import Session
     from guardian.cli.ctrl.remote import connect
+    from guardian.client.ca import Session
 
     names = names_of(options)
     nodes = named(options.nodes, names)

@@ -1,22 +1,22 @@
 """Which nodes there are on the network, and which of them the words on the command line mean.
 
-Channel Access has no wildcards. So each host serves one PV of the same name, HOST_NODES, that lists its nodes: all
-servers that answer for it are found, and each is asked. A node that is named outright needs no such PV: it is found
-where it is, also if it is served by something else.
+A node that is named outright is found where it is, also if it is served by something else. Only a pattern asks the
+network which nodes there are (`guardian.client.finding`).
 """
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from guardian.cli.ctrl import COMMAND, WrongCall, answer_s
-from guardian.cli.ctrl.names import Names
+from guardian.client.names import Names
 from guardian.errors import ExpectedError
+
+if TYPE_CHECKING:
+    from guardian.client.finding import Found
 
 #: Hosts that are busy answer late, and datagrams get lost: three are sent in this part of the time for an answer.
 SEARCH = 0.3
@@ -27,67 +27,18 @@ SOME = 10
 _GLOB = frozenset("*?[")
 
 
-@dataclass(slots=True)
-class Found:
-    """Where hosts answer, with their nodes; and a sentence for each that could not be asked.
-
-    Attributes
-    ----------
-    deaf : hosts that answer, and do not say which nodes they run.
-    """
-
-    hosts: dict[str, list[str]] = field(default_factory=dict)
-    deaf: list[str] = field(default_factory=list)
-    troubles: list[str] = field(default_factory=list)
-
-    @property
-    def nodes(self) -> dict[str, list[str]]:
-        """Each node, by name, with the hosts that run it."""
-        found: dict[str, list[str]] = {}
-        for where, nodes in self.hosts.items():
-            for node in nodes:
-                found.setdefault(node, []).append(where)
-        return dict(sorted(found.items()))
-
-
 def find(names: Names) -> Found:
     """Ask the network; this takes :func:`search_s`."""
     import asyncio  # for who asks the network only
 
-    return asyncio.run(_find(names.hosts))
+    from guardian.client.finding import find_nodes
+
+    return asyncio.run(find_nodes(names, search_s()))
 
 
 def search_s() -> float:
     """Seconds in which whoever has a PV can answer."""
     return SEARCH * answer_s()
-
-
-async def _find(pv: str) -> Found:
-    import asyncio
-
-    from ioc.cas import ask
-    from ioc.cas.wire import ProtocolError
-
-    answers = await ask.search([pv], search_s())
-    found = Found(troubles=list(answers.troubles))
-
-    async def visit(server: ask.Address) -> None:
-        where, values = f"{server[0]}:{server[1]}", dict[str, str | None]()
-        try:
-            await ask.read(server, [pv], values)
-            listed = json.loads(values.get(pv) or "")
-            found.hosts[where] = [str(name) for name in listed]
-        except (OSError, ProtocolError, ValueError, TypeError) as error:
-            found.deaf.append(where)
-            why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-            found.troubles.append(
-                f"{where} answers to {pv}, and does not say which nodes it runs "
-                f"({why or type(error).__name__}): it has just ended, or hangs"
-            )
-
-    await asyncio.gather(*(visit(server) for server in answers.servers))
-    found.hosts = dict(sorted(found.hosts.items()))
-    return found
 
 
 def may_be_node(word: str) -> bool:

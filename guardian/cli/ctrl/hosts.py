@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass
 from guardian.cli.ctrl import prepare, say
 from guardian.cli.ctrl.find import find
 from guardian.cli.ctrl.listing import nobody
-from guardian.cli.ctrl.names import Names, names_of
+from guardian.cli.ctrl.names import names_of
 from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
+from guardian.client.names import Names
 from guardian.core.names import HOST_PREFIX
 from guardian.core.texts import printable
 from guardian.errors import ExpectedError

@@ -11,11 +11,13 @@ from difflib import get_close_matches
 from typing import Any
 
 from guardian.cli.ctrl import add_nodes, prepare, say
-from guardian.cli.ctrl.facts import Facts
-from guardian.cli.ctrl.find import Found, chosen, find, some
-from guardian.cli.ctrl.names import Names, control_socket, names_of
+from guardian.cli.ctrl.find import chosen, find, some
+from guardian.cli.ctrl.names import control_socket, names_of
 from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
+from guardian.client.finding import Found
+from guardian.client.names import Names
+from guardian.core.facts import Facts
 from guardian.errors import ExpectedError
 from guardian.host.asking import ask
 
@@ -31,8 +33,8 @@ def define(order: Order) -> None:
 
 def facts_of(nodes: Sequence[str], names: Names, *, searched: bool = False) -> list[Facts]:
     """What each of these nodes says now; those that do not answer are not :attr:`Facts.there`."""
-    from guardian.cli.caclient import Session
     from guardian.cli.ctrl.remote import connect
+    from guardian.client.ca import Session
 
     remotes = connect(Session(), nodes, names, searched=searched)
     return [_or_silent(remote.facts, remote.node) for remote in remotes]

@@ -4,38 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guardian.cli.ctrl import WrongCall
-from guardian.core.names import HOST_NODE, NODES_ROW, PV_TEMPLATE, pv_name, why_not_ifo
+from guardian.client.names import Names
+from guardian.core.names import PV_TEMPLATE, why_not_ifo
 from guardian.errors import ExpectedError
 from guardian.host.asking import ask
 from guardian.host.places import CONTROL_SOCKET, default_state_dir
 
 if TYPE_CHECKING:
     from guardian.host.site import Site
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
-    """The names of all PVs of a site."""
-
-    ifo: str = ""
-    template: str = PV_TEMPLATE
-
-    def pv(self, node: str, row: str) -> str:
-        return pv_name(self.template, ifo=self.ifo, node=node, name=row)
-
-    @property
-    def hosts(self) -> str:
-        """The PV that every host serves."""
-        return self.pv(HOST_NODE, NODES_ROW)
-
-    def __str__(self) -> str:
-        """What nodes are asked for, inside a sentence."""
-        return self.pv("NODE", "STATE")
 
 
 def names_of(options: argparse.Namespace) -> Names:

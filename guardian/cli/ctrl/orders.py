@@ -22,7 +22,7 @@ from guardian.enums import LoadStatus, Mode, Op
 from guardian.errors import ExpectedError
 
 if TYPE_CHECKING:
-    from guardian.cli.ctrl.remote import Remote
+    from guardian.client.remote import Remote
 
 LOAD_S = 60.0
 LOOK_S, PLAIN_HOLD_S = 0.1, 0.5
@@ -71,9 +71,9 @@ def _load(options: argparse.Namespace) -> int:
 
 def _each(options: argparse.Namespace, row: str, value: str, shown: str, wait_s: float | None = None) -> int:
     """Write a value to each node, once all of them answer."""
-    from guardian.cli.caclient import Session
     from guardian.cli.ctrl.remote import connect
     from guardian.cli.ctrl.wait import worst
+    from guardian.client.ca import Session
 
     names = names_of(options)
     remotes = connect(Session(), chosen(options.nodes, names), names, (row, "LOAD_STATUS"))

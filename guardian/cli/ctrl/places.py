@@ -15,8 +15,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from guardian.cli.ctrl.names import Names, control_socket, names_of
+from guardian.cli.ctrl.names import control_socket, names_of
 from guardian.cli.state_dirs import state_dirs
+from guardian.client.names import Names
 from guardian.errors import ExpectedError
 from guardian.host.asking import NoAnswer, NoHost, ask
 from guardian.host.claim import parse
@@ -138,8 +139,8 @@ def _another(node: str, options: argparse.Namespace) -> Path | None:
 
 def _as_it_says(node: str, names: Names) -> Path | None:
     """The same, as the node itself says over Channel Access; None: it does not say."""
-    from guardian.cli.caclient import Session
     from guardian.cli.ctrl.remote import connect
+    from guardian.client.ca import Session
 
     (remote,) = connect(Session(), (node,), names, ("HOST",))
     claim = parse(remote.text("HOST")) if remote.there and remote.ours else None

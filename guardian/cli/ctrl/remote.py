@@ -1,159 +1,20 @@
-"""One node over Channel Access: its channels, what they say now, and a write with the answer to it.
-
-A node of ours says all in one PV, SUMMARY, so what is known of it is of one moment. One without it, an original
-Guardian's, is read by its plain PVs.
-"""
+"""Reaching nodes over Channel Access, as the command line does: all at once, and telling which are run twice."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
 
-from guardian.cli.caclient import CHAR, STRING, Channel, Reading, Session
 from guardian.cli.ctrl import answer_s, say
-from guardian.cli.ctrl.facts import PLAIN_ROWS, Facts, from_rows, from_summary
-from guardian.cli.ctrl.names import Names
-from guardian.core.names import STRING_BYTES
-from guardian.core.texts import printable
-from guardian.errors import ExpectedError
-from guardian.host.users import who_am_i
+from guardian.client.ca import Session
+from guardian.client.names import Names
+from guardian.client.remote import Remote
+from guardian.core.facts import PLAIN_ROWS
 
 #: A server that has answered for one PV of a node has all that it is going to have: the rest is waited for so long,
 #: as a part of the time for an answer.
 REST = 0.25
 #: How long a second server of the same node is listened for; one that is later than this is not told.
 TWIN_S = 0.1
-#: How long a write to a server of another kind is listened to for a refusal, when what is read back differs.
-LATE_REFUSAL_S = 0.3
-
-
-class Remote:
-    """One node.
-
-    Parameters
-    ----------
-    rows : PVs that are going to be read or written, beside those that :meth:`facts` needs. The node may lack them.
-    """
-
-    def __init__(self, session: Session, names: Names, node: str, rows: Sequence[str] = ()) -> None:
-        self.node = node
-        self.session = session
-        self._names = names
-        self.channels: dict[str, Channel] = {}
-        self.open("SUMMARY", "WHY", "STATE", *rows)
-        self.news = False  # something was heard since the caller set this to False
-        self._heard: dict[str, Reading] = {}
-
-    def open(self, *rows: str) -> None:
-        """Begin to look for more of its PVs."""
-        for row in rows:
-            if row not in self.channels:
-                self.channels[row] = self.session.channel(self._names.pv(self.node, row))
-
-    @property
-    def there(self) -> bool:
-        """Whether anybody answers for it."""
-        return self.channels["STATE"].connected
-
-    @property
-    def ours(self) -> bool:
-        return self.has("SUMMARY")
-
-    @property
-    def complete(self) -> bool:
-        return all(channel.connected for channel in self.channels.values())
-
-    def has(self, row: str) -> bool:
-        return row in self.channels and self.channels[row].connected
-
-    def text(self, row: str) -> str:
-        """A row as text, "" if the node has none.
-
-        Raises
-        ------
-        ExpectedError
-            It is lost, or does not answer in time.
-        """
-        return _text(self._read(row)) if self.has(row) else ""
-
-    def facts(self) -> Facts:
-        """What it says now.
-
-        Raises
-        ------
-        ExpectedError
-            It is lost, or does not answer in time, or its SUMMARY is none.
-        """
-        if not self.there:
-            return Facts(node=self.node)
-        return self._facts({row: self._read(row) for row in self._telling()})
-
-    def _telling(self) -> tuple[str, ...]:
-        """The rows that tell what is known of it."""
-        return ("SUMMARY", "WHY") if self.ours else tuple(row for row in PLAIN_ROWS if self.has(row))
-
-    def follow(self) -> None:
-        """Keep what :meth:`heard` returns up to date, by monitors."""
-        for row in self._telling():
-            self._heard[row] = self._read(row)
-            self.channels[row].monitor(_kind(self.channels[row]), 0, partial(self._hear, row))
-
-    def _hear(self, row: str, reading: Reading) -> None:
-        """In a thread of libca."""
-        self._heard[row] = reading
-        self.news = True
-
-    def heard(self) -> Facts:
-        """What it said last. While it is not connected nobody knows."""
-        return self._facts(dict(self._heard)) if self.there else Facts(node=self.node)
-
-    def _facts(self, said: dict[str, Reading]) -> Facts:
-        texts = {row: _text(reading) for row, reading in said.items()}
-        where = self.channels["STATE"].host
-        if "SUMMARY" not in texts:
-            return from_rows(self.node, where, texts)
-        try:
-            return from_summary(self.node, where, texts["SUMMARY"], texts.get("WHY", ""))
-        except ValueError as error:
-            raise ExpectedError(f"{self.node}: {error}; is it of another program?") from None
-
-    def _read(self, row: str) -> Reading:
-        channel = self.channels[row]
-        return channel.get(_kind(channel), timeout_s=answer_s())
-
-    def write(self, row: str, text: str) -> str | None:
-        """Write a text (or a label, or a number as text), and wait for the answer.
-
-        A plain put: its refusal comes with the reason, and has arrived when the read behind it has.
-
-        Returns
-        -------
-        str or None
-            Why it was refused.
-
-        Raises
-        ------
-        ExpectedError
-            It is lost, or does not answer in time.
-        """
-        if row not in self.channels:
-            self.open(row)
-            self.session.connect([self.channels[row]], answer_s())
-        channel = self.channels[row]
-        if not channel.connected:
-            raise ExpectedError(f"{channel.name} does not answer")
-        if not channel.writable:
-            who = who_am_i()
-            return (
-                f"{who.user}@{who.host} may not write it; on the machine that runs it, `guardctrl acl {self.node} "
-                f"--user {who.user} --host {who.host}` says by which rule"
-            )
-        kind, values = _encoded(channel, text)
-        channel.put(kind, values, wait=False, timeout_s=answer_s())
-        after = channel.get(_kind(channel), timeout_s=answer_s())
-        late_s = 0.0 if self.ours or _text(after) == text else LATE_REFUSAL_S
-        return channel.objection(late_s)
 
 
 def connect(
@@ -165,7 +26,7 @@ def connect(
     ----------
     searched : the hosts on the network were asked, so it was told already which nodes are run twice.
     """
-    remotes = [Remote(session, names, node, rows) for node in nodes]
+    remotes = [Remote(session, names, node, rows, answer_s=answer_s()) for node in nodes]
     connect_all(session, remotes, searched=searched)
     return remotes
 
@@ -203,21 +64,3 @@ def settle(session: Session, remotes: Sequence[Remote]) -> None:
     for remote in plain:
         remote.open(*PLAIN_ROWS)
     session.wait(lambda: all(remote.has(row) for remote in plain for row in PLAIN_ROWS), REST * answer_s())
-
-
-def _kind(channel: Channel) -> int:
-    """Long texts as they are; all else as the server writes it."""
-    return CHAR if channel.kind == CHAR else STRING
-
-
-def _text(reading: Reading) -> str:
-    return printable(reading.text())
-
-
-def _encoded(channel: Channel, text: str) -> tuple[int, list[Any]]:
-    if channel.kind == CHAR:
-        return CHAR, [*text.encode(), 0]
-    data = text.encode()
-    if len(data) > STRING_BYTES:
-        raise ExpectedError(f"{channel.name}: {text!r} has {len(data)} bytes; a CA string holds {STRING_BYTES}")
-    return STRING, [data]

@@ -17,23 +17,24 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from guardian.cli.ctrl import COMMAND, WrongCall, add_nodes, prepare, say, seconds
-from guardian.cli.ctrl.facts import Facts
+from guardian.cli.ctrl import COMMAND, WrongCall, add_nodes, answer_s, prepare, say, seconds
 from guardian.cli.ctrl.find import SOME, agreed, chosen, is_pattern, may_be_node
-from guardian.cli.ctrl.journey import Journey, journey, timed, why_not_state
 from guardian.cli.ctrl.listing import silent
-from guardian.cli.ctrl.names import Names, names_of
+from guardian.cli.ctrl.names import names_of
 from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
+from guardian.client.names import Names
 from guardian.core.documents import read_durations, read_graph
+from guardian.core.facts import Facts
 from guardian.core.graph import Graph
+from guardian.core.journey import Journey, journey, timed, why_not_state
 from guardian.enums import NONE_STATE
 from guardian.errors import ExpectedError
 
 if TYPE_CHECKING:
-    from guardian.cli.caclient import Session
-    from guardian.cli.ctrl.remote import Remote
     from guardian.cli.ctrl.wait import Asked, Verdict
+    from guardian.client.ca import Session
+    from guardian.client.remote import Remote
 
 TIMEOUT_S = 60.0
 _ROWS = ("GRAPH", "REQUEST_CMD", "DURATIONS")
@@ -64,7 +65,7 @@ def user() -> str:
 
 
 def _request(options: argparse.Namespace) -> int:
-    from guardian.cli.caclient import Session
+    from guardian.client.ca import Session
 
     names = names_of(options)
     if is_pattern(options.state):
@@ -118,9 +119,10 @@ def _reach(session: Session, state: str, nodes: Sequence[str], names: Names) -> 
     ExpectedError
         One does not answer.
     """
-    from guardian.cli.ctrl.remote import Remote, connect_all
+    from guardian.cli.ctrl.remote import connect_all
+    from guardian.client.remote import Remote
 
-    remotes = [Remote(session, names, node, _ROWS) for node in nodes]
+    remotes = [Remote(session, names, node, _ROWS, answer_s=answer_s()) for node in nodes]
     twin = session.channel(names.pv(state, "STATE")) if may_be_node(state) else None
     connect_all(session, remotes, or_else=lambda: twin is not None and twin.connected)
     missing = [remote.node for remote in remotes if not remote.there]

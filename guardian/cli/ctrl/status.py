@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from guardian.cli.ctrl import add_nodes, prepare, say
-from guardian.cli.ctrl.facts import Facts
 from guardian.cli.ctrl.find import chosen
 from guardian.cli.ctrl.listing import facts_of, named, silent, tell_silent
-from guardian.cli.ctrl.names import Names, names_of
+from guardian.cli.ctrl.names import names_of
 from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
+from guardian.client.names import Names
+from guardian.core.facts import Facts
 from guardian.core.when import clock
 from guardian.errors import ExpectedError
 from guardian.host.claim import parse
@@ -63,8 +64,8 @@ def _status(options: argparse.Namespace) -> int:
         from guardian.cli.ctrl.overview import overview
 
         return overview(options)
-    from guardian.cli.caclient import Session
     from guardian.cli.ctrl.remote import connect
+    from guardian.client.ca import Session
 
     names = names_of(options)
     code, told = OK, []

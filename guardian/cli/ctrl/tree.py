@@ -19,16 +19,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from guardian.cli.ctrl import add_nodes, prepare, say
-from guardian.cli.ctrl.facts import Facts
-from guardian.cli.ctrl.hierarchy import Place, draw, grow
 from guardian.cli.ctrl.listing import named
-from guardian.cli.ctrl.names import Names, names_of
+from guardian.cli.ctrl.names import names_of
 from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
+from guardian.client.names import Names
+from guardian.core.facts import Facts
+from guardian.core.hierarchy import Place, draw, grow
 from guardian.errors import ExpectedError
 
 if TYPE_CHECKING:
-    from guardian.cli.caclient import Session
+    from guardian.client.ca import Session
 
 SUBNODES = "SUBNODES"
 _ABOUT = "Flags nodes that are STALLED, UNMANAGED, CONTESTED, ORPHANED or MISSING; exit code 1 if there are any."
@@ -41,7 +42,7 @@ def define(order: Order) -> None:
 
 
 def _tree(options: argparse.Namespace) -> int:
-    from guardian.cli.caclient import Session
+    from guardian.client.ca import Session
 
     names = names_of(options)
     first = named(options.nodes, names)

@@ -13,9 +13,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from guardian.cli.ctrl.facts import UNKNOWN, Facts
-from guardian.cli.ctrl.remote import Remote
 from guardian.cli.output import FAILED, OK, STALLED, TIMED_OUT
+from guardian.client.remote import Remote
+from guardian.core.facts import UNKNOWN, Facts
 from guardian.enums import NONE_STATE
 
 #: How long what an original Guardian shows must hold: longer than one of its cycles, and than the way of a few PVs.

@@ -27,7 +27,7 @@ from guardian.host.places import ARCHIVE
 from guardian.host.repository import GitError, compare
 
 if TYPE_CHECKING:
-    from guardian.cli.ctrl.remote import Remote
+    from guardian.client.remote import Remote
 
 _ROWS = ("ARCHIVE_ID", "HOST")
 
@@ -94,9 +94,9 @@ def _loaded(options: argparse.Namespace) -> tuple[Archive, str]:
     """The archive, and the ARCHIVE_ID of what the node runs; "" for the last one that it has."""
     if options.site or options.state_dir:
         return archive_of(options), ""
-    from guardian.cli.caclient import Session
     from guardian.cli.ctrl.names import names_of
     from guardian.cli.ctrl.remote import connect
+    from guardian.client.ca import Session
 
     names = names_of(options)
     (remote,) = connect(Session(), [options.node], names, _ROWS, searched=True)

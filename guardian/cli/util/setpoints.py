@@ -23,8 +23,8 @@ from guardian.enums import Worker
 from guardian.errors import ExpectedError
 
 if TYPE_CHECKING:
-    from guardian.cli.ctrl.names import Names
-    from guardian.cli.ctrl.remote import Remote
+    from guardian.client.names import Names
+    from guardian.client.remote import Remote
 
 _ROWS = ("SPM_MONITOR", "SPM_NOTIFY", "SPM_TOTAL", "SPM_CHANGED", "SPM_DIFFS", "SPM_SETPOINTS", "WORKER")
 _HEAD = ("CHANNEL", "SET", "IS", "SINCE", "SET AT")
@@ -85,8 +85,8 @@ def _ask(options: argparse.Namespace, names: Names) -> dict[str, Any]:
     ExpectedError
         The node does not answer, or has no set-point monitor as ours.
     """
-    from guardian.cli.caclient import Session
     from guardian.cli.ctrl.remote import connect
+    from guardian.client.ca import Session
 
     (remote,) = connect(Session(), [options.node], names, _ROWS, searched=True)
     if not remote.there:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from guardian.cli.ctrl.find import Found
 from guardian.cli.ctrl.listing import warn_of
 from guardian.cli.output import FAILED, OK, STALLED, TIMED_OUT, WRONG_CALL
+from guardian.client.finding import Found
 from tests.cli.ctrl.calling import ARGV, Shell
 from tests.support import Child, ca_env, eventually, free_port, random_prefix
 from tests.support.terminal import on_terminal

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from guardian.cli import guardctrl
-from guardian.cli.ctrl.facts import from_rows
 from guardian.cli.ctrl.find import agreed, some
 from guardian.cli.output import FAILED, OK, TIMED_OUT, WRONG_CALL
+from guardian.core.facts import from_rows
 from guardian.core.texts import printable
 from tests.cli.ctrl.calling import ARGV, Called, Shell
 from tests.support import Child, ca_env, eventually, free_port, random_prefix

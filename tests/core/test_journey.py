@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from guardian.cli.ctrl.facts import Facts, from_rows, from_summary
-from guardian.cli.ctrl.journey import journey, why_not_state
 from guardian.cli.ctrl.wait import Asked, verdict, worst
 from guardian.cli.output import FAILED, OK, STALLED, TIMED_OUT
 from guardian.core.documents import summary
+from guardian.core.facts import Facts, from_rows, from_summary
 from guardian.core.graph import Graph
+from guardian.core.journey import journey, why_not_state
 from guardian.core.view import View
 from guardian.enums import ErrorKind, Mode, Op, Status
 from tests.core.driver import system

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from guardian.cli.ctrl.facts import Facts
 from guardian.core.durations import Expected, expected
+from guardian.core.facts import Facts
 from guardian.core.graph import LISTED, Graph
 from guardian.core.when import span
 from guardian.enums import NONE_STATE

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from guardian.cli.ctrl.facts import Facts
-from guardian.cli.ctrl.hierarchy import Place, draw, grow
+from guardian.core.facts import Facts
+from guardian.core.hierarchy import Place, draw, grow
 
 
 def node(name: str, manager: str = "", **more: object) -> Facts:

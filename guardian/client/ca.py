@@ -1,4 +1,4 @@
-"""Channel Access for the command line: libca as pyepics carries it, with the answers that pyepics drops.
+"""Channel Access for people: libca as pyepics carries it, with the answers that pyepics drops.
 
 ``epics.PV.put`` cannot tell a refusal: its completion callback ignores the status, and the text that a server sends
 with a refused plain put goes to libca's exception handler, which pyepics silences. So requests are made here on the

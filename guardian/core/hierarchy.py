@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from guardian.cli.ctrl.facts import Facts
+from guardian.core.facts import Facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
