@@ -74,7 +74,7 @@ class Reading:
     def text(self) -> str:
         """The values as text: for CHAR arrays, up to the first NUL."""
         if self.kind == CHAR:
-            return _text(bytes(byte & 0xFF for byte in self.values))
+            return _text(bytes(self.values))
         return " ".join(str(value) for value in self.values)
 
 
@@ -169,6 +169,10 @@ class Session:
         """Wait until all are connected, or for ``timeout_s``."""
         self.wait(lambda: all(channel.connected for channel in channels), timeout_s)
 
+    def flush(self) -> None:
+        """Send what was asked for."""
+        self.lib.ca_flush_io()
+
     def notify(self) -> None:
         with self.changed:
             self.changed.notify_all()
@@ -178,6 +182,12 @@ class Session:
         self.lib.ca_add_exception_event(None, None)
         for channel in self._channels.values():
             self.lib.ca_clear_channel(channel.chid)
+
+    def _clear(self, channel: Channel) -> None:
+        self._channels.pop(channel.chid.value, None)
+        for key in channel.monitors:
+            self._forget(key)
+        ca.clear_channel(channel.chid)
 
     def _register(self, handler: Callable[[Any], None]) -> int:
         key = next(self._keys)
@@ -210,6 +220,7 @@ class Channel:
         self.name = name
         self.connected = False
         self.objections: list[str] = []
+        self.monitors: list[int] = []  # what they are registered as
         self._session = session
         self._lib = session.lib
         self._told = on_connection
@@ -241,6 +252,10 @@ class Channel:
         return str(ca.host_name(self.chid))
 
     # -- requests --------------------------------------------------------------------------------------------------
+
+    def clear(self) -> None:
+        """Give it up: nothing is called for it any more."""
+        self._session._clear(self)
 
     def get(self, kind: int | None = None, *, count: int = 0, timeout_s: float) -> Reading:
         """Ask the server for the value now.
@@ -327,6 +342,7 @@ class Channel:
                 told(_reading(kind, *_decode(args)))
 
         key = self._session._register(update)
+        self.monitors.append(key)
         self._check(
             self._lib.ca_create_subscription(
                 kind + _TIME,

@@ -8,18 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
-from guardian.client.ca import CHAR, STRING, Channel, Reading, Session
+from guardian.client.ca import Channel, Reading, Session
 from guardian.client.names import Names
+from guardian.client.writing import kind_of, text_of, write
 from guardian.core.facts import PLAIN_ROWS, Facts, from_rows, from_summary
-from guardian.core.names import STRING_BYTES
-from guardian.core.texts import printable
 from guardian.errors import ExpectedError
-from guardian.host.users import who_am_i
-
-#: How long a write to a server of another kind is listened to for a refusal, when what is read back differs.
-LATE_REFUSAL_S = 0.3
 
 
 class Remote:
@@ -71,7 +65,7 @@ class Remote:
         ExpectedError
             It is lost, or does not answer in time.
         """
-        return _text(self._read(row)) if self.has(row) else ""
+        return text_of(self._read(row)) if self.has(row) else ""
 
     def facts(self) -> Facts:
         """What it says now.
@@ -93,7 +87,7 @@ class Remote:
         """Keep what :meth:`heard` returns up to date, by monitors."""
         for row in self._telling():
             self._heard[row] = self._read(row)
-            self.channels[row].monitor(_kind(self.channels[row]), 0, partial(self._hear, row))
+            self.channels[row].monitor(kind_of(self.channels[row]), 0, partial(self._hear, row))
 
     def _hear(self, row: str, reading: Reading) -> None:
         """In a thread of libca."""
@@ -105,7 +99,7 @@ class Remote:
         return self._facts(dict(self._heard)) if self.there else Facts(node=self.node)
 
     def _facts(self, said: dict[str, Reading]) -> Facts:
-        texts = {row: _text(reading) for row, reading in said.items()}
+        texts = {row: text_of(reading) for row, reading in said.items()}
         where = self.channels["STATE"].host
         if "SUMMARY" not in texts:
             return from_rows(self.node, where, texts)
@@ -116,7 +110,7 @@ class Remote:
 
     def _read(self, row: str) -> Reading:
         channel = self.channels[row]
-        return channel.get(_kind(channel), timeout_s=self.answer_s)
+        return channel.get(kind_of(channel), timeout_s=self.answer_s)
 
     def write(self, row: str, text: str) -> str | None:
         """Write a text (or a label, or a number as text), and wait for the answer.
@@ -136,35 +130,4 @@ class Remote:
         if row not in self.channels:
             self.open(row)
             self.session.connect([self.channels[row]], self.answer_s)
-        channel = self.channels[row]
-        if not channel.connected:
-            raise ExpectedError(f"{channel.name} does not answer")
-        if not channel.writable:
-            who = who_am_i()
-            return (
-                f"{who.user}@{who.host} may not write it; on the machine that runs it, `guardctrl acl {self.node} "
-                f"--user {who.user} --host {who.host}` says by which rule"
-            )
-        kind, values = _encoded(channel, text)
-        channel.put(kind, values, wait=False, timeout_s=self.answer_s)
-        after = channel.get(_kind(channel), timeout_s=self.answer_s)
-        late_s = 0.0 if self.ours or _text(after) == text else LATE_REFUSAL_S
-        return channel.objection(late_s)
-
-
-def _kind(channel: Channel) -> int:
-    """Long texts as they are; all else as the server writes it."""
-    return CHAR if channel.kind == CHAR else STRING
-
-
-def _text(reading: Reading) -> str:
-    return printable(reading.text())
-
-
-def _encoded(channel: Channel, text: str) -> tuple[int, list[Any]]:
-    if channel.kind == CHAR:
-        return CHAR, [*text.encode(), 0]
-    data = text.encode()
-    if len(data) > STRING_BYTES:
-        raise ExpectedError(f"{channel.name}: {text!r} has {len(data)} bytes; a CA string holds {STRING_BYTES}")
-    return STRING, [data]
+        return write(self.channels[row], text, answer_s=self.answer_s, patient=not self.ours)

@@ -72,6 +72,7 @@ def summary(view: View) -> dict[str, Any]:
         "notification": bool(view.notifications),
         "says": clip("; ".join(view.notifications), SAYS_BYTES),
         "ok": explain.is_ok(view),
+        "severity": explain.severity(view).name,
         "why": clip(explain.why_not_ok(view), WHY_BYTES),
     }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from guardian.core.peer import Peer, of_summary
 from guardian.core.texts import BECAUSE, printable
-from guardian.enums import ErrorKind, Mode, Op, Status
+from guardian.enums import ErrorKind, Mode, Op, Severity, Status
 
 #: What is read of a node without SUMMARY, an original Guardian's. In some versions STATE and REQUEST show an index.
 PLAIN_ROWS = (
@@ -31,7 +31,8 @@ class Facts:
     ours : it has SUMMARY; else what follows is of several moments, and the last fields are unknown.
     error : NONE, ERROR or CONNECT. manager : "" if none.
     request_id : number of the request, None if unknown. cmd : id of the REQUEST_CMD that made it, "" for a plain write.
-    connect : channels that are lost.
+    connect : channels that are lost. id : of its last step. since : epoch seconds at which it entered its state.
+    says : what it has to say to its operator. severity : the worst that is wrong with it, by name.
     """
 
     node: str
@@ -54,6 +55,11 @@ class Facts:
     cmd: str = ""
     connect: tuple[str, ...] = ()
     nominal: str = ""
+    id: int = 0
+    since: float = 0.0
+    load: str = ""
+    says: str = ""
+    severity: str = ""
 
     @property
     def there(self) -> bool:
@@ -65,6 +71,16 @@ class Facts:
         if not self.there:
             return "does not answer"
         return "OK" if self.ok else self.why or _plain_reason(self)
+
+    @property
+    def worst(self) -> Severity:
+        """The worst that is wrong with it; INVALID if nobody knows."""
+        if not self.there:
+            return Severity.INVALID
+        if self.severity in Severity.__members__:
+            return Severity[self.severity]
+        wrong = Severity.MINOR if self.stalled else Severity.NO_ALARM
+        return Severity.MAJOR if self.error in ("ERROR", "CONNECT") else wrong
 
     @property
     def because(self) -> str:

@@ -49,8 +49,9 @@ class Peer:
     plain : it has no SUMMARY: what it was asked cannot be told from what others asked.
     cmd : id of the REQUEST_CMD that made its present request. by : who made it.
     states : how many states it has; 0: its code is not loaded yet, and every request would be refused.
+    since : epoch seconds at which it entered its state. load : how its last LOAD ended.
     says : what it has to say to its operator.
-    why : why it is not OK, in its own words.
+    severity : the worst that is wrong with it, "" if it does not say. why : why it is not OK, in its own words.
     """
 
     plain: bool = False
@@ -60,6 +61,7 @@ class Peer:
     by: str = ""
     cmd: str = ""
     state: str = ""
+    since: float = 0.0
     target: str = ""
     status: str = ""
     stalled: bool = False
@@ -67,6 +69,7 @@ class Peer:
     mode: str = Mode.AUTO.name
     manager: str = ""
     worker: str = Worker.RUN.name
+    load: str = ""
     states: int = 1
     nominal: str = ""
     error: str = ErrorKind.NONE.name
@@ -74,6 +77,7 @@ class Peer:
     notification: bool = False
     says: str = ""
     ok: bool = False
+    severity: str = ""
     why: str = ""
 
 

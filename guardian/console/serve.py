@@ -1,0 +1,126 @@
+"""A console that runs: its channels, its board and its server, in one loop, until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from guardian.client.names import Names
+from guardian.client.watch import Watch
+from guardian.console.app import build
+from guardian.console.board import Board
+from guardian.console.console import Console
+from guardian.console.finder import Finder
+from guardian.errors import ExpectedError
+
+#: News of PVs come to the board at most so often.
+PACE_S = 0.05
+ANSWER_S = 3.0
+#: What pages say is short.
+SOCKET_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the command line says.
+
+    Parameters
+    ----------
+    nodes : that are there in any case. address, port : where pages are served; port 0: a free one.
+    folders : see `guardian.console.console.Console`.
+    """
+
+    title: str
+    names: Names
+    nodes: Sequence[str]
+    address: str
+    port: int
+    folders: Callable[[], list[Path]]
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """The socket of the server, before anything else is begun.
+
+    Raises
+    ------
+    ExpectedError
+        It is taken, or no address of this machine.
+    """
+    try:
+        family, kind, proto, _, where = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family, kind, proto)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(where)
+        sock.listen(100)
+    except OSError as error:
+        why = error.strerror or error
+        raise ExpectedError(f"cannot listen at {address} port {port}: {why}; give another --port or --host") from None
+    return sock
+
+
+async def run(wanted: Wanted, sock: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Parameters
+    ----------
+    ready : called once the server answers.
+    """
+    board = Board(wanted.names)
+    watch = Watch(board.hear, pace_s=PACE_S, answer_s=ANSWER_S)
+    board.attach(watch)
+    finder = Finder(board, watch, wanted.names, wanted.nodes)
+    console = Console(title=wanted.title, names=wanted.names, board=board, watch=watch, folders=wanted.folders)
+    server = _Server(
+        uvicorn.Config(
+            build(console),
+            http="h11",
+            ws="websockets-sansio",
+            ws_max_size=SOCKET_BYTES,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        ),
+        ready,
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, server.end)
+    search = asyncio.create_task(finder.run())
+    serving = asyncio.create_task(server.serve(sockets=[sock]))
+    try:
+        await asyncio.wait((search, serving), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        server.end()
+        await serving
+        search.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await search
+        await watch.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with its signals left to us."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+    def end(self) -> None:
+        self.should_exit = True
