@@ -146,10 +146,14 @@ def _holds(declared: list[Edge], onward: list[Edge], place: dict[str, int], line
     drawn = {(edge.start, edge.end) for edge in declared}
     holds = [(start, end) for start, end in pairwise(line) if (start, end) not in drawn and place[start] < place[end]]
     held = {state for edge in onward if edge.start != edge.end for state in (edge.start, edge.end)}.union(*holds)
+    back: dict[str, list[Edge]] = {}
+    for edge in declared:
+        if edge.start != edge.end:
+            back.setdefault(edge.start, []).append(edge)
+            back.setdefault(edge.end, []).append(edge)
     for state in place:
-        back = [edge for edge in declared if state in (edge.start, edge.end) and edge.start != edge.end]
-        if back and state not in held:
-            short = min(back, key=lambda edge: place[edge.start] - place[edge.end])
+        if state in back and state not in held:
+            short = min(back[state], key=lambda edge: place[edge.start] - place[edge.end])
             holds.append((short.end, short.start))
     for start, end in dict.fromkeys(holds):
         yield f"  {_quote(start)} -> {_quote(end)} [style=invis]"
