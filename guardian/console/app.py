@@ -9,10 +9,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from guardian.console import pages
+from guardian.console import nodes, pages, pictures
 from guardian.console.console import Console, ProblemError
 
-ROOMS = (pages,)
+ROOMS = (pages, nodes, pictures)
 
 
 def build(console: Console) -> Starlette:

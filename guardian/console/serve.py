@@ -17,6 +17,7 @@ from guardian.client.watch import Watch
 from guardian.console.app import build
 from guardian.console.board import Board
 from guardian.console.console import Console
+from guardian.console.documents import Documents
 from guardian.console.finder import Finder
 from guardian.errors import ExpectedError
 
@@ -76,7 +77,14 @@ async def run(wanted: Wanted, sock: socket.socket, ready: Callable[[], None]) ->
     watch = Watch(board.hear, pace_s=PACE_S, answer_s=ANSWER_S)
     board.attach(watch)
     finder = Finder(board, watch, wanted.names, wanted.nodes)
-    console = Console(title=wanted.title, names=wanted.names, board=board, watch=watch, folders=wanted.folders)
+    console = Console(
+        title=wanted.title,
+        names=wanted.names,
+        board=board,
+        watch=watch,
+        documents=Documents(board, watch),
+        folders=wanted.folders,
+    )
     server = _Server(
         uvicorn.Config(
             build(console),
