@@ -38,9 +38,10 @@ export function onMessage(fn) {
   readers.add(fn);
 }
 
-/** Hear of each turn between LIVE and STALE. @param {() => void} fn */
+/** Hear of each turn between LIVE and STALE. @param {() => void} fn @returns {() => void} ends that */
 export function onTurn(fn) {
   watchers.add(fn);
+  return () => watchers.delete(fn);
 }
 
 /** Say this each time that the link is made. @param {() => unknown} fn */
