@@ -9,6 +9,7 @@ from pathlib import Path
 from guardian.client.names import Names
 from guardian.client.watch import Watch
 from guardian.console.board import Board
+from guardian.console.logins import Logins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,7 @@ class Console:
     ----------
     title : of the site, shown on top of each page.
     folders : gives the state directories of hosts on this machine, whose journals and logs are read.
+    logins : who may write, and who has logged in to do so; None: nobody, it only shows.
     """
 
     title: str
@@ -26,6 +28,7 @@ class Console:
     board: Board
     watch: Watch
     folders: Callable[[], list[Path]]
+    logins: Logins | None = None
 
 
 class ProblemError(Exception):
