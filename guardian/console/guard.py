@@ -7,8 +7,8 @@ a POST        is small, JSON, and sent by a page of this console; all but the lo
               cookie), from a page that was told so (``X-Guardian-CSRF``), and who is no viewer
 ============  ========================================================================================================
 
-A room finds the person in ``request.state.person`` (None: nobody), and may rely on a body that is a JSON object. Which
-role a write needs is the room's to say: :func:`person_of`.
+A room finds the person in ``request.state.person`` (None: nobody), and may rely on a body that is a JSON object. What
+else than an operator a write needs is the room's to say.
 """
 
 from __future__ import annotations
@@ -52,26 +52,6 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
 }
-
-
-def person_of(request: Request, least: Role) -> Person:
-    """Who writes.
-
-    Raises
-    ------
-    ProblemError
-        Nobody who has logged in, or somebody whose role is below `least`.
-    """
-    person: Person | None = request.state.person
-    if person is None:
-        raise ProblemError(401, "nobody is logged in here: log in first")
-    if person.role < least:
-        raise ProblemError(
-            403,
-            f"{person.name} is {person.role.shown} and may not do this, which takes {least.shown}: ask who runs this "
-            f"console for that role",
-        )
-    return person
 
 
 def refusal(headers: Headers, status: int, says: str) -> Response:
@@ -192,8 +172,11 @@ class Guard:
             raise ProblemError(401, "nobody is logged in here (any more): log in first")
         if not hmac.compare_digest((_one(headers, CSRF) or "").encode(), state["session"].csrf.encode()):
             raise ProblemError(403, "this page is not the one that logged in: load it anew, and do it again")
-        if scope["path"] != LOGOUT:
-            person_of(Request(scope), Role.OPERATOR)
+        person: Person = state["person"]
+        if scope["path"] != LOGOUT and person.role < Role.OPERATOR:
+            raise ProblemError(
+                403, f"{person.name} is logged in as {person.role.word}, who writes nothing: it takes an operator"
+            )
 
 
 def _check_origin(scope: Scope, headers: Headers) -> None:

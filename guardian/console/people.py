@@ -22,11 +22,6 @@ class Role(IntEnum):
         """As files, pages and command lines have it."""
         return self.name.lower()
 
-    @property
-    def shown(self) -> str:
-        """In a sentence."""
-        return f"{'a' if self is Role.VIEWER else 'an'} {self.word}"
-
 
 ROLES = {role.word: role for role in Role}
 
