@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from guardian.console import login, pages
+from guardian.console import login, nodes, pages, pictures
 from guardian.console.addresses import Addresses
 from guardian.console.console import Console, ProblemError
 from guardian.console.guard import Guard, refusal
 
-ROOMS = (pages, login)
+ROOMS = (pages, login, nodes, pictures)
 
 
 def build(console: Console, addresses: Addresses) -> ASGIApp:

@@ -18,6 +18,7 @@ from guardian.console.addresses import Addresses
 from guardian.console.app import build
 from guardian.console.board import Board
 from guardian.console.console import Console
+from guardian.console.documents import Documents
 from guardian.console.finder import Finder
 from guardian.console.logins import Logins
 from guardian.console.patience import PatientProtocol, Sweep
@@ -88,6 +89,7 @@ async def run(wanted: Wanted, sock: socket.socket, ready: Callable[[], None]) ->
         names=wanted.names,
         board=board,
         watch=watch,
+        documents=Documents(board, watch),
         folders=wanted.folders,
         logins=None if wanted.users is None else Logins(wanted.users),
     )
