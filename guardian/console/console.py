@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from guardian.client.names import Names
 from guardian.client.watch import Watch
-from guardian.console.board import Board
+from guardian.console.board import Board, Cell
+from guardian.console.documents import Documents
+from guardian.console.logins import Logins
+from guardian.core.texts import printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,13 +23,32 @@ class Console:
     ----------
     title : of the site, shown on top of each page.
     folders : gives the state directories of hosts on this machine, whose journals and logs are read.
+    logins : who may write, and who has logged in to do so; None: nobody, it only shows.
     """
 
     title: str
     names: Names
     board: Board
     watch: Watch
+    documents: Documents
     folders: Callable[[], list[Path]]
+    logins: Logins | None = None
+
+    def cell(self, node: str) -> Cell:
+        """What the board says of a node.
+
+        Raises
+        ------
+        ProblemError
+            There is none of this name.
+        """
+        if (cell := self.board.cells.get(node)) is not None:
+            return cell
+        near = get_close_matches(node.upper(), list(self.board.cells), n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "guardctrl list shows which hosts answer"
+        raise ProblemError(
+            404, f"{printable(node)[:40]} is none of the {len(self.board.cells)} nodes known here; {hint}"
+        )
 
 
 class ProblemError(Exception):
