@@ -209,9 +209,7 @@ def test_who_is_removed_or_has_a_new_token_is_out_and_a_role_counts_at_once(path
     alice, bob = begun(sessions, users), begun(sessions, users, name="bob")
     with changing(path) as there:
         del there["alice"]
-        there["bob"] = type(there["bob"])(
-            name="bob", role=Role.EXPERT, salt=there["bob"].salt, hash=there["bob"].hash
-        )
+        there["bob"] = type(there["bob"])(name="bob", role=Role.EXPERT, salt=there["bob"].salt, hash=there["bob"].hash)
     users.look()
     assert sessions.of(alice, 1.0) is None
     found = sessions.of(bob, 1.0)
@@ -296,6 +294,14 @@ def test_origins_are_written_as_browsers_write_them():
     assert origin("https://Control.Lab.Example/") == "https://control.lab.example"
     assert origin("https://control.lab.example:443") == "https://control.lab.example"
     assert origin("http://[::1]:8080") == "http://[::1]:8080"
-    for wrong in ("control.lab.example", "ftp://x", "https://", "https://x/console", "https://a@x", "https://x:port", ""):
+    for wrong in (
+        "control.lab.example",
+        "ftp://x",
+        "https://",
+        "https://x/console",
+        "https://a@x",
+        "https://x:port",
+        "",
+    ):
         with pytest.raises(ValueError, match=r"."):
             origin(wrong)

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 from guardian.console.people import Role
 from guardian.console.users import changing, invent
 from tests.console.consoling import Answer, GuardianConsole
+from tests.system.hosting import Guardhost
 
 
 def enrol(path: Path, **people: Role) -> dict[str, str]:
@@ -26,6 +27,14 @@ def enrol(path: Path, **people: Role) -> dict[str, str]:
         for name, role in people.items():
             users[name], tokens[name] = invent(name, role)
     return tokens
+
+
+def alone(folder: Path, *options: str, nodes: Sequence[str] = ()) -> GuardianConsole:
+    """A console without any host: its doors need none."""
+    console = GuardianConsole(Guardhost(folder, {}), nodes=nodes, options=options)
+    where = console.argv.index("--state-dir")
+    del console.argv[where : where + 2]
+    return console
 
 
 @dataclass(slots=True)
