@@ -39,12 +39,14 @@ class Wanted:
     ----------
     since, until : epoch seconds; None: it is open there.
     block : whether some lines together may hold one that is wanted. line : whether a line is.
+    marks : backward, behind each block comes how far was looked: a time without a line (:func:`is_mark`).
     """
 
     since: float | None = None
     until: float | None = None
     block: Callable[[bytes], object] = lambda _: True
     line: Callable[[bytes], object] = lambda _: True
+    marks: bool = False
 
     def within(self, lines: list[bytes]) -> list[bytes]:
         """Those of `lines` that are wanted; what has no time is none."""
@@ -58,6 +60,11 @@ class Wanted:
             and (end is None or line[:WIDTH] <= end)
             and self.line(line)
         ]
+
+
+def is_mark(line: bytes) -> bool:
+    """Whether it is no line: up to this time all of a file was looked at."""
+    return len(line) == WIDTH
 
 
 def forward(file: NodeFile, wanted: Wanted, begin: int = 0) -> Iterator[bytes]:
@@ -99,6 +106,8 @@ def backward(file: NodeFile, wanted: Wanted) -> Iterator[bytes]:
             rest, newline, whole = (data + rest).partition(b"\n")
             if newline and wanted.block(whole):
                 yield from reversed(wanted.within(whole.split(b"\n")))
+            if wanted.marks and (first := _START.search(whole)):
+                yield first[1]
         yield from wanted.within([rest])
 
 
