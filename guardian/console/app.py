@@ -9,10 +9,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from guardian.console import pages
+from guardian.console import code, events, history, log, pages
 from guardian.console.console import Console, ProblemError
 
-ROOMS = (pages,)
+ROOMS = (events, history, log, code, pages)
 
 
 def build(console: Console) -> Starlette:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from guardian.client.names import Names
 from guardian.client.watch import Watch
 from guardian.console.board import Board
+from guardian.console.desk import Desk
+from guardian.console.problem import ProblemError
+
+__all__ = ["Console", "ProblemError"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +23,7 @@ class Console:
     ----------
     title : of the site, shown on top of each page.
     folders : gives the state directories of hosts on this machine, whose journals and logs are read.
+    desk : where they are read.
     """
 
     title: str
@@ -26,17 +31,4 @@ class Console:
     board: Board
     watch: Watch
     folders: Callable[[], list[Path]]
-
-
-class ProblemError(Exception):
-    """A request that cannot be answered, and what the page is to say.
-
-    Parameters
-    ----------
-    status : of HTTP.
-    """
-
-    def __init__(self, status: int, says: str) -> None:
-        super().__init__(says)
-        self.status = status
-        self.says = says
+    desk: Desk = field(default_factory=Desk)
