@@ -23,6 +23,8 @@ from guardian.core.view import View
 
 _encode = msgspec.json.Encoder().encode
 
+#: What DURATIONS tells of the completions of a state.
+_TIMES = ("count", "usual", "p90", "most", "last")
 #: Bytes of the PVs that hold them.
 SUMMARY_BYTES = 8_000
 SUBNODES_BYTES = 65_536
@@ -216,9 +218,20 @@ def read_durations(text: str) -> dict[str, tuple[float, float]]:
     ValueError
         It is no such document; of another program.
     """
+    return {state: (done["usual"], done["most"]) for state, done in read_times(text).items()}
+
+
+def read_times(text: str) -> dict[str, dict[str, float]]:
+    """The same with all that is told: ``count``, and in seconds ``usual``, ``p90``, ``most``, ``last``.
+
+    Raises
+    ------
+    ValueError
+        It is no such document; of another program.
+    """
     try:
         told = [(row["state"], row["done"]) for row in json.loads(text)["states"]]
-        return {str(state): (float(done["usual"]), float(done["most"])) for state, done in told if done["count"] > 0}
+        return {str(state): {name: float(done[name]) for name in _TIMES} for state, done in told if done["count"] > 0}
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"it is no durations: {error!r}") from None
 

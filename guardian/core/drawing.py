@@ -18,9 +18,10 @@ light blue; goto, dashed outline on pale red; the first request, two outlines; n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
+from guardian.core.focus import Focus
 from guardian.core.graph import Edge, Graph, StateInfo
 from guardian.enums import INIT_STATE
 
@@ -38,22 +39,39 @@ _HEAD = f"""\
   edge [color="{_LINE}", fontname="sans-serif", fontsize=9, fontcolor="{_LINE}", arrowsize=0.6]"""
 
 
-def dot_text(graph: Graph, *, name: str, request: str | None = None, nominal: str | None = None) -> str:
+def dot_text(
+    graph: Graph, *, name: str, request: str | None = None, nominal: str | None = None, focus: Focus | None = None
+) -> str:
     """The picture of a system.
+
+    In SVG a state has the id ``s-NAME``, and an edge ``e-NAME--NAME``; their classes say what their marks say.
 
     Parameters
     ----------
     name : shown on top. request, nominal : states that get a mark of their own.
+    focus : draw these states only, with its way as the main line; steps of the way are drawn also where they are
+        implied.
     """
-    return "\n".join(_lines(graph, name, request, nominal)) + "\n"
+    return "\n".join(_lines(graph, name, request, nominal, focus)) + "\n"
 
 
-def _lines(graph: Graph, name: str, request: str | None, nominal: str | None) -> Iterator[str]:
-    place = {state.name: at for at, state in enumerate(sorted(graph.states.values(), key=_order))}
-    declared = [edge for edge in graph.edges if not edge.implied]
+def _lines(graph: Graph, name: str, request: str | None, nominal: str | None, focus: Focus | None) -> Iterator[str]:
+    if focus is None:
+        shown: Collection[str] = graph.states
+        line = graph.path(INIT_STATE, nominal or max(graph.states, key=lambda state: _order(graph[state]))) or ()
+        way = set[tuple[str, str]]()
+    else:
+        shown, line, way = focus.states, focus.way, {*pairwise(focus.way)}
+    order = sorted((graph[state] for state in shown), key=_order)
+    place = {state.name: at for at, state in enumerate(order)}
+    declared = [
+        edge
+        for edge in graph.edges
+        if edge.start in place and edge.end in place and (not edge.implied or (edge.start, edge.end) in way)
+    ]
     onward = [edge for edge in declared if place[edge.end] >= place[edge.start]]
     nearest = {e.start: e.end for e in sorted(onward, key=lambda e: -place[e.end]) if e.start != e.end}
-    line = graph.path(INIT_STATE, nominal or next(reversed(place))) or (next(iter(place)),)
+    line = line or (next(iter(place)),)
     column, steps = _columns(line, place, nearest), set(pairwise(line))
     yield f"digraph {_quote(name)} {{"
     yield _HEAD
@@ -93,8 +111,10 @@ def _state(state: StateInfo, *, first: bool, nominal: bool, column: str) -> str:
     goto = state.goto is not None
     text = f"{state.name} {STAR}" if nominal else state.name
     about = "; ".join(filter(None, (f"{state.name} ({state.index})", state.doc, state.source)))
+    kinds = {"requestable": state.request, "goto": goto, "request": first, "nominal": nominal}
     marks = {
         "id": _quote(f"s-{state.name}"),
+        "class": _quote(" ".join(kind for kind, holds in kinds.items() if holds)),
         "label": f"<<b>{_html(text)}</b>>" if state.request else _quote(text),
         "tooltip": _quote(about),
         "group": _quote(column),
@@ -111,14 +131,14 @@ def _state(state: StateInfo, *, first: bool, nominal: bool, column: str) -> str:
 
 
 def _edge(edge: Edge, *, back: bool, weight: int) -> str:
-    marks = []
+    marks = [f"id={_quote(f'e-{edge.start}--{edge.end}')}"]
     if back:
-        marks += ["style=dashed", "constraint=false", f'color="{_BACK}"']
+        marks += ['class="back"', "style=dashed", "constraint=false", f'color="{_BACK}"']
     elif weight:
         marks.append(f"weight={weight}")
     if edge.weight != 1:
         marks.append(f'label="{edge.weight:g}"')
-    return f"  {_quote(edge.start)} -> {_quote(edge.end)}" + (f" [{', '.join(marks)}]" if marks else "")
+    return f"  {_quote(edge.start)} -> {_quote(edge.end)} [{', '.join(marks)}]"
 
 
 def _holds(declared: list[Edge], onward: list[Edge], place: dict[str, int], line: Sequence[str]) -> Iterator[str]:
@@ -126,10 +146,14 @@ def _holds(declared: list[Edge], onward: list[Edge], place: dict[str, int], line
     drawn = {(edge.start, edge.end) for edge in declared}
     holds = [(start, end) for start, end in pairwise(line) if (start, end) not in drawn and place[start] < place[end]]
     held = {state for edge in onward if edge.start != edge.end for state in (edge.start, edge.end)}.union(*holds)
+    back: dict[str, list[Edge]] = {}
+    for edge in declared:
+        if edge.start != edge.end:
+            back.setdefault(edge.start, []).append(edge)
+            back.setdefault(edge.end, []).append(edge)
     for state in place:
-        back = [edge for edge in declared if state in (edge.start, edge.end) and edge.start != edge.end]
-        if back and state not in held:
-            short = min(back, key=lambda edge: place[edge.start] - place[edge.end])
+        if state in back and state not in held:
+            short = min(back[state], key=lambda edge: place[edge.start] - place[edge.end])
             holds.append((short.end, short.start))
     for start, end in dict.fromkeys(holds):
         yield f"  {_quote(start)} -> {_quote(end)} [style=invis]"

@@ -8,9 +8,10 @@ from itertools import pairwise
 import pytest
 
 from guardian.core.drawing import dot_text
+from guardian.core.focus import focus
 from guardian.core.graph import Edge, Graph, StateInfo, assign_indices
 
-_STATE = re.compile(r'^  "(.*)" \[(id=.*)\]$', re.MULTILINE)
+_STATE = re.compile(r'^  "(.*)" \[(id="s-.*)\]$', re.MULTILINE)
 _EDGE = re.compile(r'^  "(.*)" -> "(.*?)"(?: \[(.*)\])?$', re.MULTILINE)
 
 
@@ -95,6 +96,15 @@ def test_the_marks_of_a_state(more: dict[str, object], marks: str) -> None:
     assert marks in states(dot_text(system, name="SUS"))["A"]
 
 
+def test_pages_find_states_and_edges_by_their_ids_and_what_they_are_by_their_classes() -> None:
+    text = dot_text(graph("INIT A B A", B={"request": False}, DOWN={"goto": 1}), name="SUS", request="A", nominal="B")
+    kinds = {name: re.search(r'class="(.*?)"', marks)[1] for name, marks in states(text).items()}  # type: ignore[index]
+    assert kinds == {"INIT": "requestable", "A": "requestable request", "B": "nominal", "DOWN": "requestable goto"}
+    drawn = edges(text)
+    assert [marks.split(", ")[0] for marks in drawn.values()] == ['id="e-INIT--A"', 'id="e-A--B"', 'id="e-B--A"']
+    assert [pair for pair, marks in drawn.items() if 'class="back"' in marks] == [("B", "A")]
+
+
 def test_the_first_request_has_two_outlines_nominal_a_star_and_init_is_an_ellipse() -> None:
     drawn = states(dot_text(graph("INIT A B"), name="SUS", request="A", nominal="B"))
     assert [name for name, marks in drawn.items() if "peripheries=2" in marks] == ["A"]
@@ -111,7 +121,7 @@ def test_the_column_is_the_way_to_nominal_and_not_its_branches() -> None:
 
 def test_a_step_of_the_column_over_a_branch_pulls_harder_than_the_branch() -> None:
     drawn = edges(dot_text(graph("INIT A C", "A B C"), name="SUS", nominal="C"))
-    assert {pair: marks for pair, marks in drawn.items() if "weight" in marks} == {
+    assert {pair: marks.rpartition(", ")[2] for pair, marks in drawn.items() if "weight" in marks} == {
         ("INIT", "A"): "weight=20",
         ("A", "B"): "weight=20",
         ("A", "C"): "weight=100",
@@ -168,3 +178,21 @@ def test_any_text_is_shown_as_it_is() -> None:
     marks = next(line for line in text.splitlines() if "(0)" in line)
     assert r'label=<<b>A"&lt;&amp;&gt;\N É</b>>' in marks
     assert r'"A\"<&amp;>\\N É"' in marks and r"a\\tb\\x01\\udce9" in marks
+
+
+# --- the focus --------------------------------------------------------------------------------------------------------
+
+
+def test_the_focus_draws_its_states_alone_with_its_way_as_the_column() -> None:
+    system = graph("INIT A B C D", "B X C", "D Y", DOWN={"goto": 1})
+    looked_at = focus(system, state="B", target="C", request="C")
+    text = dot_text(system, name="SUS", focus=looked_at)
+    assert list(states(text)) == ["A", "B", "C", "D", "DOWN", "X"]
+    assert {name for name, marks in states(text).items() if 'group="B"' in marks} == {"B", "C", "D"}
+    assert set(edges(text)) == {("A", "B"), ("B", "C"), ("C", "D"), ("B", "X"), ("X", "C")}
+
+
+def test_a_step_of_the_way_over_a_goto_state_is_drawn_in_the_focus_though_nobody_declared_it() -> None:
+    system = graph("INIT A B C", "DOWN A", DOWN={"goto": 1})
+    text = dot_text(system, name="SUS", focus=focus(system, state="C", target="DOWN", request="A"))
+    assert ("C", "DOWN") in edges(text) and ("B", "DOWN") not in edges(text)

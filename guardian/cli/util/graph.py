@@ -7,21 +7,17 @@ where it is not installed.
 from __future__ import annotations
 
 import argparse
-import shutil
-import subprocess
 from pathlib import Path
 
 from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK, escape
 from guardian.cli.util import say
 from guardian.cli.util.looking import look, takes_node
+from guardian.client.dot import draw
 from guardian.core.drawing import dot_text
 from guardian.core.graph import Graph
-from guardian.errors import GuardianError
 
 FORMATS = (".svg", ".png", ".dot")
-#: Drawing takes a second or two for the largest systems known (600 states, 1500 edges).
-TIMEOUT_S = 60.0
 
 
 def define(order: Order) -> None:
@@ -59,29 +55,3 @@ def _graph(options: argparse.Namespace) -> int:
         say(f"{file} cannot be written: {error.strerror}")
         return FAILED
     return OK
-
-
-def draw(text: str, kind: str, *, timeout_s: float = TIMEOUT_S) -> bytes:
-    """The picture of a DOT text, as ``svg`` or ``png``.
-
-    Raises
-    ------
-    GuardianError
-        There is no ``dot``, it takes too long, or it fails.
-    """
-    program = shutil.which("dot")
-    if program is None:
-        raise GuardianError(
-            f"{kind.upper()} is drawn by the program dot, which is not on PATH; install Graphviz (the package graphviz "
-            "of Debian, Fedora, conda), or write a .dot file, which needs nothing"
-        )
-    try:
-        done = subprocess.run(
-            [program, f"-T{kind}"], input=text.encode(), capture_output=True, timeout=timeout_s, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise GuardianError(f"dot has not drawn it within {timeout_s:g} s; write a .dot file and try neato") from None
-    if done.returncode != 0 or not done.stdout:
-        why = " ".join(done.stderr.decode(errors="replace").split())
-        raise GuardianError(f"dot failed (code {done.returncode}): {why}; write a .dot file and look at it")
-    return done.stdout

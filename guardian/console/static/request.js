@@ -1,0 +1,4 @@
+/** @param {string} node */
+export function openRequest(node) {
+  void node;
+}
