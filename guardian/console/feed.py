@@ -28,7 +28,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from guardian.console.board import Board
 
 #: At most so often; at least so often.
-PACE_S, BEAT_S = 0.1, 2.0
+PACE_S, BEAT_S = 0.05, 2.0
 STUCK_S, CLOSE_S = 20.0, 1.0
 #: Of what a page says: it has little to say.
 MOST_BYTES = 4096
