@@ -85,6 +85,7 @@ def _widget(widget: Widget, number: int) -> ET.Element:
             _font(made, widget.size)
             _colour(made, "foreground_color", Role.TEXT)
             _colour(made, "background_color", Role.BUTTON)
+            _colour(made, "selected_color", Role.STATE)
             _text(made, "items_from_pv", "true")
         case Press():
             made = _button(widget, number, "write_pv", {"pv_name": widget.pv, "value": widget.value}, widget.back)

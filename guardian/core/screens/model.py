@@ -113,7 +113,6 @@ class Choice:
 
     box: Box
     pv: str
-    labels: tuple[str, ...]
     size: int = 11
 
 

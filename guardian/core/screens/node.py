@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from guardian.core.graph import Graph
-from guardian.core.interface import BY_NAME
 from guardian.core.screens.colours import Role
 from guardian.core.screens.model import (
     Align,
@@ -93,7 +92,7 @@ def _press(names: Names, text: str, row: str, box: Box) -> Press:
 
 
 def _choice(names: Names, row: str, x: int, y: int, width: int) -> Choice:
-    return Choice(box=Box(x, y, width, _HIGH + 2), pv=names.pv(row), labels=BY_NAME[row].labels)
+    return Choice(box=Box(x, y, width, _HIGH + 2), pv=names.pv(row))
 
 
 def _lamp(names: Names, x: int, y: int, rules: tuple[Rule, ...]) -> Shape:
@@ -191,7 +190,7 @@ def _why(names: Names, y: int) -> Iterator[Widget]:
 def _messages(names: Names, y: int) -> Iterator[Widget]:
     yield _name("USERMSG", y)
     yield _lamp(names, _LEFT, y + 22, _is(names, "NOTIFICATION", 0, Role.GOOD, Role.LOOK))
-    yield _note("notifies", _LEFT + 20, y + 22, 66)
+    yield _note("quiet", _LEFT + 20, y + 22, 66)
     for line in range(5):
         yield Reading(box=Box(_VALUE, y + 18 * line, _RIGHT - _VALUE, 18), pv=names.pv(f"USERMSG{line}"))
 
@@ -204,12 +203,13 @@ def _guardian(names: Names, y: int) -> Iterator[Widget]:
 def _set_points(names: Names, y: int) -> Iterator[Widget]:
     yield _name("SET POINTS", y)
     yield _lamp(names, _VALUE, y, [*lamps(names)][4])
-    yield _note("watched", _VALUE + 20, y, 56)
-    yield _choice(names, "SPM_MONITOR", _VALUE + 76, y, 130)
-    yield _note("changed", _VALUE + 220, y, 56)
-    yield _reading(names, "SPM_CHANGED", _VALUE + 276, y, 40)
-    yield _note("of", _VALUE + 322, y, 16)
-    yield _reading(names, "SPM_TOTAL", _VALUE + 340, y, 40)
+    yield _note("as set", _VALUE + 20, y, 44)
+    yield _note("changed", _VALUE + 70, y, 52)
+    yield _reading(names, "SPM_CHANGED", _VALUE + 124, y, 36)
+    yield _note("of", _VALUE + 166, y, 16)
+    yield _reading(names, "SPM_TOTAL", _VALUE + 184, y, 36)
+    yield _note("watch", _RIGHT - 180, y, 44)
+    yield _choice(names, "SPM_MONITOR", _RIGHT - 132, y, 132)
 
 
 def _menu(names: Names, graph: Graph, y: int) -> Iterator[Widget]:

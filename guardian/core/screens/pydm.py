@@ -1,8 +1,8 @@
 """Writes a screen as PyDM reads it: a ``.ui`` file of Qt Designer, which is XML.
 
 Widgets are PyDM's own, placed by pixels. Macros are written ``${IFO}`` there. A shape gets its colour by a rule, a line
-of Python that PyDM evaluates when one of its channels has changed; a shape whose link is lost turns white, as PyDM does
-with whatever shows alarms.
+of Python that PyDM evaluates when one of its channels has changed. No rule is told that a channel is lost: that turns
+the shape white as an alarm does, and as the link is a channel of the rule, too, its colour is back when the link is.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ from guardian.core.screens.model import (
 
 SUFFIX = ".ui"
 #: What a value says while its PV does not answer.
-NO_LINK = "not connected"
+NO_LINK = "no link"
+#: Pixels that it needs.
+_ROOM = 56
 #: Widgets: what each extends, and where it is.
 CLASSES = {
     "PyDMLabel": ("QLabel", "pydm.widgets.label"),
@@ -50,6 +52,9 @@ CLASSES = {
 _FORMS = {Form.RECTANGLE: "PyDMDrawingRectangle", Form.ELLIPSE: "PyDMDrawingEllipse"}
 _ALIGN = {Align.LEFT: "Qt::AlignLeft|Qt::AlignVCenter", Align.CENTRE: "Qt::AlignCenter"}
 _FONT = "'Liberation Sans', 'DejaVu Sans', sans-serif"
+#: A shape whose link is lost.
+_LOST = f'*[alarmSensitiveContent="true"][alarmSeverity="4"] {{ qproperty-brush: #{PALETTE[Role.UNKNOWN]}; }}'
+_FRAME = f"border: 1px solid #{PALETTE[Role.LINE]}; padding: 0;"
 _MACRO = re.compile(r"\$\((\w+)\)")
 
 
@@ -63,7 +68,7 @@ def pydm(screen: Screen) -> str:
         bounds = ET.SubElement(ET.SubElement(form, "property", name=size), "size")
         ET.SubElement(bounds, "width").text, ET.SubElement(bounds, "height").text = _both(screen)
     _string(form, "windowTitle", screen.title)
-    _string(form, "styleSheet", f"QWidget#Form {{ background-color: #{PALETTE[Role.PAGE]}; }}")
+    _string(form, "styleSheet", f"{_sheet('QWidget#Form', back=Role.PAGE)} {_LOST}")
     for number, widget in enumerate(screen.widgets):
         _Widget(form, widget, number).write()
     customs = ET.SubElement(ui, "customwidgets")
@@ -94,20 +99,27 @@ class _Widget:
                 self._begin("QLabel")
                 self._string("text", label.text)
                 self._enum("textFormat", "Qt::PlainText")
-                self._style(label.size, label.colour, bold=label.bold)
+                self._style("QLabel", label.size, label.colour, bold=label.bold)
                 self._align(label.align)
             case Reading() as reading:
                 self._begin("PyDMLabel")
                 self._channel(reading.pv)
-                self._style(reading.size, reading.colour, reading.back, bold=reading.bold, more="padding: 0 3px;")
+                self._style(
+                    "PyDMLabel",
+                    reading.size,
+                    reading.colour,
+                    reading.back,
+                    bold=reading.bold,
+                    more="padding: 0 3px;",
+                )
                 self._align(reading.align, top=reading.lines > 1)
                 self._bool("wordWrap", reading.lines > 1)
-                self._string("disconnectedText", NO_LINK)
+                self._string("disconnectedText", NO_LINK if reading.box.width >= _ROOM else "?")
                 self._enum("displayFormat", "PyDMLabel::String")
             case Entry() as entry:
                 self._begin("PyDMLineEdit")
                 self._channel(entry.pv)
-                self._style(entry.size, Role.TEXT, Role.INPUT)
+                self._style("PyDMLineEdit", entry.size, Role.TEXT, Role.INPUT)
                 self._enum("displayFormat", "PyDMLineEdit::String")
             case Choice() as choice:
                 self._choice(choice)
@@ -140,7 +152,7 @@ class _Widget:
                     self._string("rules", json.dumps([_rule(shape)]))
             case Panel() as panel:
                 self._begin("QLabel")
-                self._string("styleSheet", f"background-color: #{PALETTE[panel.colour]};")
+                self._string("styleSheet", _sheet("QLabel", back=panel.colour))
             case Embed() as embed:
                 self._begin("PyDMEmbeddedDisplay")
                 self._string("macros", json.dumps(dict(embed.macros)))
@@ -149,7 +161,7 @@ class _Widget:
     def _choice(self, choice: Choice) -> None:
         self._begin("PyDMEnumButton")
         self._channel(choice.pv)
-        self._style(choice.size, Role.TEXT, more="padding: 0;")
+        self._style("QPushButton", choice.size, Role.TEXT, Role.BUTTON, more=_FRAME, pressed=Role.STATE)
         self._enum("orientation", "Qt::Horizontal")
         for where in ("Top", "Bottom", "Left", "Right"):
             self._number_property(f"margin{where}", 0)
@@ -164,12 +176,25 @@ class _Widget:
 
     def _button(self, text: str, size: int, back: Role = Role.BUTTON) -> None:
         self._string("text", text.replace("&", "&&"))  # a single one would underline the next letter
-        self._style(size, Role.TEXT, back, more=f"border: 1px solid #{PALETTE[Role.LINE]}; padding: 0;")
+        self._style("QPushButton", size, Role.TEXT, back, more=_FRAME)
 
-    def _style(self, size: int, front: Role, back: Role | None = None, *, bold: bool = False, more: str = "") -> None:
-        parts = [f"font: {'bold ' if bold else ''}{size}px {_FONT};", f"color: #{PALETTE[front]};"]
-        parts += [f"background-color: #{PALETTE[back]};"] if back is not None else []
-        self._string("styleSheet", " ".join([*parts, more]).strip())
+    def _style(
+        self,
+        kind: str,
+        size: int,
+        front: Role,
+        back: Role | None = None,
+        *,
+        bold: bool = False,
+        more: str = "",
+        pressed: Role | None = None,
+    ) -> None:
+        """How widgets of a kind look, and those of them that do not answer."""
+        font = f"font: {'bold ' if bold else ''}{size}px {_FONT};"
+        rules = [_sheet(kind, front, back, f"{font} {more}".strip())]
+        rules += [_sheet(f"{kind}:checked", back=pressed, more="font-weight: bold;")] if pressed is not None else []
+        rules += [_sheet(f"{kind}:disabled", Role.LINE, Role.UNKNOWN)] if back is not None else []
+        self._string("styleSheet", " ".join(rules))
 
     def _align(self, align: Align, *, top: bool = False) -> None:
         value = "Qt::AlignLeft|Qt::AlignTop" if top else _ALIGN[align]
@@ -205,9 +230,16 @@ class _Widget:
         ET.SubElement(ET.SubElement(self._made, "property", name=name, stdset="0"), "number").text = str(value)
 
 
+def _sheet(selector: str, front: Role | None = None, back: Role | None = None, more: str = "") -> str:
+    """A rule of a Qt style sheet."""
+    parts = [f"color: #{PALETTE[front]};"] if front is not None else []
+    parts += [f"background-color: #{PALETTE[back]};"] if back is not None else []
+    return f"{selector} {{ {' '.join([*parts, more]).strip()} }}"
+
+
 def _rule(shape: Shape) -> Mapping[str, object]:
     """The colour as a line of Python; ``ch`` are the values, None as long as there is none."""
-    pvs = list(dict.fromkeys(pv for rule in shape.rules for pv in rule.when.pvs))
+    pvs = list(dict.fromkeys([*(pv for rule in shape.rules for pv in rule.when.pvs), shape.link]))
     base = _painted(shape.base)
     tried = "".join(f"{_painted(rule.colour)} if {_expression(rule.when, pvs)} else " for rule in shape.rules)
     return {

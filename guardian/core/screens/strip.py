@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from guardian.core.screens.colours import Role
-from guardian.core.screens.model import Align, Box, Open, Reading, Rule, Screen, Shape, When, Widget
+from guardian.core.screens.model import Box, Open, Reading, Rule, Screen, Shape, When, Widget
 from guardian.core.screens.naming import NODE, Names, any_node, file_of
 from guardian.enums import Connect, ErrorKind, Mode, Op
 
@@ -38,7 +38,6 @@ def strip(template: str, ifo: str) -> Screen:
             box=Box(_STATE, 1, _LAMPS - _STATE - 3, 13),
             pv=names.pv("STATE_S"),
             back=Role.STATE,
-            align=Align.CENTRE,
             size=9,
         ),
         *(

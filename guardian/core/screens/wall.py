@@ -18,7 +18,9 @@ ROWS = 40
 ROW = HEIGHT + 3
 INDENT, DEEPEST = 12, 4
 _COLUMN = WIDTH + INDENT * DEEPEST + 16
-_HEAD, _GAP = 40, 10
+_HEAD, _FOOT, _GAP = 40, 20, 10
+#: What the lamps of a strip are.
+LAMPS = "lamps: quiet, at request, not stalled, OK, set points"
 #: The title of those that belong to no manager.
 ALONE = "no manager"
 
@@ -35,7 +37,7 @@ def wall(nodes: Sequence[str], managed: Mapping[str, Sequence[str]], *, ifo: str
     """
     lines = _lines(nodes, managed)
     columns = max(1, -(-len(lines) // ROWS))
-    width, height = _GAP + columns * _COLUMN, _HEAD + min(len(lines), ROWS) * ROW + _GAP
+    width, height = _GAP + columns * _COLUMN, _HEAD + min(len(lines), ROWS) * ROW + _FOOT + _GAP
     title = f"{ifo} guardian".strip()
     widgets: list[Widget] = [
         Panel(box=Box(0, 0, width, 32), colour=Role.BAR),
@@ -49,6 +51,7 @@ def wall(nodes: Sequence[str], managed: Mapping[str, Sequence[str]], *, ifo: str
             node, depth = line
             box = Box(x + INDENT * min(depth, DEEPEST), y, WIDTH, HEIGHT)
             widgets.append(Embed(box=box, file=strip_file(ifo), macros=(("IFO", ifo), ("SYSTEM", node))))
+    widgets.append(Label(box=Box(_GAP, height - _FOOT, width - 2 * _GAP, 16), text=LAMPS, colour=Role.FAINT, size=10))
     return Screen(file=file_of(ifo, "wall"), title=title, width=width, height=height, widgets=tuple(widgets))
 
 
