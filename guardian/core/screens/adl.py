@@ -100,7 +100,7 @@ class _Writer:
         match widget:
             case Label():
                 texts = [f"textix={_quoted(widget.text)}", f'align="{_ALIGN[widget.align]}"']
-                yield from _block("text", [*_object(widget.box), *self._basic(widget.colour), *texts])
+                yield from _block("text", [*_object(_line(widget)), *self._basic(widget.colour), *texts])
             case Reading():
                 yield from self._reading(widget)
             case Entry():
@@ -168,9 +168,15 @@ def _visible(when: When) -> Lines:
     """The condition as MEDM has it: A and B are the channels."""
     first, *second = when.pvs
     yield 'vis="calc"'
-    yield f'calc="A{"#" if when.differs else "="}{"B" if second else when.value}"'
+    yield f'calc="A{"!=" if when.differs else "=="}{"B" if second else when.value}"'
     yield f"chan={_quoted(first)}"
     yield from (f"chanB={_quoted(pv)}" for pv in second)
+
+
+def _line(label: Label) -> Box:
+    """The middle of its box: no higher than its letters, as MEDM takes the largest font that fits."""
+    box, height = label.box, min(label.size + 3, label.box.height)
+    return Box(box.x, box.y + (box.height - height) // 2, box.width, height)
 
 
 def _object(box: Box) -> Lines:
