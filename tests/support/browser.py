@@ -111,6 +111,12 @@ class Browser:
         """What it looks like, as PNG."""
         path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))
 
+    def memory(self) -> tuple[float, int]:
+        """MB of the heap of its scripts once the garbage is collected, and how many nodes its document has."""
+        self._call("HeapProfiler.collectGarbage")
+        heap = self._call("Runtime.getHeapUsage")["usedSize"] / 1e6
+        return heap, int(self.eval("document.querySelectorAll('*').length"))
+
     # -- what a person does --------------------------------------------------------------------------------------------
 
     def open(self, url: str) -> None:
