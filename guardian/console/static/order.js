@@ -27,11 +27,16 @@ export function openOrder(order) {
   const { node, row, value, group } = order;
   const pulse = value === "True" && `${row} True` in DOES;
   const verb = pulse ? `${row} ${node}` : `Set ${row} of ${node} to ${value}`;
-  const { body, error, close } = openDialog(verb, "order");
+  const { dialog, body, error, close } = openDialog(verb, "order");
   const button = h("button", { type: "submit", class: "main" }, verb);
-  const why = session.whyNot(group);
-  button.disabled = why !== "";
-  const form = h("form", {}, h("p", {}, DOES[`${row} ${value}`] ?? `${row} becomes ${value}.`), why && h("p", { class: "soft" }, why),
+  const why = h("p", { class: "soft" });
+  const allow = () => {
+    why.textContent = session.whyNot(group);
+    button.disabled = why.textContent !== "";
+  };
+  allow();
+  dialog.addEventListener("close", session.on(allow));
+  const form = h("form", {}, h("p", {}, DOES[`${row} ${value}`] ?? `${row} becomes ${value}.`), why,
     h("footer", {}, h("button", { type: "button", on: { click: close } }, "Cancel"), button));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -42,7 +47,7 @@ export function openOrder(order) {
       close();
     } catch (problem) {
       error(api.told(problem));
-      button.disabled = false;
+      allow();
     }
   });
   body.append(form);

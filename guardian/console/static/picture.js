@@ -9,6 +9,7 @@ import { read } from "./svg.js";
 /** @typedef {import("./board.js").Cell} Cell */
 
 const STATE = "s-";
+const MARGIN = 6;
 
 export class Picture {
   /** @param {string} node @param {"whole" | "focus"} view @param {(state: string) => void} pick called with a state that was pressed */
@@ -52,9 +53,11 @@ export class Picture {
     mark(svg, "role", "img");
     mark(svg, "aria-label", `State graph of ${this.node}; the same as a list stands beside it`);
     for (const part of svg.querySelectorAll("g[id]")) this.parts.set(part.id, /** @type {SVGElement} */ (part));
-    svg.querySelector("g.graph > polygon")?.remove(); // the sheet
-    for (const text of svg.querySelectorAll("g.graph > text")) text.remove(); // and its title: the page has one
+    // The sheet, and its title: the page has one.
+    for (const part of svg.querySelectorAll("polygon, text")) if (!part.closest(".node, .edge")) part.remove();
+    for (const part of svg.querySelectorAll(".node")) outline(part);
     fill(this.element, svg);
+    trim(svg);
     return true;
   }
 
@@ -114,6 +117,26 @@ export class Picture {
     }
     this.marked = wanted;
   }
+}
+
+/** Two more outlines of a state, one in the other: seen where it is requested. @param {Element} part */
+function outline(part) {
+  const shape = part.querySelector("path, polygon, ellipse");
+  for (const name of ["outer", "gap"]) {
+    const copy = /** @type {Element | undefined} */ (shape?.cloneNode());
+    copy?.setAttribute("class", `ring ${name}`);
+    if (copy) shape?.before(copy);
+  }
+}
+
+/** Leave no room for what was taken away. @param {SVGSVGElement} svg */
+function trim(svg) {
+  const { x, y, width, height } = svg.getBBox();
+  if (!width || !height) return; // it is not seen
+  const box = { x: x - MARGIN, y: y - MARGIN, w: width + 2 * MARGIN, h: height + 2 * MARGIN };
+  svg.setAttribute("viewBox", `${box.x} ${box.y} ${box.w} ${box.h}`);
+  svg.setAttribute("width", `${box.w}pt`);
+  svg.setAttribute("height", `${box.h}pt`);
 }
 
 /** What the marks in it mean. */

@@ -71,6 +71,14 @@ export function openRequest(node, first = "") {
     if (!found.length) list.append(h("li", { class: "soft", role: "option" }, all.checked ? "no state is called so" : "none on the menu; try all states"));
     choose(Math.max(0, found.findIndex((state) => state.name === picked)));
   };
+  const offer = (/** @type {Way} */ told) => {
+    way = told;
+    button.textContent = told.word || `Request ${told.state}`;
+    fill(preview, shown(told, states));
+    sure.hidden = !told.dangerous;
+    confirm.value = "";
+    allow();
+  };
   const pick = async (/** @type {string} */ state) => {
     picked = state;
     way = null;
@@ -82,11 +90,7 @@ export function openRequest(node, first = "") {
     try {
       const told = await api.get(api.ofNode(node, "way"), { state });
       if (picked !== state) return;
-      way = told;
-      button.textContent = told.word || `Request ${state}`;
-      fill(preview, shown(told, states));
-      sure.hidden = !told.dangerous;
-      allow();
+      offer(told);
       if (document.activeElement === search || document.activeElement === document.body) (told.dangerous ? confirm : button.disabled ? reason : button).focus();
     } catch (problem) {
       if (picked !== state) return;
@@ -123,6 +127,8 @@ export function openRequest(node, first = "") {
       close();
     } catch (problem) {
       error(api.told(problem));
+      // The way has changed since it was looked at: this is what it is now.
+      if (problem instanceof api.ApiError && problem.answer.way) offer(problem.answer.way);
       allow();
     }
   });
@@ -148,14 +154,12 @@ export function openRequest(node, first = "") {
 /** @param {Way} way @param {State[]} states */
 function shown(way, states) {
   const gotos = new Set(way.passes_goto);
-  const warnings = [...way.warnings];
-  const grave = way.passes_goto.length > 0 || way.leaves_nominal || Boolean(way.managed_by);
   const doc = states.find((state) => state.name === way.state)?.doc ?? "";
   const steps = way.states.map((state, index) => h("li", { class: gotos.has(state) ? "goto" : "" },
     h("span", { class: "name" }, state), gotos.has(state) && h("span", { class: "tag" }, "goto"),
     h("span", { class: "soft" }, index ? duration(way.times[state]) || "never timed" : "present state")));
   return h("div", {},
-    warnings.length > 0 && h("ul", { class: grave ? "warnings grave" : "warnings" }, ...warnings.map((text) => h("li", {}, text))),
+    way.warnings.length > 0 && h("ul", { class: way.dangerous ? "warnings grave" : "warnings" }, ...way.warnings.map((text) => h("li", {}, text))),
     doc && h("p", { class: "doc" }, doc),
     steps.length > 1 && h("p", { class: "soft total" }, total(way)),
     steps.length > 1 && h("ol", { class: "way" }, ...steps));

@@ -147,7 +147,7 @@ function described(node, state, times, cell, chosen) {
     h("p", { class: "doc" }, state.doc || "Its code does not say what it does."),
     h("dl", { class: "times" }, ...(times ? [["Usually", times.usual], ["9 of 10 within", times.p90], ["Longest lately", times.most], ["Last", times.last]]
       .flatMap(([name, value]) => [h("dt", {}, String(name)), h("dd", {}, duration(Number(value)))]) : []),
-      times && h("dt", {}, "Completed"), times && h("dd", {}, `${times.count} times`),
+      times && h("dt", {}, "Completed"), times && h("dd", {}, times.count === 1 ? "once" : `${times.count} times`),
       !times && h("dt", {}, "Usually"), !times && h("dd", { class: "soft" }, "never timed")),
     button,
   ];

@@ -101,7 +101,7 @@ function controls(node) {
     why.hidden = !session.whyNot();
   };
   rights();
-  const offs = [session.on(rights), link.onTurn(rights)];
+  const off = session.on(rights);
   let listed = "";
   let shown = "";
   /** @type {string[]} */
@@ -154,7 +154,7 @@ function controls(node) {
     family();
     tick();
   };
-  return { element, draw, tick, family, end: () => offs.forEach((off) => off()) };
+  return { element, draw, tick, family, end: off };
 }
 
 /** A row of buttons, of which the one that holds is pressed. @param {string} node @param {string} row @param {string[]} values */
@@ -223,6 +223,7 @@ function centrepiece(node) {
 
 /** @param {string} node */
 function reasons(node) {
+  const head = h("h2", {});
   const why = h("div", { class: "text" });
   const flags = h("ul", { class: "flags" });
   const says = h("ul", { class: "says" });
@@ -231,7 +232,7 @@ function reasons(node) {
   const guardian = h("section", {}, h("h2", {}, "Guardian says"), message);
   const events = h("ol", { class: "events" });
   const element = h("section", { class: "panel reasons", "aria-label": "Reasons" },
-    h("section", {}, h("h2", {}, "Why not OK"), why, flags), sayings, guardian,
+    h("section", {}, head, why, flags), sayings, guardian,
     h("section", {}, h("div", { class: "bar" }, h("h2", {}, "Last events"), h("a", { href: nodePath(node, "events") }, "All events")), events));
   let told = "";
   let said = "";
@@ -252,6 +253,7 @@ function reasons(node) {
     const now = JSON.stringify([level, word, reason, cell.flags]);
     if (now !== told) {
       told = now;
+      say(head, cell.ok && cell.there ? "How it is" : "Why not OK");
       fill(why, badge(level, word), reason && h("p", {}, reason));
       fill(flags, ...Object.entries(cell.flags).map(([kind, text]) => h("li", {}, h("strong", {}, kind), ` ${text}`)));
     }
@@ -274,5 +276,6 @@ function reasons(node) {
 /** @param {any} record */
 function event(record) {
   const who = record.person || record.manager || record.who || "";
-  return h("li", {}, h("time", { class: "soft" }, brief(record.stamp, link.now())), h("span", {}, record.text || record.kind), who && h("span", { class: "soft" }, who));
+  const text = record.text || record.kind;
+  return h("li", {}, h("time", { class: "soft" }, brief(record.stamp, link.now())), h("span", {}, text), who && !text.includes(who) && h("span", { class: "soft" }, who));
 }

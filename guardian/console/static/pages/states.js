@@ -13,6 +13,9 @@ import * as session from "../session.js";
 
 /** @typedef {import("../graph.js").State} State */
 
+/** In one column. */
+const FEW = 20;
+
 /** @type {import("../router.js").Render} */
 export function render(root, { node }) {
   board.show(node);
@@ -30,6 +33,7 @@ export function render(root, { node }) {
 
   const build = (/** @type {State[]} */ states) => {
     views.clear();
+    list.classList.toggle("few", states.length <= FEW);
     fill(list, ...states.map((state) => {
       const ring = h("span", { class: "ring" });
       const words = h("span", { class: "words soft" });

@@ -38,16 +38,21 @@ export function render(root) {
       }
     }
   };
-  const item = (/** @type {Place} */ place) => {
+  const item = (/** @type {Place} */ place, depth = 0) => {
     const [verdict, state, mode] = [h("span", { class: "verdict" }), h("span", { class: "mono" }), h("span", { class: "soft mode" })];
     if (!place.again) views.set(place.node, [...(views.get(place.node) ?? []), { verdict, state, mode, drawn: "" }]);
-    const flags = place.again ? [] : Object.entries(place.flags).filter(([kind]) => kind !== "MISSING");
+    const cell = board.cells.get(place.node);
+    const word = cell ? judge(cell).word : "";
+    // What the word says already is not said twice.
+    const flags = place.again ? [] : Object.entries(place.flags).filter(([kind]) => kind !== "MISSING" && kind.toLowerCase() !== word);
+    const link = h("a", { href: nodePath(place.node), data: { node: place.node, stop: "" } }, place.node);
+    link.style.setProperty("--depth", String(depth));
     /** @type {HTMLElement} */
     const made = h("li", {},
-      h("div", { class: "place" }, h("a", { href: nodePath(place.node), data: { node: place.node, stop: "" } }, place.node),
+      h("div", { class: "place" }, link,
         place.watched && h("span", { class: "soft" }, "watched"), place.again && h("span", { class: "soft" }, "stands elsewhere"),
         state, mode, verdict, ...flags.map(([kind, text]) => h("span", { class: "flag" }, badge(LEVELS[kind] ?? "minor", kind), " ", text))),
-      place.below.length > 0 && h("ul", {}, ...place.below.map(item)));
+      place.below.length > 0 && h("ul", {}, ...place.below.map((one) => item(one, depth + 1))));
     return made;
   };
   const build = (/** @type {Place[]} */ tree) => {
@@ -56,7 +61,7 @@ export function render(root) {
     told = now;
     views = new Map();
     const focus = document.activeElement instanceof HTMLElement && list.contains(document.activeElement) ? document.activeElement.dataset.node : null;
-    fill(list, ...tree.map(item));
+    fill(list, ...tree.map((one) => item(one)));
     draw(views.keys());
     if (focus) [...list.querySelectorAll("a")].find((one) => one.dataset.node === focus)?.focus();
     if (!tree.length) fill(list, h("li", { class: "nothing" }, "No nodes yet."));
