@@ -73,8 +73,8 @@ class Whereabouts:
         return self._stay(at)
 
     def _stay(self, left: float) -> Stay | None:
-        begin = max(self._since, self._begin)
-        return Stay(state=self._state, begin=begin, end=min(left, self._end)) if self._state and left > begin else None
+        begin, end = max(self._since, self._begin), min(left, self._end)
+        return Stay(state=self._state, begin=begin, end=end) if self._state and end > begin else None
 
 
 def stays(
