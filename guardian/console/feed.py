@@ -57,7 +57,7 @@ class Feed:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._shown.close()
             if self._socket.application_state is WebSocketState.CONNECTED:
-                with contextlib.suppress(TimeoutError, RuntimeError, OSError, WebSocketDisconnect):
+                with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError, OSError):
                     await asyncio.wait_for(self._socket.close(), CLOSE_S)
 
     async def _listen(self) -> None:

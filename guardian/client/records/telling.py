@@ -68,6 +68,8 @@ def write_words(record: Record, shown: Callable[[float], str]) -> str:
     told.append(f"by {by}")
     if "managed_by" in record and record["managed_by"] != record.get("manager"):
         told.append(f"(MANAGER was {record['managed_by']})")
+    if "reason" in record:
+        told.append(f"reason: {record['reason']!r}")
     if "count" in record:
         others = " and others" if record.get("others") else ""
         told.append(f"{record['count']} times{others}, since {shown(record['since'])}")

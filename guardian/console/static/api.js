@@ -2,12 +2,13 @@
  * What is asked of the console beside the link. An error is a sentence for the person who asked.
  */
 
-/** What went wrong, as it is shown. `status`: of HTTP, 0 if nobody answered. */
+/** What went wrong, as it is shown. `status`: of HTTP, 0 if nobody answered. `answer`: all that was said. */
 export class ApiError extends Error {
-  /** @param {number} status @param {string} says */
-  constructor(status, says) {
+  /** @param {number} status @param {string} says @param {Record<string, any>} [answer] */
+  constructor(status, says, answer = {}) {
     super(says);
     this.status = status;
+    this.answer = answer;
   }
 }
 
@@ -59,18 +60,18 @@ async function fetched(path, how) {
     throw new ApiError(0, "The console does not answer. Nothing is known of what became of this; try again.");
   }
   if (response.ok) return response;
-  throw new ApiError(response.status, await sentence(response, path));
+  const answer = await spoken(response);
+  const says = `${path.split("?")[0]}: the console answered ${response.status} ${response.statusText}`.trim();
+  throw new ApiError(response.status, typeof answer.error === "string" && answer.error ? answer.error : says, answer);
 }
 
-/** @param {Response} response @param {string} path */
-async function sentence(response, path) {
+/** The answer of a console, or of somebody between it and us. @param {Response} response @returns {Promise<Record<string, any>>} */
+async function spoken(response) {
   try {
-    const told = await response.json();
-    if (typeof told.error === "string" && told.error) return told.error;
+    return Object(await response.json());
   } catch {
-    // no answer of ours
+    return {};
   }
-  return `${path.split("?")[0]}: the console answered ${response.status} ${response.statusText}`.trim();
 }
 
 /** What went wrong, as a sentence. @param {unknown} error @returns {string} */

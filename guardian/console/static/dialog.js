@@ -12,7 +12,8 @@ export function openDialog(title, kind = "") {
   const trouble = h("p", { class: "trouble", role: "alert", hidden: true });
   const head = h("h2", { id: "dialog-title" }, title);
   const shut = h("button", { type: "button", class: "shut", "aria-label": "Close" }, "✕");
-  const dialog = h("dialog", { class: kind, "aria-labelledby": "dialog-title" }, h("header", {}, head, shut), body, trouble);
+  const dialog = h("dialog", { class: kind, "aria-labelledby": "dialog-title" }, h("header", {}, head, shut),
+    h("p", { class: "stalenote", role: "alert" }, "STALE: the console does not answer. Nothing can be asked now."), body, trouble);
   const close = () => dialog.close();
   shut.addEventListener("click", close);
   dialog.addEventListener("close", () => dialog.remove());

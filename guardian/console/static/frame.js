@@ -24,7 +24,8 @@ export function frame() {
   const banner = h("div", { id: "stale", role: "alert", hidden: true });
   document.body.append(
     h("a", { class: "skip", href: "#page", on: { click: () => root.focus() } }, "Skip to the page"),
-    h("header", { id: "top" }, strip(), banner, h("nav", { "aria-label": "Pages" }, places())),
+    h("header", { id: "top" }, strip(), h("nav", { "aria-label": "Pages" }, places())),
+    banner,
     root,
   );
   keepBanner(banner);
@@ -101,12 +102,16 @@ async function leave() {
 }
 
 function themes() {
-  const name = () => `Theme: ${theme()}`;
-  const button = h("button", { type: "button", class: "theme", title: "light, dark, or as the system is" }, name());
+  const button = h("button", { type: "button", class: "theme" }, "◐");
+  const tell = () => {
+    mark(button, "title", `Theme: ${theme()}. Press for the next: as the system is, light, dark`);
+    mark(button, "aria-label", `Theme: ${theme()}`);
+  };
   button.addEventListener("click", () => {
     turn();
-    say(button, name());
+    tell();
   });
+  tell();
   return button;
 }
 

@@ -28,12 +28,15 @@ export function statesOf() {
 function parse(text) {
   try {
     const told = JSON.parse(text);
-    const states = /** @type {State[]} */ ([...told.states]);
-    states.sort((a, b) => place(a) - place(b));
-    return { states, edges: told.edges };
+    return { states: inOrder(told.states), edges: told.edges };
   } catch {
     return { states: [], edges: [] };
   }
+}
+
+/** States in the order of their numbers. @param {State[]} states */
+export function inOrder(states) {
+  return [...states].sort((a, b) => place(a) - place(b));
 }
 
 /** Numbers given automatically, which are negative, follow the others. @param {State} state */

@@ -24,6 +24,8 @@ let wait_ms = FIRST_MS;
 let timer = 0;
 let heard = performance.now();
 let ahead_s = 0;
+/** What was said last: at first nothing, so that a link that is never made is told, too. @type {boolean | null} */
+let told = null;
 
 /** What is said when the link has come back. @type {Set<() => unknown>} */
 const greetings = new Set();
@@ -38,9 +40,10 @@ export function onMessage(fn) {
   readers.add(fn);
 }
 
-/** Hear of each turn between LIVE and STALE. @param {() => void} fn */
+/** Hear of each turn between LIVE and STALE. @param {() => void} fn @returns {() => void} ends that */
 export function onTurn(fn) {
   watchers.add(fn);
+  return () => watchers.delete(fn);
 }
 
 /** Say this each time that the link is made. @param {() => unknown} fn */
@@ -106,7 +109,8 @@ function lost() {
 
 /** @param {boolean} live */
 function turn(live) {
-  if (live === state.live) return;
+  if (live === told) return;
+  told = live;
   state.live = live;
   for (const fn of watchers) fn();
 }

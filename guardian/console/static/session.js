@@ -17,7 +17,7 @@ export let about = { title: "", version: "", writes: false, user: null, role: nu
 /** @type {Set<() => void>} */
 const watchers = new Set();
 
-/** Hear of each change. @param {() => void} fn @returns {() => void} ends that */
+/** Hear of each change of what may be done here. @param {() => void} fn @returns {() => void} ends that */
 export function on(fn) {
   watchers.add(fn);
   return () => watchers.delete(fn);
@@ -40,8 +40,14 @@ export async function refresh() {
     login: Boolean(told.login),
   };
   api.secret.csrf = told.csrf ?? null;
+  tell();
+}
+
+function tell() {
   for (const fn of watchers) fn();
 }
+
+link.onTurn(tell); // nothing is asked from a page that is stale
 
 /** @param {string} user @param {string} token */
 export async function login(user, token) {
@@ -56,7 +62,7 @@ export async function logout() {
 
 /** Why nobody here can write PVs of this group; "" if they can. @param {Group} [group] */
 export function whyNot(group = "OPERATE") {
-  if (!about.writes) return "This console only shows. Who starts it decides that: guardian-console --allow-write";
+  if (!about.writes) return "This console only shows. Who runs it may start it with --allow-write --users FILE.";
   if (!link.state.live) return "The page is stale: what it shows is old, so nothing is asked from here.";
   if (!about.user) return "Log in first.";
   if (about.role === "expert" || (about.role === "operator" && group === "OPERATE")) return "";
