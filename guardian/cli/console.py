@@ -1,4 +1,4 @@
-"""``guardian-console``: the operator screens, as pages for a browser."""
+"""``guardian-console``: the operator screens, as pages for a browser. ``guardian-console users``: who may write."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guardian._version import __version__
-from guardian.cli.output import FAILED, OK, WRONG_CALL, complain, ended, open_streams
+from guardian.cli.output import FAILED, OK, WRONG_CALL, OrderParser, WrongCall, complain, ended, open_streams
 from guardian.core.names import check_name
 from guardian.errors import ExpectedError
 
 if TYPE_CHECKING:
     from guardian.console.serve import Wanted
+    from guardian.console.users import Users
 
 COMMAND = "guardian-console"
+#: No node can be called so.
+USERS = "users"
 ADDRESS, PORT = "127.0.0.1", 8080
 #: What the extra [web] brings.
 NEEDS = ("starlette", "uvicorn", "websockets")
@@ -31,10 +35,14 @@ SILENCE_S = "5"
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve pages until Ctrl-C."""
     open_streams()
-    return ended(COMMAND, lambda: _main(argv))
+    return ended(COMMAND, lambda: _main(sys.argv[1:] if argv is None else argv))
 
 
-def _main(argv: Sequence[str] | None) -> int:
+def _main(argv: Sequence[str]) -> int:
+    if argv[:1] == [USERS]:
+        from guardian.cli import console_users
+
+        return console_users.main(argv[1:])
     options = _options(argv)
     missing = [name for name in NEEDS if find_spec(name) is None]
     if missing:
@@ -48,13 +56,23 @@ def _main(argv: Sequence[str] | None) -> int:
     return _serve(wanted)
 
 
-def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+def _options(argv: Sequence[str]) -> argparse.Namespace:
     from guardian.cli.ctrl import add_shared_options
 
-    parser = argparse.ArgumentParser(prog=COMMAND, description="Show all nodes of a site as pages for a browser.")
+    parser = OrderParser(
+        prog=COMMAND,
+        description="Show all nodes of a site as pages for a browser.",
+        epilog=f"{COMMAND} {USERS} --help: say who may write.",
+    )
     parser.add_argument("nodes", nargs="*", metavar="NODE", help="nodes that hosts do not list: original Guardian's")
     parser.add_argument("--host", default=ADDRESS, metavar="ADDRESS", help=f"serve at this address ({ADDRESS})")
     parser.add_argument("--port", type=int, default=PORT, help=f"and port; 0: a free one ({PORT})")
+    parser.add_argument("--allow-write", action="store_true", help="let those in the users file write (nobody may)")
+    parser.add_argument("--users", type=Path, metavar="FILE", help=f"with --allow-write: see {COMMAND} {USERS}")
+    parser.add_argument(
+        "--origin", type=_origin, action="append", default=[], metavar="URL",
+        help="an address of a proxy in front, https://control.lab.example; may be repeated",
+    )  # fmt: skip
     parser.add_argument("--version", action="version", version=__version__)
     add_shared_options(parser)
     return parser.parse_args(argv)
@@ -63,9 +81,19 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
 def _wanted(options: argparse.Namespace) -> Wanted:
     from guardian.cli.ctrl.names import names_of, site_of
     from guardian.cli.state_dirs import state_dirs
+    from guardian.client.names import Names
     from guardian.console.serve import Wanted
+    from guardian.core.names import PV_TEMPLATE
+    from guardian.host.asking import NoHost
 
-    names = names_of(options)
+    users = _users(options)
+    try:
+        names = names_of(options)
+    except NoHost as error:  # the screens of a site are wanted most where its host is down
+        if options.ifo is None:
+            raise
+        names = Names(ifo=options.ifo, template=options.pv or PV_TEMPLATE)
+        complain(COMMAND, f"warning: {error} PVs are taken to be called {names}")
     nodes, title = list(options.nodes), names.ifo
     for node in nodes:
         check_name(node)
@@ -79,12 +107,51 @@ def _wanted(options: argparse.Namespace) -> Wanted:
         nodes=tuple(dict.fromkeys(nodes)),
         address=options.host,
         port=options.port,
+        origins=options.origin,
+        users=users,
         folders=state_dirs if folder is None else lambda: [folder],
     )
 
 
+def _users(options: argparse.Namespace) -> Users | None:
+    """Who may write."""
+    from guardian.console.users import Users
+
+    if not options.allow_write:
+        if options.users:
+            raise WrongCall("--users says who may write, and nobody may without --allow-write: give both, or none")
+        return None
+    if options.users is None:
+        raise WrongCall(
+            f"--allow-write needs --users FILE. Make one: {COMMAND} {USERS} add NAME --role operator --users FILE"
+        )
+    return Users(options.users)
+
+
+def _origin(text: str) -> str:
+    from guardian.console.addresses import origin
+
+    try:
+        return origin(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address of pages: {error}") from None
+
+
+def _warn(wanted: Wanted, address: str) -> None:
+    """What others can do from elsewhere."""
+    if not ip_address(address.partition("%")[0]).is_loopback:
+        can = "see all nodes" if wanted.users is None else "see all nodes, and tokens go over the network in clear text"
+        complain(
+            COMMAND,
+            f"warning: everybody who reaches {address} can {can}. Keep it at {ADDRESS} behind a proxy with https, or "
+            "behind ssh, where that matters",
+        )
+
+
 def _serve(wanted: Wanted) -> int:
     logging.basicConfig(level=logging.WARNING, format=f"{COMMAND}: %(message)s", stream=sys.stderr)
+    logging.getLogger("guardian").setLevel(logging.INFO)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it warns of whatever anybody sends
     os.environ.setdefault("EPICS_CA_CONN_TMO", SILENCE_S)
     from guardian.console.serve import listen, run
 
@@ -95,6 +162,7 @@ def _serve(wanted: Wanted) -> int:
         return FAILED
     host, port = sock.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
+    _warn(wanted, host)
 
     def ready() -> None:
         print(f"{COMMAND}: http://{shown}:{port}/", flush=True)

@@ -29,7 +29,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from guardian.console.board import Board
 
 #: At most so often; at least so often.
-PACE_S, BEAT_S = 0.1, 2.0
+PACE_S, BEAT_S = 0.05, 2.0
 STUCK_S, CLOSE_S = 20.0, 1.0
 #: Of what a page says: it has little to say.
 MOST_BYTES = 4096
@@ -59,7 +59,7 @@ class Feed:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._shown.close()
             if self._socket.application_state is WebSocketState.CONNECTED:
-                with contextlib.suppress(TimeoutError, RuntimeError, OSError):
+                with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError, OSError):
                     await asyncio.wait_for(self._socket.close(), CLOSE_S)
 
     async def _listen(self) -> None:

@@ -33,9 +33,19 @@ def routes(console: Console) -> list[BaseRoute]:
     async def shell(_: Request) -> Response:
         return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
-    async def about(_: Request) -> Response:
-        board = console.board
-        told = {"title": console.title, "version": __version__, "now": time.time(), "nodes": len(board.cells)}
+    async def about(request: Request) -> Response:
+        person, session = request.state.person, request.state.session
+        told = {
+            "title": console.title,
+            "version": __version__,
+            "now": time.time(),
+            "nodes": len(console.board.cells),
+            "writes": console.logins is not None,
+            "login": console.logins is not None,
+            "user": person and person.name,
+            "role": person and person.role.word,
+            "csrf": session and session.csrf,
+        }
         return JSONResponse(told)
 
     async def feed(socket: WebSocket) -> None:

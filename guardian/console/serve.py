@@ -14,11 +14,15 @@ import uvicorn
 
 from guardian.client.names import Names
 from guardian.client.watch import Watch
+from guardian.console.addresses import Addresses
 from guardian.console.app import build
 from guardian.console.board import Board
 from guardian.console.console import Console
 from guardian.console.documents import Documents
 from guardian.console.finder import Finder
+from guardian.console.logins import Logins
+from guardian.console.patience import PatientProtocol, Sweep
+from guardian.console.users import Users
 from guardian.errors import ExpectedError
 
 #: News of PVs come to the board at most so often.
@@ -35,6 +39,7 @@ class Wanted:
     Parameters
     ----------
     nodes : that are there in any case. address, port : where pages are served; port 0: a free one.
+    origins : of proxies in front. users : who may write; None: nobody.
     folders : see `guardian.console.console.Console`.
     """
 
@@ -43,6 +48,8 @@ class Wanted:
     nodes: Sequence[str]
     address: str
     port: int
+    origins: Sequence[str]
+    users: Users | None
     folders: Callable[[], list[Path]]
 
 
@@ -84,17 +91,21 @@ async def run(wanted: Wanted, sock: socket.socket, ready: Callable[[], None]) ->
         watch=watch,
         documents=Documents(board, watch),
         folders=wanted.folders,
+        logins=None if wanted.users is None else Logins(wanted.users),
     )
     server = _Server(
         uvicorn.Config(
-            build(console),
-            http="h11",
+            build(console, Addresses([wanted.address], wanted.origins)),
+            http=PatientProtocol,
             ws="websockets-sansio",
             ws_max_size=SOCKET_BYTES,
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
+            # Who asks is what a proxy on this machine says, where there is one. Else anybody here could say anything.
+            proxy_headers=bool(wanted.origins),
+            forwarded_allow_ips=["127.0.0.1", "::1"],
             timeout_graceful_shutdown=2,
         ),
         ready,
@@ -121,10 +132,16 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
+        self._sweep = Sweep()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % 10 == 0:  # a second
+            self._sweep(self.server_state.connections, asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]
