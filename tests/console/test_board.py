@@ -111,7 +111,7 @@ def test_an_original_guardians_node_is_known_by_its_plain_pvs(board: Board) -> N
 def test_the_tree_is_made_of_what_managers_list_and_nodes_say_and_moves_cells(board: Board) -> None:
     says(board, "IMC", state="LOCKED")
     says(board, "SUS", mode=Mode.MANAGED.name, manager="IMC")
-    assert (cell(board, "SUS")["under"], [place.facts.node for place in board.tree]) == ("IMC", ["IMC"])
+    assert (cell(board, "SUS")["under"], [place.facts.node for place in board.tree()]) == ("IMC", ["IMC"])
     says(board, "SUS", mode="AUTO", manager="")
     assert cell(board, "SUS")["under"] == ""
     before = board.cells["SUS"].seq
@@ -126,7 +126,7 @@ def test_a_node_that_is_taken_away_goes_with_a_number_and_may_come_back(board: B
     seen = board.seq
     board.take_away("SUS")
     assert "SUS" not in board.cells and board.gone["SUS"] > seen
-    assert [place.facts.node for place in board.tree] == ["IMC"]
+    assert [place.facts.node for place in board.tree()] == ["IMC"]
     board.take_away("SUS")
     board.place(["SUS"])
     assert "SUS" not in board.gone and board.cells["SUS"].seq > seen
