@@ -44,14 +44,14 @@ $(READY): setup.cfg pyproject.toml
 	@$(BIN)/python -m guardian.cli.wrappers $(VENV)/ca
 	@touch $@
 
-$(READY)-ioc $(READY)-test $(READY)-lint $(READY)-docs: $(READY)-%: $(READY)
+$(READY)-ioc $(READY)-web $(READY)-test $(READY)-lint $(READY)-docs: $(READY)-%: $(READY)
 	@echo '== install what `$*` needs'
 	@$(PIP) --editable '.[$*]'
 	@touch $@
 
 # -- the demo -------------------------------------------------------------------------------------------------------------
 
-demo: $(READY) $(if $(findstring --epics,$(DEMO_OPTIONS)),$(READY)-ioc)
+demo: $(READY)-web $(if $(findstring --epics,$(DEMO_OPTIONS)),$(READY)-ioc)
 	@$(BIN)/python -m guardian.cli.demo --dir '$(DEMO_DIR)' $(DEMO_OPTIONS)
 
 # How the last command in a shell ended is no business of make's.

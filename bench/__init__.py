@@ -6,4 +6,4 @@ that what they check holds, not how fast it was.
 """
 
 #: Files of this folder that benches share.
-HELPERS = frozenset({"bare", "figures", "machine", "reactors", "trips"})
+HELPERS = frozenset({"bare", "crowd", "figures", "machine", "reactors", "trips"})

@@ -81,10 +81,19 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
 def _wanted(options: argparse.Namespace) -> Wanted:
     from guardian.cli.ctrl.names import names_of, site_of
     from guardian.cli.state_dirs import state_dirs
+    from guardian.client.names import Names
     from guardian.console.serve import Wanted
+    from guardian.core.names import PV_TEMPLATE
+    from guardian.host.asking import NoHost
 
     users = _users(options)
-    names = names_of(options)
+    try:
+        names = names_of(options)
+    except NoHost as error:  # the screens of a site are wanted most where its host is down
+        if options.ifo is None:
+            raise
+        names = Names(ifo=options.ifo, template=options.pv or PV_TEMPLATE)
+        complain(COMMAND, f"warning: {error} PVs are taken to be called {names}")
     nodes, title = list(options.nodes), names.ifo
     for node in nodes:
         check_name(node)

@@ -1,13 +1,15 @@
 """``python -m guardian.cli.demo`` (``make demo``): a simulated optics table and the nodes that run it, in one terminal.
 
 What runs is what a site runs: a plant that serves PVs (``ioc.plant``, or with ``--epics`` the same records in a real
-EPICS IOC), a ``guardhost`` with a site file, and a client, this process, that shows what it reads over Channel Access.
+EPICS IOC), a ``guardhost`` with a site file, a ``guardian-console``, and a client, this process, that shows what it
+reads over Channel Access.
 
 Invariants
 ----------
 * Loopback only, on ports that were free; the user's own EPICS settings are left out.
-* Nothing outlives this process: Ctrl-C, SIGTERM and a closed terminal end the host, then the plant; ``kill -9`` does so
-  through the parent-death signal. The children are in process groups of their own, so Ctrl-C reaches them in order.
+* Nothing outlives this process: Ctrl-C, SIGTERM and a closed terminal end the console, the host, then the plant;
+  ``kill -9`` does so through the parent-death signal. The children are in process groups of their own, so Ctrl-C
+  reaches them in order.
 * ``demo.env`` exists as long as the demo runs; see :mod:`guardian.cli.demo_files`.
 """
 
@@ -20,8 +22,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
+from guardian.cli.console import COMMAND as CONSOLE
+from guardian.cli.console import NEEDS
 from guardian.cli.demo_files import ADDRESS, Files, draw_ports
 from guardian.cli.demo_process import DemoProcess, worker_pids
 from guardian.cli.output import FAILED, OK, WRONG_CALL, complain
@@ -29,6 +34,7 @@ from guardian.cli.wrappers import command
 from guardian.errors import ExpectedError
 
 IFO = "X1"
+USER = "demo"
 NODES = ("IFO", "IMC_LOCK", "ALIGN", "SUS_MC1", "SUS_MC2", "SUS_MC3")
 START_S = 60.0
 PERIOD_S = 0.2
@@ -97,6 +103,7 @@ def _run(options: argparse.Namespace, house: Path, ended: Callable[[], bool], st
     _started(host, "guardhost", ports[1], "guardhost: ", ended)
 
     files.write_env(ifo=IFO, ports=ports)
+    console, pages = _open_console(files, site, house, stack)
 
     # Only now: libca reads the environment when it is loaded.
     from guardian.cli.demo_table import Watch, show
@@ -104,18 +111,38 @@ def _run(options: argparse.Namespace, house: Path, ended: Callable[[], bool], st
     watch = Watch(IFO, NODES)
     began = time.monotonic()
     while missing := watch.missing():
-        _check(plant, host, ended=ended)
+        _check(plant, host, *console, ended=ended)
         if time.monotonic() > began + START_S:
             raise ExpectedError(f"no answer from {', '.join(missing)} in {START_S:g} s\n{host.last_words()}")
         time.sleep(0.05)
 
     def turn() -> None:
-        _check(plant, host, ended=ended)
+        _check(plant, host, *console, ended=ended)
         watch.pids = worker_pids(host.pid)
         files.write_pids(watch.pids)
         time.sleep(PERIOD_S)
 
-    show(watch, files.lines_to_paste(IFO), turn, plain=options.plain)
+    for process in console:
+        _started(process, "console", pages, f"{CONSOLE}: http", ended)
+    show(watch, files.screens(), files.lines_to_paste(IFO), turn, plain=options.plain)
+
+
+def _open_console(files: Files, site: Path, house: Path, stack: ExitStack) -> tuple[list[DemoProcess], int]:
+    """The operator screens, for somebody who may write all; none without the extra [web]. And their port."""
+    if any(find_spec(name) is None for name in NEEDS):
+        print("  console    none: it needs pip install 'epics-guardian[web]'", flush=True)
+        return [], 0
+    (port,) = draw_ports(1)
+    users = ["--users", str(files.invite(USER))]
+    console = DemoProcess(
+        [*command("console"), "--site", str(site), "--port", str(port), "--allow-write", *users],
+        log=files.log(CONSOLE),
+        cwd=house,
+        environ=os.environ,
+    )
+    stack.callback(console.end, END_S)
+    files.shown_at = port
+    return [console], port
 
 
 def _started(process: DemoProcess, what: str, port: int, sign: str, ended: Callable[[], bool]) -> None:

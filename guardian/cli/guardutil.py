@@ -28,7 +28,7 @@ ORDERS = {
     "setpoints": ("setpoints", "show what a running node has set, and what is there now"),
     "diff": ("diff", "show what a node has loaded beside the files as they are now"),
     "log": ("history", "list what a node has loaded, when, and who asked for it"),
-    "export": ("export", "write the PVs of a site, as an archiver, an alarm server or the DAQ takes them"),
+    "export": ("export", "write the PVs of a site, or operator screens, as other programs take them"),
 }
 
 

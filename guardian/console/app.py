@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from guardian.console import login, nodes, pages, pictures
+from guardian.console import code, events, history, log, login, nodes, orders, pages, pictures, ways
 from guardian.console.addresses import Addresses
 from guardian.console.console import Console, ProblemError
 from guardian.console.guard import Guard, refusal
 
-ROOMS = (pages, login, nodes, pictures)
+ROOMS = (pages, login, nodes, pictures, ways, orders, events, history, log, code)
 
 
 def build(console: Console, addresses: Addresses) -> ASGIApp:

@@ -33,8 +33,6 @@ SUMMARY, SUBNODES = "SUMMARY", "SUBNODES"
 ALWAYS = (SUMMARY, SUBNODES)
 #: What a page shows of one node.
 SHOWN = tuple(row.name for row in ROWS)
-#: What the tree is made of: it is made anew where one of these changes, and not for each step of a node.
-_OF_TREE = ("there", "stalled", "mode", "manager", "state", "request", "ok")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -99,15 +97,13 @@ class Board:
 
     Attributes
     ----------
-    cells : by node. gone : number of the change in which a node was taken away. tree : the roots of the managers' tree.
-    seq : number of the last change.
+    cells : by node. gone : number of the change in which a node was taken away. seq : number of the last change.
     """
 
     def __init__(self, names: Names) -> None:
         self.names = names
         self.cells: dict[str, Cell] = {}
         self.gone: dict[str, int] = {}
-        self.tree: list[Place] = []
         self.seq = 0
         self._watch: Watch | None = None
         self._pvs: dict[str, tuple[str, str]] = {}  # node and row of each PV that is followed
@@ -182,7 +178,7 @@ class Board:
                 cell.facts = self._facts(cell, row, heard)
                 if cell.facts != before:
                     changed.add(node)
-                    replant |= any(getattr(before, name) != getattr(cell.facts, name) for name in _OF_TREE)
+                    replant |= _place_of(before) != _place_of(cell.facts)
         self._changed(changed, replant=replant)
 
     def _facts(self, cell: Cell, row: str, heard: Heard) -> Facts:
@@ -226,17 +222,10 @@ class Board:
             event.set()
 
     def _replant(self) -> set[str]:
-        """Make the tree anew; the nodes whose place or flags changed."""
-        facts = {node: cell.facts for node, cell in self.cells.items()}
-        listed = {
-            node: {child: taken for child, taken in nodes.items() if child in facts}
-            for node, nodes in self._listed.items()
-            if node in facts
-        }
-        self.tree = grow(facts, listed)
+        """Give each node its place in the tree; those whose place or flags changed."""
         under: dict[str, str] = {}
         flags: dict[str, dict[str, str]] = {}
-        for above, place in _walk(self.tree):
+        for above, place in _walk(self.tree()):
             node = place.facts.node
             if not place.again:
                 under[node] = above
@@ -247,6 +236,16 @@ class Board:
                 cell.under, cell.flags = where
                 moved.add(node)
         return moved
+
+    def tree(self) -> list[Place]:
+        """Who manages whom at this moment: the roots."""
+        facts = {node: cell.facts for node, cell in self.cells.items()}
+        listed = {
+            node: {child: taken for child, taken in nodes.items() if child in facts}
+            for node, nodes in self._listed.items()
+            if node in facts
+        }
+        return grow(facts, listed)
 
     # -- the rows of one node ------------------------------------------------------------------------------------------
 
@@ -309,6 +308,12 @@ class Board:
     def facts(self) -> dict[str, Any]:
         """What everybody may know of the board itself."""
         return {"nodes": len(self.cells), "silent": len(self.silent)}
+
+
+def _place_of(said: Facts) -> tuple[object, ...]:
+    """What the place and the flags of a node are made of: the tree is not made anew for each step of a node."""
+    stalls = (said.state, said.request) if said.stalled else ()
+    return said.there, said.mode, said.manager, stalls
 
 
 def _walk(tree: Iterable[Place], above: str = "") -> Iterator[tuple[str, Place]]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
 from guardian.client.names import Names
 from guardian.client.watch import Watch
 from guardian.console.board import Board, Cell
+from guardian.console.desk import Desk
 from guardian.console.documents import Documents
 from guardian.console.logins import Logins
+from guardian.console.problem import ProblemError
 from guardian.core.texts import printable
+
+__all__ = ["Console", "ProblemError"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +27,7 @@ class Console:
     ----------
     title : of the site, shown on top of each page.
     folders : gives the state directories of hosts on this machine, whose journals and logs are read.
+    desk : where they are read.
     logins : who may write, and who has logged in to do so; None: nobody, it only shows.
     """
 
@@ -32,6 +37,7 @@ class Console:
     watch: Watch
     documents: Documents
     folders: Callable[[], list[Path]]
+    desk: Desk = field(default_factory=Desk)
     logins: Logins | None = None
 
     def cell(self, node: str) -> Cell:
@@ -49,17 +55,3 @@ class Console:
         raise ProblemError(
             404, f"{printable(node)[:40]} is none of the {len(self.board.cells)} nodes known here; {hint}"
         )
-
-
-class ProblemError(Exception):
-    """A request that cannot be answered, and what the page is to say.
-
-    Parameters
-    ----------
-    status : of HTTP.
-    """
-
-    def __init__(self, status: int, says: str) -> None:
-        super().__init__(says)
-        self.status = status
-        self.says = says

@@ -35,7 +35,7 @@ def routes(console: Console) -> list[BaseRoute]:
         return JSONResponse(told)
 
     async def tree(_: Request) -> Response:
-        return JSONResponse(branches(console.board.tree))
+        return JSONResponse(branches(console.board.tree()))
 
     return [Route("/api/nodes/{node}", node), Route("/api/tree", tree)]
 

@@ -90,6 +90,7 @@ class SourceFacts:
     unnumbered : states for which the source gives no index.
     mentioned : states whose names stand in the code, other than in its edges: it may jump there in a way that was not
         understood.
+    managed : the nodes that its NodeManagers are made of, as far as its modules have these as variables.
     """
 
     jumps: tuple[Jump, ...] = ()
@@ -98,6 +99,7 @@ class SourceFacts:
     reads: tuple[ImportRead, ...] = ()
     unnumbered: tuple[str, ...] = ()
     mentioned: tuple[str, ...] = ()
+    managed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,9 @@
 """A write, as it is kept: who wrote what, what stood there before, and whether it was taken. Pure.
 
 The record says what is known, and who claims what. ``address`` is known; ``user`` and ``host`` are claims of the
-client, ``person`` and ``manager`` claims of a REQUEST_CMD. Nothing is inferred: that a manager wrote MODE can only be
-guessed, so ``managed_by`` says what MANAGER was at that moment, which is a fact.
+client, ``person`` and ``manager`` claims of a REQUEST_CMD or WRITE_CMD, ``reason`` the words of who asked. Nothing is
+inferred: that a manager wrote MODE can only be guessed, so ``managed_by`` says what MANAGER was at that moment, which
+is a fact.
 """
 
 from __future__ import annotations
@@ -24,7 +25,17 @@ WHY_BYTES = 400
 
 
 def write_record(
-    *, node: str, pv: str, row: Row, value: Any, who: Who, view: View, id: int, stamp: float, refused: str | None = None
+    *,
+    node: str,
+    pv: str,
+    row: Row,
+    value: Any,
+    who: Who,
+    view: View,
+    id: int,
+    stamp: float,
+    refused: str | None = None,
+    behind: Command | None = None,
 ) -> dict[str, Any]:
     """What is kept of a write of `value` on `row`.
 
@@ -32,12 +43,13 @@ def write_record(
     ----------
     pv : full name. value : None if it cannot be read. view : the node before.
     id : of the step that it made (R23), 0 if it made none. refused : why, None if it was taken.
+    behind : what a WRITE_CMD, by which it came, says of who asks.
 
     Returns
     -------
     dict
         ``id, stamp, kind, node, row, pv, asg, user, host, address, old, new, taken``, and where there is something to
-        say ``why, cut, person, manager, cmd, managed_by``. ``old`` is None for long texts that nobody can write.
+        say ``why, cut, person, manager, cmd, reason, managed_by``. ``old`` is None for long texts that nobody writes.
     """
     command = _command(row, value)
     written = value if command is None else command.state
@@ -60,8 +72,9 @@ def write_record(
     if new is not None and (size := len(new.encode())) > VALUE_BYTES:
         record["cut"] = size
     more = {"why": clip(refused or "", WHY_BYTES), "managed_by": view.manager}
-    if command is not None:
-        more |= {"person": command.person or command.by, "manager": command.manager, "cmd": command.id}
+    if (behind := command or behind) is not None:
+        more |= {"person": behind.person or behind.by, "manager": behind.manager, "cmd": behind.id}
+        more |= {"reason": behind.reason}
     return record | {key: text for key, text in more.items() if text}
 
 

@@ -24,8 +24,9 @@ from guardian.core.events import (
     SetSpm,
 )
 from guardian.core.graph import LISTED
+from guardian.core.interface import BY_NAME
 from guardian.core.names import NAME_BYTES
-from guardian.core.request_cmd import read_command
+from guardian.core.request_cmd import Write, read_command, read_write
 from guardian.core.view import View
 from guardian.enums import NONE_INDEX, NONE_STATE, LogLevel, Mode, Op
 from guardian.errors import RefusedError
@@ -42,6 +43,22 @@ def parse(name: str, value: Any, by: str, view: View) -> Input | None:
         The value is not acceptable; the message says why and what would be.
     """
     return _PARSERS[name](value, by, view)
+
+
+def unwrap(value: Any) -> Write:
+    """The write that a WRITE_CMD stands for: judged, taken and kept as if it had come on its own PV.
+
+    Raises
+    ------
+    RefusedError
+        It is none, or none that can be written this way.
+    """
+    write = read_write(value)
+    row = BY_NAME.get(write.row)
+    if row is None or not row.writable or row.name in ("REQUEST_CMD", "WRITE_CMD"):
+        rows = ", ".join(name for name, one in BY_NAME.items() if one.writable and not name.endswith("_CMD"))
+        raise RefusedError(f"{write.row[:40]!r} cannot be written this way; {rows} can")
+    return write
 
 
 def _enum(kind: type[E], value: Any) -> E:
@@ -95,6 +112,11 @@ def _request_cmd(value: Any, by: str, view: View) -> Input:
     """How managers and consoles ask, so that the person and the manager behind a write are known."""
     command = read_command(value)
     return replace(_request(command.state, command.through(by), view), cmd=command.id)
+
+
+def _write_cmd(value: Any, _by: str, _view: View) -> None:
+    """Only what is none comes here."""
+    unwrap(value)
 
 
 def _request_n(value: Any, by: str, view: View) -> Input:
@@ -158,6 +180,7 @@ _PARSERS: dict[str, Callable[[Any, str, View], Input | None]] = {
     "REQUEST": _request,
     "REQUEST_N": _request_n,
     "REQUEST_CMD": _request_cmd,
+    "WRITE_CMD": _write_cmd,
     "REENTER": _reenter,
     "RESET_FAILED": _reset_failed,
     "LOAD": _load,

@@ -29,13 +29,13 @@ NEAREST = 20  #: weight of the edge to the nearest later state
 MAIN_LINE = 100  #: of a step of the main line to another one
 STAR = "★"
 _TEXT, _LINE, _BACK = "#222222", "#444444", "#b0b0b0"
-_PLAIN, _REQUESTABLE, _GOTO = "#f4f4f4", "#d6e6f7", "#f9dcd8"
+PLAIN, REQUESTABLE, GOTO = "#f4f4f4", "#d6e6f7", "#f9dcd8"
 _LEGEND = ("bold, blue: requestable; dashed, red: goto", f"two outlines: first request; {STAR} nominal")
 _HEAD = f"""\
   graph [rankdir=TB, nodesep=0.3, ranksep=0.35, labelloc=t, labeljust=l, fontname="sans-serif",
          fontcolor="{_TEXT}"]
   node [shape=box, style="filled,rounded", fontname="sans-serif", fontsize=11, height=0.3, margin="0.12,0.05",
-        color="{_LINE}", fontcolor="{_TEXT}", fillcolor="{_PLAIN}"]
+        color="{_LINE}", fontcolor="{_TEXT}", fillcolor="{PLAIN}"]
   edge [color="{_LINE}", fontname="sans-serif", fontsize=9, fontcolor="{_LINE}", arrowsize=0.6]"""
 
 
@@ -120,7 +120,7 @@ def _state(state: StateInfo, *, first: bool, nominal: bool, column: str) -> str:
         "group": _quote(column),
     }
     if goto or state.request:
-        marks["fillcolor"] = _quote(_GOTO if goto else _REQUESTABLE)
+        marks["fillcolor"] = _quote(GOTO if goto else REQUESTABLE)
     if goto:
         marks["style"] = _quote("filled,rounded,dashed")
     if first:

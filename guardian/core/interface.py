@@ -62,7 +62,7 @@ MAX_STATES = 1000
 #: Bytes of a message, and of a JSON document.
 TEXT_BYTES = 2000
 JSON_BYTES = 262_144
-#: Bytes of a REQUEST_CMD.
+#: Bytes of a REQUEST_CMD or WRITE_CMD.
 COMMAND_BYTES = 1000
 
 
@@ -351,6 +351,15 @@ ROWS: tuple[Row, ...] = (
         text="write 1: read the code anew",
         value=lambda v: 0,
         asg=Asg.EXPERT,
+        archive=Archive.NO,
+    ),
+    Row(
+        name="WRITE_CMD",
+        kind=Kind.LONG,
+        size=COMMAND_BYTES,
+        text="JSON: a write, and who is behind it",
+        value=lambda v: "{}",
+        asg=Asg.OPERATE,
         archive=Archive.NO,
     ),
     Row(

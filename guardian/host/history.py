@@ -57,12 +57,14 @@ class Query:
     since, until : epoch seconds, both included; None: open.
     words : a line must have all the words of one of these; none: each line may be wanted.
     newest_first : backward.
+    marks : behind each block comes how far was looked, also where nothing is found: see :func:`is_mark`.
     """
 
     since: float | None = None
     until: float | None = None
     words: tuple[Words, ...] = ()
     newest_first: bool = False
+    marks: bool = False
 
 
 EVERYTHING = Query()
@@ -79,6 +81,11 @@ def word_like(pattern: str) -> bytes:
     return word(pattern) if plain is None else word(plain)[:-1]
 
 
+def is_mark(record: Mapping[str, Any]) -> bool:
+    """Whether it is no record: a file was looked at up to its ``stamp``, so many ``bytes`` more."""
+    return record.get("kind") == ""
+
+
 class Reading(Iterator[Record]):
     """The records of one file.
 
@@ -86,6 +93,7 @@ class Reading(Iterator[Record]):
     ----------
     file : a path, which is opened when the first record is asked for, and closed at the end; or what is open already,
         and stays so.
+    packed_bytes : one that is packed is unpacked to be read backward, so far; None: however large it is.
 
     Attributes
     ----------
@@ -97,8 +105,10 @@ class Reading(Iterator[Record]):
         When a record is asked for: the file cannot be read.
     """
 
-    def __init__(self, file: Path | IO[bytes], query: Query = EVERYTHING) -> None:
+    def __init__(self, file: Path | IO[bytes], query: Query = EVERYTHING, *, packed_bytes: int | None = None) -> None:
         self.skipped = 0
+        self._packed_bytes = packed_bytes
+        self._reached = _LATEST if query.newest_first else -_LATEST
         self._query = query
         self._words = [sorted(words, key=len, reverse=True) for words in query.words]  # few lines have a long word
         self._records = self._read(file)
@@ -111,23 +121,35 @@ class Reading(Iterator[Record]):
         self._records.close()
 
     def _read(self, file: Path | IO[bytes]) -> Generator[Record, None, None]:
+        backward = self._query.newest_first
         with open_file(file) if isinstance(file, Path) else nullcontext(file) as opened:
             if isinstance(opened, gzip.GzipFile):  # it can only be read forward
                 opened.seek(0)
-                found = (
-                    record
-                    for block in _forward(iter(lambda: opened.read(_BLOCK), b""))
-                    for record in self._in(block, False)
-                )
-                yield from reversed(list(found)) if self._query.newest_first else found
-                return
-            begin, end = _span(opened, self._query)
-            backward = self._query.newest_first
-            for block in _backward(opened, begin, end) if backward else _forward(_pieces(opened, begin, end)):
+                blocks = _forward(iter(lambda: opened.read(_BLOCK), b""))
+                if backward:
+                    blocks = reversed([self._kept(block) for block in _no_more(blocks, self._packed_bytes)])
+            else:
+                begin, end = _span(opened, self._query)
+                blocks = _backward(opened, begin, end) if backward else _forward(_pieces(opened, begin, end))
+            for block in blocks:
                 yield from self._in(block, backward)
+                if self._query.marks:
+                    yield self._mark(block, backward)
+
+    def _mark(self, block: bytes, backward: bool) -> Record:
+        lines = block.rstrip(b"\n")
+        stamp = _stamp(record_of(lines.partition(b"\n")[0] if backward else lines.rpartition(b"\n")[2]) or {})
+        self._reached = self._reached if stamp is None else stamp  # damage tells no time
+        return {"kind": "", "stamp": self._reached, "bytes": len(block)}
+
+    def _kept(self, block: bytes) -> bytes:
+        return b"\n".join([*self._lines(block), b""])
+
+    def _lines(self, block: bytes) -> list[bytes]:
+        return self._sieved(block) if self._query.words and _sound(block) else block.split(b"\n")
 
     def _in(self, block: bytes, backward: bool) -> Iterator[Record]:
-        lines = self._sieved(block) if self._query.words and _sound(block) else block.split(b"\n")
+        lines = self._lines(block)
         for line in reversed(lines) if backward else lines:
             record = record_of(line)
             if record is None:
@@ -244,6 +266,22 @@ def _backward(file: IO[bytes], begin: int, end: int) -> Iterator[bytes]:
             rest = _no_longer(data + rest, b"\n")
     if rest:
         yield rest
+
+
+def _no_more(blocks: Iterator[bytes], most: int | None) -> Iterator[bytes]:
+    """All of them.
+
+    Raises
+    ------
+    OSError
+        They have more bytes.
+    """
+    size = 0
+    for block in blocks:
+        yield block
+        size += len(block)
+        if most is not None and size > most:
+            raise OSError(0, f"it is packed, and has more than {most} bytes; unpack it, or read it with guardlog")
 
 
 def _no_longer(rest: bytes, end: bytes = b"") -> bytes:

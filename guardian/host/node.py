@@ -8,6 +8,7 @@ line and journal record carry the same number and time (R23).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -57,6 +58,7 @@ from guardian.core.events import (
 from guardian.core.graph import automatic_indices
 from guardian.core.interface import BY_NAME, Asg, Vitals
 from guardian.core.names import pv_name
+from guardian.core.request_cmd import Command
 from guardian.core.security import Level, Security
 from guardian.core.view import View
 from guardian.core.who import Who
@@ -224,16 +226,21 @@ class Node:
             :mod:`guardian.host.audit`.
         """
         self.begin()
+        behind: Command | None = None
+        if row == "WRITE_CMD":
+            with contextlib.suppress(RefusedError):  # what is no write is refused below
+                write = commands.unwrap(value)
+                row, value, behind = write.row, write.value, write.behind
         asg = BY_NAME[row].asg
         verdict = self._around.security.judge(asg, who)
         if verdict.level < Level.WRITE:
-            if self._refuse(row, value, who, self.view, verdict.why):
+            if self._refuse(row, value, who, self.view, why=verdict.why, behind=behind):
                 self._around.sink.line(self.name, f"{who} may not write {row}: {verdict.why}", level="WARNING")
             # The rules of a site are none of the business of those whom they keep out.
             raise RefusedError(
                 verdict.why if asg is Asg.READ else f"{who} may not write {row}; the log of its host says why"
             )
-        by, before = str(who), self.view
+        by, before = str(who) if behind is None else behind.through(str(who)), self.view
         try:
             if isinstance(value, Unreadable):
                 raise RefusedError(value.reason)
@@ -241,10 +248,10 @@ class Node:
         except RefusedError as error:
             shown = "?" if isinstance(value, Unreadable) else str(value)[:80]
             self.feed(Refused(pv=row, value=shown, by=by, reason=str(error)))
-            if self._refuse(row, value, who, before, str(error)) and self._refusal is not None:
+            if self._refuse(row, value, who, before, why=str(error), behind=behind) and self._refusal is not None:
                 self._log(self._refusal)
             raise
-        return self._take(row, value, who, event)
+        return self._take(row, value, who, event, behind)
 
     def set_op(self, op: Op, who: Who) -> None:
         """OP=EXEC or STOP from the control socket, whose file mode says who may: no rule of Channel Access is asked."""
@@ -286,19 +293,23 @@ class Node:
         self._around = replace(self._around, site=site, paths=paths, limits=limits)
         self._engine.obey(limits)
 
-    def _take(self, row: str, value: Any, who: Who, event: Input | None) -> asyncio.Future[None] | None:
+    def _take(
+        self, row: str, value: Any, who: Who, event: Input | None, behind: Command | None = None
+    ) -> asyncio.Future[None] | None:
         before, settings = self.view, self._settings
         if event is not None:
             self.feed(event)
-        self._around.audit.taken(self._write(row, value, who, before))
+        self._around.audit.taken(self._write(row, value, who, before, behind=behind))
         return None if self._settings is settings else self._around.store.kept()
 
-    def _refuse(self, row: str, value: Any, who: Who, before: View, why: str) -> bool:
+    def _refuse(self, row: str, value: Any, who: Who, before: View, *, why: str, behind: Command | None) -> bool:
         """Keep that it was refused; whether it is to be logged, too."""
         value = None if isinstance(value, Unreadable) else value
-        return self._around.audit.refused(self._write(row, value, who, before, refused=why), who)
+        return self._around.audit.refused(self._write(row, value, who, before, behind=behind, refused=why), who)
 
-    def _write(self, row: str, value: Any, who: Who, before: View, *, refused: str | None = None) -> dict[str, Any]:
+    def _write(
+        self, row: str, value: Any, who: Who, before: View, *, behind: Command | None, refused: str | None = None
+    ) -> dict[str, Any]:
         """The record of a write; the first step since `before` is the one that it made (R23)."""
         around, now = self._around, self.view
         made = now.event_id > before.event_id
@@ -312,6 +323,7 @@ class Node:
             id=before.event_id + 1 if made else 0,
             stamp=now.stamp if made else time.time(),
             refused=refused,
+            behind=behind,
         )
 
     def feed(self, event: Input) -> None:

@@ -201,6 +201,8 @@ def compare(labels: Sequence[str], sides: Sequence[Mapping[str, bytes]], *, stat
         for label, files in zip(labels, sides, strict=True):
             Path(folder, label).mkdir(exist_ok=True)
             for name, content in files.items():
+                if name.startswith("/") or ".." in name.split("/"):
+                    raise GitError(f"{name!r} is no name of a file in an archive: somebody else has made it")
                 file = Path(folder, label, name)
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)

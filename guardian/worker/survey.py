@@ -22,8 +22,9 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
+from guardian.access.manager import NodeManager
 from guardian.core.advice import ImportRead, Jump, Sleep, SourceFacts
 from guardian.core.graph import SystemFacts
 from guardian.state import GuardStateDecorator
@@ -38,6 +39,7 @@ CALLS = 3
 STACKED = 20
 #: Shorter texts are not taken for parts of a state's name.
 SHORTEST_PART = 3
+T = TypeVar("T")
 _FILLED_IN = re.compile(r"[%{]")
 
 
@@ -61,12 +63,13 @@ def survey(system: System, reads: Sequence[ImportRead]) -> tuple[SystemFacts, So
         jumps=tuple(seen.jumps),
         sleeps=tuple(seen.sleeps),
         misspelt=(
-            *misspelt(system.states, [*seen.decorators, *_classes(modules)], sources),
+            *misspelt(system.states, [*seen.decorators, *_all_of(type, modules)], sources),
             *(it for m in modules if m.__file__ == system.facts.module for it in misspelt_variables(m, sources)),
         ),
         reads=tuple(reads),
         unnumbered=tuple(n for n, cls in system.states.items() if inspect.getattr_static(cls, "index", 0) is None),
         mentioned=tuple(_mentioned([state.name for state in system.facts.states], sources)),
+        managed=tuple(dict.fromkeys(_managed(modules))),
     )
 
 
@@ -77,11 +80,18 @@ def _placed(warning: str, sources: Sources) -> str:
     return f"{place} {warning}" if place else warning
 
 
-def _classes(modules: Iterable[object]) -> Iterator[type]:
+def _managed(modules: Iterable[object]) -> Iterator[str]:
+    """The nodes of the managers that modules have; a class of the user's own may have made no list of them."""
+    for manager in _all_of(NodeManager, modules):
+        yield from vars(manager).get("_nodes", ())
+
+
+def _all_of(kind: type[T], modules: Iterable[object]) -> Iterator[T]:
+    """The variables of modules that are of a kind."""
     for module in modules:
         if is_a(module, ModuleType):
             names: dict[str, Any] = object.__getattribute__(module, "__dict__")
-            yield from (value for value in names.values() if is_a(value, type))
+            yield from (value for value in names.values() if is_a(value, kind))
 
 
 class _Survey:

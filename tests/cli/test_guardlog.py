@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from guardian.cli.guardlog import main
-from guardian.cli.log import WrongCall, journals
+from guardian.cli.log import WrongCall
 from guardian.cli.times import shown, span
+from guardian.client.records import journals
 from guardian.core.audit import write_record
 from guardian.core.durations import Spans, StateTimes
 from guardian.core.interface import BY_NAME

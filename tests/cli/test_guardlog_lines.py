@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from guardian.cli.guardlog import main, order_words
-from guardian.cli.log.linefile import Wanted, backward, forward
+from guardian.client.records.linefile import Wanted, backward, forward
 from guardian.host.logfiles import LogFiles
 from guardian.host.logfolder import log_path, node_files
 from guardian.host.logline import LogLine, lines_of

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from guardian.core.audit import VALUE_BYTES, WHY_BYTES, write_record
 from guardian.core.interface import BY_NAME, ROWS
+from guardian.core.request_cmd import Command
 from guardian.core.view import View
 from guardian.core.who import Who
 from guardian.enums import Mode
@@ -75,6 +76,17 @@ def test_a_command_says_who_is_behind_it_also_where_it_is_refused() -> None:
     assert (record["taken"], record["why"]) == (False, "no such state")
     assert kept("REQUEST_CMD", '{"state": "DOWN", "by": "bob"}')["person"] == "bob"
     assert not {"manager", "person", "cmd", "why", "cut"} & set(kept("REQUEST", "DOWN"))
+
+
+def test_a_command_says_why_it_was_given() -> None:
+    asked = json.dumps({"state": "DOWN", "person": "bob", "reason": "the beam is lost"})
+    assert kept("REQUEST_CMD", asked)["reason"] == "the beam is lost"
+    assert "reason" not in kept("REQUEST_CMD", '{"state": "DOWN", "person": "bob"}')
+
+
+def test_of_a_write_for_somebody_the_record_is_of_its_own_row() -> None:
+    record = kept("OP", "PAUSE", behind=Command(state="", person="bob", reason="lunch"))
+    assert (record["row"], record["new"], record["person"], record["reason"]) == ("OP", "PAUSE", "bob", "lunch")
 
 
 def test_who_writes_MODE_is_not_guessed_but_whose_node_it_was_is_told() -> None:

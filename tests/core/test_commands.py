@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from guardian.core import interface
-from guardian.core.commands import parse
+from guardian.core.commands import parse, unwrap
 from guardian.core.events import LoadAsked, Reenter, Requested, SetManager, SetMode, SetOp, SetSpm
 from guardian.core.graph import Graph
 from guardian.core.view import View
@@ -38,7 +38,7 @@ def test_every_writable_row_is_understood_and_no_other() -> None:
         "SPM_NOTIFY": "True",
         "LOGLEVEL": "DEBUG",
     }
-    assert sorted(good) == sorted(WRITABLE)
+    assert sorted([*good, "WRITE_CMD"]) == sorted(WRITABLE)
     for name, value in good.items():
         assert parse(name, value, "anna", replace(VIEW, failed=True)) is not None
 
@@ -155,3 +155,34 @@ def test_nothing_else_is_ever_raised(name: str, value: Any) -> None:
             or parsed.state == "NONE"
             or parsed.state in {s.name for s in _FACTS.states}
         )
+
+
+def test_a_write_for_somebody_is_the_write_itself_and_who_is_behind_it() -> None:
+    write = unwrap('{"row": "OP", "value": "PAUSE", "person": "ann", "reason": "beam is down", "tomorrow": 1}')
+    assert (write.row, write.value) == ("OP", "PAUSE")
+    assert (write.behind.through("ops@l1 (10.1.2.3)"), write.behind.reason) == (
+        "ann at ops@l1 (10.1.2.3)",
+        "beam is down",
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("OP", 'is no {"row": "NAME"'),
+        ('{"row": "OP"}', 'is no {"row": "NAME"'),
+        ('{"row": "OP", "value": 1}', 'is no {"row": "NAME"'),
+        ('{"row": "MANAGER", "value": "\\ud800"}', 'is no {"row": "NAME"'),
+        ('{"row": "STATE", "value": "SAFE"}', "'STATE' cannot be written this way; REQUEST, "),
+        ('{"row": "NOWHERE", "value": "1"}', "'NOWHERE' cannot be written this way"),
+        ('{"row": "WRITE_CMD", "value": "{}"}', "'WRITE_CMD' cannot be written this way"),
+        ('{"row": "REQUEST_CMD", "value": "{}"}', "'REQUEST_CMD' cannot be written this way"),
+        ('{"row": "OP", "value": "STOP", "reason": "%s"}' % ("x" * 201), "'reason' is a text of at most 200 bytes"),
+    ],
+)
+def test_what_is_no_write_is_refused_with_what_would_be_one(value: str, says: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        unwrap(value)
+    assert says in str(refused.value)
+    with pytest.raises(RefusedError):
+        parse("WRITE_CMD", value, "anna", VIEW)

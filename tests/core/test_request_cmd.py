@@ -116,6 +116,7 @@ def test_REQUEST_BY_says_who_asks_and_through_whom(said: dict[str, str], through
 
 def test_no_claim_pushes_out_what_is_known() -> None:
     longest = {"state": "SAFE", "person": "p " * 50, "manager": "M " * 19, "by": "b" * 100, "id": "i" * 200}
+    longest["reason"] = "r" * 200
     text = json.dumps(longest)
     assert len(text) <= COMMAND_BYTES
     client = str(Who("u " * 32, "h " * 32, "255.255.255.255"))

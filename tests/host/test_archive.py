@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from guardian.cli.util import archived
-from guardian.cli.util.archived import Archive as Reader
+from guardian.client.records.archived import Archive as Reader
 from guardian.core.archived import states_document
 from guardian.core.graph import Edge, Graph, StateInfo, SystemFacts
 from guardian.core.sources import SourceFile, blob_id, pack

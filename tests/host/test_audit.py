@@ -42,6 +42,42 @@ async def test_what_is_taken_is_kept_with_the_id_of_its_step(home: House) -> Non
     assert (load["new"], load["user"], load["asg"]) == ("True", "eve", "EXPERT")
 
 
+async def test_a_write_for_somebody_is_of_its_own_row_and_names_the_person(home: House) -> None:
+    await home.aligned()
+    home.face.put("SUS", "WRITE_CMD", '{"row": "OP", "value": "PAUSE", "person": "bob", "reason": "lunch"}', ANNA)
+    (record,) = await home.journal(kind="write")
+    (step,) = await home.journal(kind="op")
+    assert record["id"] == step["id"] and "bob at anna@control (10.1.2.3)" in step["by"]
+    assert (record["row"], record["new"], record["user"], record["person"]) == ("OP", "PAUSE", "anna", "bob")
+    assert (record["reason"], record["taken"]) == ("lunch", True)
+
+
+async def test_a_write_for_somebody_that_is_refused_names_the_person_too(home: House) -> None:
+    await home.aligned()
+    with pytest.raises(RefusedError, match="'FLY' is none of STOP, PAUSE, EXEC"):
+        home.face.put("SUS", "WRITE_CMD", '{"row": "OP", "value": "FLY", "person": "bob"}', ANNA)
+    with pytest.raises(RefusedError, match='"row": "NAME"'):
+        home.face.put("SUS", "WRITE_CMD", '{"row": "OP"}', ANNA)
+    flight, nonsense = await home.journal(kind="write", least=2)
+    assert (flight["row"], flight["person"], flight["taken"]) == ("OP", "bob", False)
+    assert (nonsense["row"], nonsense["new"], nonsense["taken"]) == ("WRITE_CMD", '{"row": "OP"}', False)
+
+
+async def test_a_write_for_somebody_takes_the_rights_of_its_own_row(home: House) -> None:
+    home.host._security = NobodyLoads()
+    await home.aligned()
+    home.face.put("SUS", "WRITE_CMD", '{"row": "OP", "value": "PAUSE"}', ANNA)
+    with pytest.raises(RefusedError, match="may not write LOAD"):
+        home.face.put("SUS", "WRITE_CMD", '{"row": "LOAD", "value": "1"}', ANNA)
+
+
+class NobodyLoads(Everybody):
+    """Nor anything else of experts."""
+
+    def judge(self, asg: Asg, who: Who) -> Verdict:
+        return Verdict(Level.READ, "nobody may") if asg is Asg.EXPERT else super().judge(asg, who)
+
+
 async def test_what_is_taken_gathers_with_nothing_as_its_client_is_told_that_it_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

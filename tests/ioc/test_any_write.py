@@ -45,6 +45,7 @@ from tests.support import eventually, free_port
 
 EXAMPLES = int(os.environ.get("WRITES", "400"))
 #: What a write may change besides its own row, while no worker is asked.
+COMMANDS = ("REQUEST_CMD", "WRITE_CMD")
 REQUESTS = frozenset({"REQUEST", "REQUEST_N", "REQUEST_CMD"})
 TOGETHER = {**{row: REQUESTS for row in REQUESTS}, "MODE": frozenset({"MODE", "MANAGER"})}
 VIEW = View(graph=Graph.build(FACTS.states, FACTS.edges))
@@ -151,6 +152,8 @@ def meant(write: Write) -> Any:
     row = BY_NAME[write.row]
     if row.name in ("LOAD", "REENTER"):
         return 0
+    if row.name == "WRITE_CMD":
+        return "{}"
     if row.name == "REQUEST_CMD":
         command = read_command(value)
         return json.dumps({"state": command.state.strip(), "id": command.id}) if command.id else "{}"
@@ -160,9 +163,17 @@ def meant(write: Write) -> Any:
     return str(value).strip() if row.name == "REQUEST" else value
 
 
+def aimed_at(write: Write) -> str:
+    """The row that it means to change."""
+    if write.row != "WRITE_CMD":
+        return write.row
+    message = wire.Message(wire.WRITE_NOTIFY, write.data_type, write.count, 1, 1, padded(write).payload)
+    return commands.unwrap(decode(BY_NAME[write.row], message)).row
+
+
 def same(row: str, *values: Any) -> bool:
     """Whether all say the same; of JSON, whatever its spelling."""
-    first, *others = [json.loads(value) for value in values] if row == "REQUEST_CMD" else values
+    first, *others = [json.loads(value) for value in values] if row in COMMANDS else values
     return all(other == first for other in others)
 
 
@@ -185,6 +196,8 @@ def padded(write: Write) -> Write:
 @example(Write("REQUEST", LONG, 2**31, struct.pack(">i", 1)))
 @example(Write("REQUEST_CMD", CHAR, 900, b"[" * 900))
 @example(Write("REQUEST_CMD", CHAR, 18, b'{"state": "SAFE"}\0', notify=False))
+@example(Write("WRITE_CMD", CHAR, 32, b'{"row": "OP", "value": "PAUSE"}\0'))
+@example(Write("WRITE_CMD", CHAR, 39, b'{"row": "MANAGER", "value": "\\ud800"}\0'))
 @example(Write("GRAPH", CHAR, 2, b"[]"))
 @example(Write("REQUEST_CMD", CHAR, 19, b'{"state": "\\ud800"}'))
 @example(Write("MANAGER", 28 + DOUBLE, 1, bytes(80)))
@@ -200,7 +213,7 @@ def test_whatever_is_written_is_taken_whole_or_refused_and_the_node_goes_on(
     changed = {row for row in after if after[row] != before[row]}
     if taken:
         assert write.row in WRITABLE
-        assert changed <= TOGETHER.get(write.row, {write.row})
+        assert changed <= TOGETHER.get(aimed_at(write), {aimed_at(write)})
         assert same(write.row, shown, after[write.row], meant(padded(write)))
     else:
         assert not changed
@@ -239,7 +252,11 @@ def test_any_bytes_are_an_order_to_the_automaton_or_a_refusal_that_says_why(writ
         value = decode(row, message)
         if write.row not in WRITABLE:
             return
-        event = commands.parse(write.row, value, "eve@office (10.0.0.9)", view)
+        row_name = write.row
+        if row_name == "WRITE_CMD":
+            inner = commands.unwrap(value)
+            row_name, value = inner.row, inner.value
+        event = commands.parse(row_name, value, "eve@office (10.0.0.9)", view)
     except RefusedError as error:
         assert str(error)
         str(error).encode()  # it can be sent
@@ -247,5 +264,5 @@ def test_any_bytes_are_an_order_to_the_automaton_or_a_refusal_that_says_why(writ
     if isinstance(event, Requested):
         assert event.state == "NONE" or (view.graph is not None and event.state in view.graph)
         assert event.by.endswith("eve@office (10.0.0.9)") and event.by.isprintable()
-    if write.row == "MANAGER":
+    if row_name == "MANAGER":
         assert len(event.manager.encode()) <= STRING_BYTES  # type: ignore[union-attr]

@@ -53,7 +53,7 @@ STRINGS = st.one_of(
     st.just(b"\xff\xfe"),
     st.just(b"S" * (STRING_BYTES + 1)),
 )
-_KEYS = st.sampled_from(["state", "id", "by", "person", "manager", "tomorrow"])
+_KEYS = st.sampled_from(["state", "id", "by", "person", "manager", "reason", "row", "value", "tomorrow"])
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | WORDS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=4),
@@ -63,6 +63,10 @@ COMMANDS = st.one_of(
     st.fixed_dictionaries({"state": WORDS}, optional={"id": WORDS, "person": WORDS, "manager": WORDS, "by": WORDS}).map(
         json.dumps
     ),
+    st.fixed_dictionaries(
+        {"row": st.sampled_from([*WRITABLE, "STATE", "?"]), "value": WORDS},
+        optional={"person": WORDS, "reason": WORDS, "manager": WORDS},
+    ).map(json.dumps),
     st.dictionaries(_KEYS, _JSON, max_size=5).map(json.dumps),
     _JSON.map(json.dumps),
     st.sampled_from(
@@ -134,7 +138,7 @@ def values(draw: st.DrawFn) -> tuple[int, int, bytes]:
 def writes(draw: st.DrawFn) -> Write:
     row = draw(st.one_of(st.sampled_from(WRITABLE), st.sampled_from(WRITABLE), st.sampled_from(sorted(BY_NAME))))
     if draw(st.integers(0, 9)):
-        data_type, count, payload = draw(COMMAND_WRITES if row == "REQUEST_CMD" and draw(st.booleans()) else values())
+        data_type, count, payload = draw(COMMAND_WRITES if row.endswith("_CMD") and draw(st.booleans()) else values())
     else:
         data_type = draw(st.one_of(st.integers(0, LAST_TYPE), st.integers(PUT_ACKT, LAST_TYPE + 8), st.just(65535)))
         count, payload = draw(st.sampled_from([0, 1, 2, 40, 2**31])), draw(st.binary(max_size=200))

@@ -16,7 +16,7 @@ from typing import Any
 from guardian.cli.orders import Order
 from guardian.cli.output import WrongCall, complain
 
-__all__ = ["COMMAND", "WrongCall", "add_shared_options", "allow_many_files", "prepare", "say", "visible"]
+__all__ = ["COMMAND", "WrongCall", "add_shared_options", "allow_many_files", "prepare", "say"]
 
 COMMAND = "guardlog"
 
@@ -57,8 +57,3 @@ def allow_many_files() -> None:
 def say(text: str) -> None:
     """What went wrong, in one line on stderr."""
     complain(COMMAND, text)
-
-
-def visible(text: str) -> str:
-    """What a terminal would obey is shown instead."""
-    return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

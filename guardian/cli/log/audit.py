@@ -8,20 +8,20 @@ import time
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
-from guardian.cli.log import WrongCall, prepare, say, visible
-from guardian.cli.log.journals import Journals, Record, add_count, how_many, newest
+from guardian.cli.log import WrongCall, prepare, say
+from guardian.cli.log.journals import add_count, how_many, journals_of, newest
 from guardian.cli.orders import Order
 from guardian.cli.output import OK
 from guardian.cli.times import shown, span
-from guardian.core.request_cmd import Command
-from guardian.core.who import WRITE, Who
+from guardian.client.records.journals import Record
+from guardian.client.records.telling import DROPPED, visible, write_words
+from guardian.core.who import WRITE
 from guardian.host.history import Query, word, word_like
 
 #: Shown without -n, the newest.
 USUAL = 500
 #: What is counted is written so much later than it began, at most; seconds.
 _COUNTED_S = 120.0
-_DROPPED = "dropped"
 
 _ABOUT = f"""\
 A line a write: when, which PV, the value before and the one that was written, who. User and host are what the client
@@ -45,11 +45,11 @@ def _audit(options: argparse.Namespace) -> int:
         if getattr(options, option) == "":
             raise WrongCall(f"--{option} is empty")
     most = how_many(options, USUAL, since)
-    journals, wanted, dropped = Journals(options), _filter(options, until), 0
+    journals, wanted, dropped = journals_of(options), _filter(options, until), 0
 
     def looks(record: Record) -> bool:
         nonlocal dropped
-        if record["kind"] == _DROPPED:
+        if record["kind"] == DROPPED:
             dropped += record["count"] if isinstance(record.get("count"), int) else 1
         try:
             return bool(record["kind"] == WRITE) and wanted(record) and bool(line_of(record))
@@ -60,7 +60,7 @@ def _audit(options: argparse.Namespace) -> int:
     query = Query(
         since=since,
         until=None if until is None else until + _COUNTED_S,
-        words=(*((word(WRITE), word_like(node)) for node in options.nodes or ["*"]), (word(_DROPPED),)),
+        words=(*((word(WRITE), word_like(node)) for node in options.nodes or ["*"]), (word(DROPPED),)),
         newest_first=most > 0,
     )
     found = 0
@@ -113,24 +113,4 @@ def line_of(record: Record, *, local: bool = False) -> str:
     KeyError, TypeError, AttributeError
         It is none of a write.
     """
-    new = "what cannot be read" if record["new"] is None else _value(record["new"])
-    if "cut" in record:
-        new += f" ({record['cut']} bytes)"
-    old = "" if record["old"] is None else f"{_value(record['old'])} "
-    asked = Command(state="", person=record.get("person", ""), manager=record.get("manager", ""))
-    by = asked.through(str(Who(record["user"], record["host"], record["address"])))
-    told = [shown(record["stamp"], local), record["pv"], f"{old}-> {new}"]
-    if not record["taken"]:
-        told.append("REFUSED")
-    told.append(f"by {by}")
-    if "managed_by" in record and record["managed_by"] != record.get("manager"):
-        told.append(f"(MANAGER was {record['managed_by']})")
-    if "count" in record:
-        others = " and others" if record.get("others") else ""
-        told.append(f"{record['count']} times{others}, since {shown(record['since'], local)}")
-    return visible(" ".join(told) + (f": {record['why']}" if "why" in record else ""))
-
-
-def _value(text: str) -> str:
-    """As it is if it is one word, else in quotes."""
-    return text if text and text.isprintable() and " " not in text else repr(text)
+    return visible(f"{shown(record['stamp'], local)} {write_words(record, lambda stamp: shown(stamp, local))}")

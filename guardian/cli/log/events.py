@@ -11,18 +11,18 @@ import time
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
-from guardian.cli.log import prepare, say, visible
-from guardian.cli.log.journals import Journals, Record, add_count, how_many, newest
+from guardian.cli.log import prepare, say
+from guardian.cli.log.journals import add_count, how_many, journals_of, newest
 from guardian.cli.orders import Order
 from guardian.cli.output import OK
 from guardian.cli.times import shown, span
+from guardian.client.records.journals import Record
+from guardian.client.records.telling import DROPPED, event_words, visible
 from guardian.core.who import WRITE
 from guardian.host.history import Query, word, word_like
 
 #: Shown without -n, the newest.
 USUAL = 500
-#: Records that could not be written are of all nodes.
-_DROPPED = "dropped"
 _ABOUT = f"""\
 A line an event: when, which node, its number (EVENT has the same), in which state, what happened, who wanted it. NODE
 may be a pattern, in quotes: 'SUS_*'. The newest {USUAL} are shown, or with --since all since then; -n 0 shows all.
@@ -40,7 +40,7 @@ def define(order: Order) -> None:
 def _events(options: argparse.Namespace) -> int:
     since, until = span(options.since, options.until, now=time.time(), local=options.local)
     most = how_many(options, USUAL, since)
-    journals, dropped = Journals(options), word(_DROPPED)
+    journals, dropped = journals_of(options), word(DROPPED)
     words = (*((word_like(node),) for node in options.nodes), (dropped,))
     query = Query(since=since, until=until, words=words, newest_first=most > 0)
     records, more = newest(journals.records(query, _wanted(options)), most)
@@ -64,7 +64,7 @@ def _wanted(options: argparse.Namespace) -> Callable[[Record], bool]:
         kind = record["kind"]
         if kind == WRITE:
             return False
-        if kind == _DROPPED:
+        if kind == DROPPED:
             return not options.kind
         if options.kind and not fnmatchcase(kind, options.kind):
             return False
@@ -75,14 +75,8 @@ def _wanted(options: argparse.Namespace) -> Callable[[Record], bool]:
 
 def line_of(record: Record, *, local: bool = False) -> str:
     """The line for a record."""
-    if record["kind"] == _DROPPED:
-        told = [
-            shown(record["stamp"], local),
-            f"{record.get('count', 'some')} records could not be written (a full disk?)",
-        ]
-    else:
-        by = record.get("by") if str(record.get("by")) not in str(record.get("text")) else ""
-        told = [shown(record["stamp"], local), f"{record.get('node')} {record.get('id')}"]
-        told += [f"[{record['state']}]" if "state" in record else "", f"{record['kind']}:"]
-        told += [str(record.get("text", "")), f"(by {by})" if by else ""]
-    return visible(" ".join(filter(None, told)))
+    told = [shown(record["stamp"], local)]
+    if record["kind"] != DROPPED:
+        told += [f"{record.get('node')} {record.get('id')}", f"[{record['state']}]" if "state" in record else ""]
+        told += [f"{record['kind']}:"]
+    return visible(" ".join(filter(None, (*told, event_words(record)))))

@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from guardian.cli.log.linefile import WIDTH, Wanted, found_as
-from guardian.cli.log.logfiles import Place
+from guardian.client.records.linefile import WIDTH, Wanted, found_as
+from guardian.client.records.logfiles import Place
 from guardian.errors import ExpectedError
 from guardian.host.logfolder import NodeFile
 

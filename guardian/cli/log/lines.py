@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import heapq
 import itertools
 import json
 import os
 import re
 import sys
 import time
-from calendar import timegm
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 
 from guardian.cli.log import WrongCall, prepare, say
 from guardian.cli.log.follow import follow
 from guardian.cli.log.journals import MOST
-from guardian.cli.log.linefile import WIDTH, Wanted, backward, forward
-from guardian.cli.log.logfiles import Place, places
+from guardian.cli.log.logfiles import places
 from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.cli.times import shown, span
+from guardian.client.records.linefile import WIDTH, Wanted
+from guardian.client.records.lines import Reading, epoch_of, level_of, newest, oldest, parts, wanted_lines
+from guardian.client.records.logfiles import Place
 from guardian.enums import LogLevel
-from guardian.host.logfolder import NodeFile
 from guardian.host.logline import SHOWN
 
 #: Lines that are shown if nothing is said, and before following.
@@ -32,14 +31,8 @@ NEWEST, BEFORE = 500, 10
 _ABOUT = """\
 NODE may be a pattern, in quotes: 'SUS_*'; HOST is the host itself. The order may be left out: guardlog NODE. Without a
 time the newest lines are shown. Lines of several nodes come in the order of their times."""
-#: The parts of what begins with a time; a kill may have cut it short behind that.
-_LINE = re.compile(rb"(.{27}) (\S*)(?: \[([^\]]*)\](?= ))?(?: (DEBUG|WARNING|ERROR|CRITICAL):(?= ))? ?(.*)", re.DOTALL)
-#: A regular expression with one of these may be true of a line and not of the text that it stands in.
-_LOOKS_ROUND = re.compile(r"\(\?|\\[AZz]")
 _COLORS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}
 _PLAIN = "\x1b[0m"
-
-Reading = tuple[list[NodeFile], Wanted]  #: files, the oldest first, and which of their lines
 
 
 def define(order: Order) -> None:
@@ -79,8 +72,12 @@ def _log(options: argparse.Namespace) -> int:
 
     faults: list[OSError] = []
 
+    def fault(error: OSError) -> None:
+        faults.append(error)
+        say(f"{error.filename or 'a file'}: {error.strerror}; it is read as far as it can be")
+
     def first(reading: list[Reading]) -> Iterable[bytes]:
-        return newest(reading, most, faults) if most else oldest(reading, faults)
+        return reversed(list(itertools.islice(newest(reading, fault), most))) if most else oldest(reading, fault)
 
     if options.follow:
         follow(where, options.nodes, lambda place: _wanted(options, place, since, until), first, show)
@@ -92,76 +89,24 @@ def _log(options: argparse.Namespace) -> int:
     return OK
 
 
-def newest(reading: list[Reading], most: int, faults: list[OSError]) -> list[bytes]:
-    """The newest lines, the oldest of them first. Files are read from their ends, no further than needed.
-
-    Parameters
-    ----------
-    faults : what could not be read is said, and added there.
-    """
-    each = [
-        _tell_faults((backward(file, wanted) for file in reversed(files)), faults)
-        for files, wanted in reversed(reading)
-    ]
-    return list(itertools.islice(heapq.merge(*each, key=_stamp, reverse=True), most))[::-1]
-
-
-def oldest(reading: list[Reading], faults: list[OSError]) -> Iterator[bytes]:
-    """All lines, the oldest first."""
-    return heapq.merge(
-        *(_tell_faults((forward(file, wanted) for file in files), faults) for files, wanted in reading), key=_stamp
-    )
-
-
-def _stamp(line: bytes) -> bytes:
-    return line[:WIDTH]
-
-
-def _tell_faults(readings: Iterable[Iterator[bytes]], faults: list[OSError]) -> Iterator[bytes]:
-    """One reading after the other; what cannot be read is said."""
-    for reading in readings:
-        try:
-            yield from reading
-        except OSError as error:
-            faults.append(error)
-            say(f"{error.filename or 'a file'}: {error.strerror}; it is read as far as it can be")
-
-
 def _wanted(options: argparse.Namespace, place: Place, since: float | None, until: float | None) -> Wanted:
-    """What is asked of lines, the quickest questions first.
+    """What is asked of lines.
 
     Raises
     ------
     WrongCall
     """
-    blocks: list[Callable[[bytes], object]] = []
-    tests: list[Callable[[bytes], object]] = []
-    if options.grep is not None:
-        try:
-            pattern = re.compile(os.fsencode(options.grep))
-            if not _LOOKS_ROUND.search(options.grep):
-                blocks.append(re.compile(os.fsencode(options.grep), re.MULTILINE).search)
-        except (re.error, RecursionError, OverflowError) as error:
-            raise WrongCall(f"--grep {options.grep!r} is no regular expression: {error}") from None
-        tests.append(pattern.search)
-    if options.level is not None and options.level != LogLevel.DEBUG.name:
-        levels = frozenset(level.name for level in LogLevel if level >= LogLevel[options.level])
-        tests.append(lambda line: _level(line) in levels)
-        if LogLevel.INFO.name not in levels:
-            blocks.append(re.compile("|".join(f" {level}: " for level in sorted(levels)).encode()).search)
-    if place.stream is not None:
-        tests.append(place.picks(options.nodes))
-    return Wanted(
-        since=since,
-        until=until,
-        block=lambda block: all(one(block) for one in blocks),
-        line=lambda line: all(one(line) for one in tests),
-    )
-
-
-def _level(line: bytes) -> str:
-    parts = _LINE.fullmatch(line)
-    return "INFO" if parts is None or parts[4] is None else parts[4].decode()
+    try:
+        return wanted_lines(
+            place,
+            options.nodes,
+            since=since,
+            until=until,
+            level=LogLevel[options.level or LogLevel.DEBUG.name],
+            grep=options.grep,
+        )
+    except (re.error, RecursionError, OverflowError) as error:
+        raise WrongCall(f"--grep {options.grep!r} is no regular expression: {error}") from None
 
 
 def _unknown(patterns: list[str], where: list[Place]) -> str:
@@ -175,18 +120,10 @@ def _unknown(patterns: list[str], where: list[Place]) -> str:
 
 
 def _none(reading: list[Reading], options: argparse.Namespace) -> str:
-    everything = oldest([(files, Wanted()) for files, _ in reading], [])
-    first = next((at for line in everything if (at := _epoch(line)) is not None), None)
+    everything = oldest([(files, Wanted()) for files, _ in reading], lambda _: None)
+    first = next((at for line in everything if (at := epoch_of(line)) is not None), None)
     begins = "it is empty" if first is None else f"it begins {shown(first, options.local)}"
     return f"no such line is in the log ({begins})"
-
-
-def _epoch(line: bytes) -> float | None:
-    """Its time; None: no calendar has it, so a disk has damaged it."""
-    text = line[:WIDTH].decode()
-    with contextlib.suppress(ValueError):
-        return timegm(time.strptime(text[:19], "%Y-%m-%d_%H:%M:%S")) + float(text[19:26])
-    return None
 
 
 class _Shower:
@@ -212,26 +149,22 @@ class _Shower:
             return self._object(line)
         text = line.decode("utf-8", "backslashreplace")
         text = text if text.isprintable() else text.translate(SHOWN)
-        if self._local and (stamp := _epoch(line)) is not None:
+        if self._local and (stamp := epoch_of(line)) is not None:
             with contextlib.suppress(ValueError, OverflowError):  # the last hours of the year 9999
                 at = datetime.fromtimestamp(stamp).astimezone()
                 text = f"{at.strftime('%Y-%m-%d_%H:%M:%S.%f%z')}{text[WIDTH:]}"
-        color = self._colors.get(_level(line)) if self._colors else None
+        color = self._colors.get(level_of(line)) if self._colors else None
         return text if color is None else f"{color}{text}{_PLAIN}"
 
     def _object(self, line: bytes) -> str:
-        parts = _LINE.fullmatch(line)
-        assert parts is not None  # it has a time, and the rest may be empty
-        stamp, node, context, level, text = (
-            part.decode("utf-8", "backslashreplace") if part is not None else "" for part in parts.groups()
-        )
+        told = parts(line)
         return json.dumps(
             {
-                "stamp": _epoch(line),
-                "time": stamp,
-                "node": node,
-                "context": context,
-                "level": level or "INFO",
-                "text": text,
+                "stamp": told.stamp,
+                "time": told.time,
+                "node": told.node,
+                "context": told.context,
+                "level": told.level,
+                "text": told.text,
             }
         )

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import time
-from collections.abc import Iterator
-from itertools import chain
 from statistics import median
 from typing import Any
 
 from guardian.cli.log import prepare, say
-from guardian.cli.log.journals import Journals, Record
+from guardian.cli.log.journals import journals_of
 from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.cli.times import shown, span
+from guardian.client.records.stays import Stays, usual_times
 from guardian.core.durations import StateTimes
-from guardian.core.stays import Stay, stays, tells_where
+from guardian.core.stays import Stay
 from guardian.core.when import span as how_long
-from guardian.host import durations
-from guardian.host.alive import alive_stamps
-from guardian.host.history import Query, word
-from guardian.host.places import DURATIONS
 
-#: A host that was there so lately is there: it says so every few seconds.
-_LATELY_S = 15.0
 _ABOUT = """\
 A line a state: its share of the time, how long in all, how often, how long once (the median), and how long it usually
 takes from the entry until it completes, which is what a request waits for. Without --since from the beginning of the
@@ -43,10 +35,10 @@ def define(order: Order) -> None:
 def _times(options: argparse.Namespace) -> int:
     now = time.time()
     since, until = span(options.since, options.until, now=now, local=options.local)
-    journals = Journals(options)
+    journals = journals_of(options)
     code = OK
     for number, node in enumerate(dict.fromkeys(options.nodes)):
-        found = _stays(journals, node, since, until, now)
+        found = [stay for _, stay in Stays(journals, [node], since=since, until=until, now=now)]
         if not found:
             say(
                 f"{node} was in no state at that time, as far as this journal knows; is it a node of another host "
@@ -54,7 +46,7 @@ def _times(options: argparse.Namespace) -> int:
             )
             code = FAILED
             continue
-        rows = _rows(found, _usual(journals, node))
+        rows = _rows(found, usual_times(journals.folders, node))
         if options.json:
             for row in rows:
                 print(json.dumps({"node": node, **row}))
@@ -63,39 +55,6 @@ def _times(options: argparse.Namespace) -> int:
     if journals.damaged:
         say(f"damaged lines that were passed over: {journals.damaged}")
     return code
-
-
-def _stays(journals: Journals, node: str, since: float | None, until: float | None, now: float) -> list[Stay]:
-    alive = sorted(stamp for folder in journals.folders for stamp in alive_stamps(folder))
-    if alive and now - alive[-1] < _LATELY_S:
-        alive.append(now)
-
-    def mine(record: Record) -> bool:
-        return record.get("node") == node and record["kind"] not in ("write", "dropped")
-
-    records = _until(until, journals.records(Query(since=since, words=((word(node),),)), mine))
-    if since is not None:
-        before = Query(until=since, words=((word(node),),), newest_first=True)
-        last = next(journals.records(before, lambda record: mine(record) and tells_where(record)), None)
-        records = records if last is None else chain([last], records)
-    begin = 0.0 if since is None else since
-    return list(stays(records, begin=begin, end=now if until is None else until, alive=alive))
-
-
-def _until(until: float | None, records: Iterator[Record]) -> Iterator[Record]:
-    """Up to a time, and the first one after it."""
-    for record in records:
-        yield record
-        if until is not None and record["stamp"] > until:
-            return
-
-
-def _usual(journals: Journals, node: str) -> dict[str, StateTimes]:
-    for folder in journals.folders:
-        with contextlib.suppress(OSError, ValueError):
-            if found := durations.read(folder / DURATIONS, node):
-                return found
-    return {}
 
 
 def _rows(found: list[Stay], usual: dict[str, StateTimes]) -> list[dict[str, Any]]:

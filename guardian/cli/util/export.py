@@ -1,28 +1,25 @@
-"""``guardutil export``: the PVs of a site, for archivers, alarm servers, the DAQ, and lists.
+"""``guardutil export``: the PVs of a site, for archivers, alarm servers, the DAQ, and lists; and operator screens.
 
 What there is follows from the site file and the tables of PVs, so no node need run, and no channel is touched. With
 ``-o`` the file is exchanged as a whole, also for somebody who reads it at that moment; it is generated, so an old one
-is written over.
+is written over. Screens are made in a file of their own, `screens`.
 """
 
 from __future__ import annotations
 
 import argparse
-import difflib
-import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.cli.util import say
+from guardian.cli.util.chosen import nodes_of, site_of, write
 from guardian.core.alarm_tree import ALARM_ROW, alarm_tree
 from guardian.core.exports import Pv, archiver, daq_ini, pvlist, pvlist_json, pvs_of
-from guardian.core.names import check_name, why_not_host, why_not_ifo
+from guardian.core.names import why_not_host
 from guardian.errors import ExpectedError
-from guardian.host.files import write_atomic
-from guardian.host.site import Site, read_site
+from guardian.host.site import Site
 
 #: Name of an alarm configuration of a site that has none.
 CONFIG = "guardian"
@@ -36,7 +33,16 @@ def define(order: Order) -> None:
     what.add_argument("--archiver", action="store_true", help="JSON for the EPICS Archiver Appliance (archivePV)")
     what.add_argument("--alarms", action="store_true", help="XML for the alarm server of Phoebus")
     what.add_argument("--daq-ini", action="store_true", help="channel list of LIGO's EDCU")
-    order.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there (default: standard output)")
+    what.add_argument("--adl", action="store_true", help="operator screens for MEDM")
+    what.add_argument("--bob", action="store_true", help="operator screens for Phoebus")
+    what.add_argument("--pydm", action="store_true", help="operator screens for PyDM")
+    order.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write there (default: standard output); for screens a folder, which is made",
+    )
     order.add_argument("--site", type=Path, metavar="FILE", help="the site file: nodes, host, and how PVs are named")
     order.add_argument("--ifo", help="first part of every PV name (default: the site's, else $IFO)")
     order.add_argument("--host", help="the PVs of this host, too (default: the one that the site file names)")
@@ -44,13 +50,21 @@ def define(order: Order) -> None:
     order.add_argument("--writable", action="store_true", help="only what can be written")
     order.add_argument("--config", metavar="NAME", help="name of the alarm configuration (default: the site's)")
     order.add_argument("--json", action="store_true", help="with --pvlist: all that is known of each PV")
+    order.add_argument(
+        "--path", action="append", default=[], metavar="DIR", help="for screens: folder with modules; may be repeated"
+    )
     order.set_defaults(run=_export)
 
 
 def _export(options: argparse.Namespace) -> int:
-    _make_sure_they_go_together(options)
-    site = _site(options)
-    nodes = _nodes(options, site)
+    screens = options.adl or options.bob or options.pydm
+    _make_sure_they_go_together(options, screens=screens)
+    if screens:
+        from guardian.cli.util.screens import export
+
+        return export(options)
+    site = site_of(options)
+    nodes = nodes_of(options.nodes, site, options.site)
     host = _host(options, site)
     rows = tuple(filter(None, map(str.strip, (options.rows or "").split(","))))
     pvs = pvs_of(nodes, template=site.pv, ifo=site.ifo, host=host, rows=rows, writable=options.writable)
@@ -59,21 +73,12 @@ def _export(options: argparse.Namespace) -> int:
         sys.stdout.write(text)
         return OK
     try:
-        _write(options.output, text.encode())
+        write(options.output, text.encode())
     except OSError as error:
         say(f"{options.output} cannot be written: {error.strerror}; give another FILE, or make its folder")
         return FAILED
     print(f"{options.output} is written: {_count(nodes, 'node')}{f' and the host {host}' if host else ''}")
     return OK
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Exchange the file, if it is one: a link leads there as before, and a pipe or a device (/dev/null) stays one."""
-    if path.exists() and not path.is_file():
-        with open(path, "wb") as file:
-            file.write(data)
-    else:
-        write_atomic(Path(os.path.realpath(path)), data, durable=False)
 
 
 def _text(options: argparse.Namespace, site: Site, pvs: list[Pv]) -> str:
@@ -86,38 +91,17 @@ def _text(options: argparse.Namespace, site: Site, pvs: list[Pv]) -> str:
     return pvlist_json(pvs) if options.json else pvlist(pvs)
 
 
-def _make_sure_they_go_together(options: argparse.Namespace) -> None:
+def _make_sure_they_go_together(options: argparse.Namespace, *, screens: bool) -> None:
+    if screens and (odd := [f"--{name}" for name in ("host", "rows", "writable") if getattr(options, name)]):
+        raise ExpectedError(f"a screen shows a node as it is; leave out {' and '.join(odd)}")
+    if options.path and not screens:
+        raise ExpectedError("--path says where modules are, of which lists of PVs need none; use it with screens")
     if options.alarms and (options.rows or options.writable):
         raise ExpectedError(f"an alarm is raised on {ALARM_ROW} of each node; leave out --rows and --writable")
     if options.config and not options.alarms:
         raise ExpectedError("--config names an alarm configuration; use it with --alarms")
     if options.json and not options.pvlist:
         raise ExpectedError("--json is for --pvlist; the others have a format of their own")
-
-
-def _site(options: argparse.Namespace) -> Site:
-    site = read_site(options.site) if options.site else Site(ifo=os.environ.get("IFO", ""))
-    site = site if options.ifo is None else replace(site, ifo=options.ifo)
-    if why := why_not_ifo(site.ifo):
-        raise ExpectedError(f"--ifo: {why}" if options.ifo is not None else f"$IFO: {why}")
-    return site
-
-
-def _nodes(options: argparse.Namespace, site: Site) -> tuple[str, ...]:
-    """Of the site file, or those that were named."""
-    if not options.nodes:
-        if not options.site:
-            raise ExpectedError("of which nodes? Name them, or give the site file that lists them, with --site FILE")
-        return site.nodes
-    for node in options.nodes:
-        check_name(node)
-        if options.site and node not in site.nodes:
-            near = difflib.get_close_matches(node, site.nodes, 3, 0.5) or site.nodes[:10]
-            raise ExpectedError(
-                f"{node} is no node of {options.site}, did you mean one of {', '.join(near)}? Add it to nodes there, "
-                "or correct the name"
-            )
-    return tuple(options.nodes)
 
 
 def _host(options: argparse.Namespace, site: Site) -> str:

@@ -26,7 +26,7 @@ WIDTH = len("2016-08-23_08:13:17.670880Z")
 _STAMP = re.compile(rb"\d{4}-\d\d-\d\d_\d\d:\d\d:\d\d\.\d{6}Z ")
 _START = re.compile(rb"(?:\A|\n)(?=(\d{4}-\d\d-\d\d_\d\d:\d\d:\d\d\.\d{6}Z) )")
 #: Read at once, in bytes: a step of halving, and otherwise.
-_LOOK, _BLOCK = 16 * 1024, 256 * 1024
+_LOOK, BLOCK = 16 * 1024, 256 * 1024
 #: Halving ends here: the rest is read.
 _NEAR = 64 * 1024
 
@@ -39,12 +39,14 @@ class Wanted:
     ----------
     since, until : epoch seconds; None: it is open there.
     block : whether some lines together may hold one that is wanted. line : whether a line is.
+    marks : backward, behind each block comes how far was looked: a time without a line (:func:`is_mark`).
     """
 
     since: float | None = None
     until: float | None = None
     block: Callable[[bytes], object] = lambda _: True
     line: Callable[[bytes], object] = lambda _: True
+    marks: bool = False
 
     def within(self, lines: list[bytes]) -> list[bytes]:
         """Those of `lines` that are wanted; what has no time is none."""
@@ -60,6 +62,11 @@ class Wanted:
         ]
 
 
+def is_mark(line: bytes) -> bool:
+    """Whether it is no line: up to this time all of a file was looked at."""
+    return len(line) == WIDTH
+
+
 def forward(file: NodeFile, wanted: Wanted, begin: int = 0) -> Iterator[bytes]:
     """The lines of a file that are wanted, without their newlines, from the place `begin` on.
 
@@ -71,7 +78,7 @@ def forward(file: NodeFile, wanted: Wanted, begin: int = 0) -> Iterator[bytes]:
     with _opened(file) as fd:
         at, end = _bounds(fd, file.size, wanted)
         at, rest = max(at, begin), b""
-        while at < end and (data := os.pread(fd, min(_BLOCK, end - at), at)):
+        while at < end and (data := os.pread(fd, min(BLOCK, end - at), at)):
             at += len(data)
             whole, newline, rest = (rest + data).rpartition(b"\n")
             if newline and wanted.block(whole):
@@ -95,10 +102,12 @@ def backward(file: NodeFile, wanted: Wanted) -> Iterator[bytes]:
             if not data:
                 break
             at -= len(data)
-            size = _BLOCK
+            size = BLOCK
             rest, newline, whole = (data + rest).partition(b"\n")
             if newline and wanted.block(whole):
                 yield from reversed(wanted.within(whole.split(b"\n")))
+            if wanted.marks and (first := _START.search(whole)):
+                yield first[1]
         yield from wanted.within([rest])
 
 

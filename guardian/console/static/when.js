@@ -1,0 +1,33 @@
+/**
+ * Times, as they are written here: UTC on the clock, spans in two figures.
+ */
+
+/** @param {number} seconds */
+export function span(seconds) {
+  const all = Math.max(0, Math.floor(seconds));
+  if (all < 60) return `${all} s`;
+  if (all < 3600) return `${Math.floor(all / 60)} min`;
+  if (all < 86400) return `${Math.floor(all / 3600)} h ${String(Math.floor((all % 3600) / 60)).padStart(2, "0")}`;
+  return `${Math.floor(all / 86400)} d ${Math.floor((all % 86400) / 3600)} h`;
+}
+
+/** How long something takes, which may be short. @param {number | null | undefined} seconds */
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "";
+  return seconds < 10 ? `${seconds.toFixed(1)} s` : span(seconds);
+}
+
+/** hh:mm:ss in UTC. @param {number} stamp epoch seconds */
+export function clock(stamp) {
+  return new Date(stamp * 1000).toISOString().slice(11, 19);
+}
+
+/** yyyy-mm-dd hh:mm:ss in UTC; "" for no time at all. @param {number} stamp epoch seconds */
+export function date(stamp) {
+  return stamp > 0 ? new Date(stamp * 1000).toISOString().slice(0, 19).replace("T", " ") : "";
+}
+
+/** The clock of today, the date of another day. @param {number} stamp @param {number} now epoch seconds */
+export function brief(stamp, now) {
+  return date(stamp).slice(0, 10) === date(now).slice(0, 10) ? clock(stamp) : date(stamp).slice(5);
+}
