@@ -275,7 +275,7 @@ function thick(bands, least_s) {
 function told(row, at) {
   const band = row.bands.find((one) => one.begin <= at && at < one.end) ?? row.bands.find((one) => one.end === at);
   const when = `${date(at)} UTC`;
-  if (!band) return `${row.node} at ${when}: nothing is recorded, its host was away`;
+  if (!band) return `${row.node} at ${when}: nothing is recorded: its host was away, or did not have it`;
   if (!band.state) return `${row.node} at ${when}: ${band.count ?? "several"} short stays from ${date(band.begin)} to ${date(band.end)}; zoom to see each`;
   return `${row.node} at ${when}: ${band.state}, from ${date(band.begin)} to ${date(band.end)}`;
 }

@@ -157,7 +157,7 @@ function beside(diff) {
     }
   }
   flush();
-  return h("table", { class: "listing beside" },
+  return h("table", { class: "listing beside" }, h("colgroup", {}, h("col", { class: "numbers" }), h("col"), h("col", { class: "numbers" }), h("col")),
     h("thead", {}, h("tr", {}, h("th", {}), h("th", { scope: "col" }, "As loaded"), h("th", {}), h("th", { scope: "col" }, "On disk now"))),
     h("tbody", {}, ...rows.map(([kind, one, old, other, now]) => h("tr", { class: kind }, h("th", {}, one), h("td", { class: "old" }, old), h("th", {}, other), h("td", { class: "new" }, now)))));
 }

@@ -49,7 +49,7 @@ export function render(root, { node, query }) {
     { name: "kind", label: "What", values: kinds },
     { name: "who", label: "Who", hint: "person, user, address" },
     { name: "text", label: "Words", hint: "in the sentence" },
-    { name: "since", label: "From", hint: "2026-11-28 02:00, 2h" },
+    { name: "since", label: "From", hint: "2h, or a date" },
     { name: "until", label: "To", hint: "now" },
   ], query, () => begin());
 
@@ -147,7 +147,7 @@ export function render(root, { node, query }) {
 function row(one) {
   const level = one.kind === "error" ? "major" : one.cause === "refused" || one.kind === "refused" ? "minor" : null;
   const around = { node: one.node, at: iso(one.stamp) };
-  const way = [one.from, one.to].some(Boolean) ? `${one.from ?? ""} → ${one.to ?? ""}`.trim() : "";
+  const step = [one.from, one.to].some(Boolean) ? `${one.from ?? ""} → ${one.to ?? ""}`.trim() : "";
   const what = one.kind === "write" ? `write ${one.row ?? ""}` : one.kind;
   const who = [
     one.manager && h("span", {}, `manager ${one.manager}`), one.person && h("strong", {}, one.person),
@@ -157,9 +157,9 @@ function row(one) {
     h("td", { class: "stamp" }, one.node ? h("a", { href: pageOf("/log", around), title: "the log at that second" }, date(one.stamp)) : date(one.stamp),
       h("span", { class: "soft" }, fraction(one.stamp))),
     h("th", { scope: "row" }, one.node && h("a", { href: nodePath(one.node) }, one.node)),
-    h("td", { class: "what" }, level && shape(level), level && " ", what, one.count ? ` ×${one.count}` : ""),
-    h("td", { class: "mono way" }, way),
-    h("td", {}, one.cause === one.kind ? "" : one.cause),
+    h("td", { class: "kindof" }, level && shape(level), what, one.count ? ` ×${one.count}` : ""),
+    h("td", { class: "mono step" }, step),
+    h("td", { class: "cause" }, one.cause === one.kind ? "" : one.cause),
     h("td", { class: "who" }, ...who),
     h("td", { class: "words" }, one.text));
 }

@@ -45,7 +45,7 @@ export function render(root, { node, query }) {
   let busy = false;
   const form = asking([
     ...(node ? [] : [{ name: "node", label: "Nodes", hint: "SUS_*, IMC_LOCK" }]),
-    { name: "since", label: "From", hint: "2026-11-28 02:00, 2h" },
+    { name: "since", label: "From", hint: "2h, or a date" },
     { name: "until", label: "To", hint: "now" },
   ], query, () => {
     if (query.has("since")) query.delete("range");

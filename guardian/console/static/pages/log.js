@@ -52,7 +52,7 @@ export function render(root, { node, query }) {
     { name: "level", label: "Level", values: LEVELS },
     { name: "text", label: "Words", hint: "in the line" },
     { name: "regex", label: "is a regular expression", check: true },
-    { name: "at", label: "Jump to", hint: "2026-11-28 02:00, 2h" },
+    { name: "at", label: "Jump to", hint: "2h, or a date" },
   ], query, () => begin());
 
   const at = () => (query.get("at") ? stampOf(query.get("at") ?? "") : null);
