@@ -187,13 +187,13 @@ def test_the_strip_is_embedded_by_any_screen_with_the_macros_that_sites_know(hos
     macros = {"IFO": host.ifo, "SYSTEM": "ODD"}
     with Shown(folder / f"{host.ifo}-strip.ui", host.env, macros) as screen:
         text(screen, host.pv("ODD", "STATE_S"), 'A"B')
-        colour(screen, 258, 7, Role.AUTO)
+        colour(screen, 257, 7, Role.AUTO)
 
 
 def test_a_hundred_and_fifty_states_are_shown_and_the_rings_are_full_where_the_node_is(host: Guardhost):
     folder = export(host, "LARGE", path=host.folder)
     with Shown(folder / f"{host.ifo}-LARGE_states.ui", host.env) as screen:
-        x, y = 10 + 8 * 25 + 16 + 4, 78 + 7 * 24  # of the rings of the eighth state
+        x, y = 10 + 8 * 25 + 16 + 4, 78 + 8 * 24  # of the rings of the eighth state, below INIT
         colour(screen, x + 10, y + 10, Role.IS_STATE)
         colour(screen, x + 5, y + 10, Role.IS_REQUEST)
         colour(screen, x + 2, y + 10, Role.IS_NOMINAL)
