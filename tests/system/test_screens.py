@@ -16,12 +16,7 @@ from tests.support import REPO, ca_env, eventually, free_port
 from tests.support.screens import Shown, why_not
 from tests.system.hosting import Guardhost
 
-pytestmark = [
-    pytest.mark.ca,
-    pytest.mark.proc,
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(why_not()), reason=f"no PyDM screen can be shown: {why_not()}"),
-]
+pytestmark = [pytest.mark.ca, pytest.mark.proc, pytest.mark.slow]
 
 ODD = r"""
 from guardian import GuardState
@@ -78,6 +73,12 @@ def wait(screen: Shown, condition: Callable[[], Any], what: str) -> None:
         eventually(condition, 60, what, period_s=0.1)
     except AssertionError as error:
         raise AssertionError(f"{error}; it shows {screen.texts()}\n{screen.child.report()}") from None
+
+
+@pytest.fixture(autouse=True)
+def _can_be_shown() -> None:
+    if reason := why_not():
+        pytest.skip(reason)
 
 
 @pytest.fixture
