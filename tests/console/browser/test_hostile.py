@@ -27,7 +27,7 @@ class BAD(GuardState):
     request = True
 globals()[{STATE!r}] = type('Made', (GuardState,), {{'__doc__': {SAYS!r}, 'request': True}})
 request = {STATE!r}
-edges = [('INIT', 'ON'), ('ON', {STATE!r})]
+edges = [('INIT', 'ON'), ('ON', {STATE!r}), ({STATE!r}, 'ON')]
 """
 
 
@@ -37,6 +37,7 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with Guardhost(folder, {"EVIL": EVIL}) as house:
         house.wait("EVIL", "STATE", STATE)
         house.put("EVIL", "REQUEST", "ON")
+        house.wait("EVIL", "STATE", "ON")
         site = Site(folder, house, free_port())
         with site.console:
             yield site
