@@ -119,11 +119,11 @@ class Files:
         self._user = user
         return file
 
-    def screens(self) -> str:
-        """Where the screens are, and how to log in; "" where there are none."""
+    def screens(self) -> list[str]:
+        """Where the screens are, and how to log in; nothing where there are none."""
         if not self.shown_at:
-            return ""
-        return f"Screens for a browser: http://{ADDRESS}:{self.shown_at}/ (log in as {self._user}: {self._token})"
+            return []
+        return [f"Screens for a browser: http://{ADDRESS}:{self.shown_at}/", f"  log in as {self._user} {self._token}"]
 
     def write_env(self, *, ifo: str, ports: Sequence[int]) -> None:
         """Write ``demo.env`` and the programs it puts on PATH."""

@@ -113,13 +113,13 @@ def branches(managers: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def show(
-    watch: Watch, screens: str, lines: Sequence[tuple[str, str]], turn: Callable[[], None], *, plain: bool
+    watch: Watch, screens: Sequence[str], lines: Sequence[tuple[str, str]], turn: Callable[[], None], *, plain: bool
 ) -> None:
     """Show the table until `turn`, which is called again and again and takes its time, raises.
 
     Parameters
     ----------
-    screens : where they are, "" for none. lines : to paste, each with what it does.
+    screens : lines that say where they are. lines : to paste, each with what it does.
     """
     console = Console(highlight=False)
     if plain or not console.is_terminal or console.is_dumb_terminal:
@@ -130,7 +130,7 @@ def show(
             turn()
 
 
-def _page(watch: Watch, screens: str, lines: Sequence[tuple[str, str]]) -> Group:
+def _page(watch: Watch, screens: Sequence[str], lines: Sequence[tuple[str, str]]) -> Group:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, expand=True)
     for column in _COLUMNS:
         table.add_column(column, no_wrap=True)
@@ -163,7 +163,7 @@ def _page(watch: Watch, screens: str, lines: Sequence[tuple[str, str]]) -> Group
         "",
         light,
         "",
-        *(Text(f"{line}\n", "bold", overflow="fold") for line in [screens] if line),
+        *(Text(line, "bold", overflow="fold") for line in screens),
         Text("Lines for a second terminal (or there: make demo-shell):", "bold"),
         *(
             Text.assemble("  ", (f"{line:{_LINE}}", "cyan"), "  ", (what, "dim"), overflow="fold")
@@ -177,9 +177,10 @@ def _cut(text: str) -> str:
     return text if len(text) <= _SAID else f"{text[: _SAID - 4]} ..."
 
 
-def _show_plain(watch: Watch, screens: str, lines: Sequence[tuple[str, str]], turn: Callable[[], None]) -> None:
-    if screens:
-        print(screens)
+def _show_plain(
+    watch: Watch, screens: Sequence[str], lines: Sequence[tuple[str, str]], turn: Callable[[], None]
+) -> None:
+    print(*screens, sep="\n")
     print("Lines for a second terminal:")
     for line, what in lines:
         print(f"  {line:{_LINE}}  # {what}")

@@ -5,13 +5,15 @@ Invariants
 * What is heard is kept by name until it is delivered, the latest of each PV, so a storm of changes costs memory for as
   many PVs as there are, and the loop a call each `pace_s`.
 * Nothing waits in the loop. One thread makes and clears channels; what may have to wait for an answer has others, so
-  that a server that hangs takes no more than its own.
+  that a server that hangs takes no more than its own. No channel is cleared while one of them uses it.
+* What is only read is not subscribed to.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -61,7 +63,9 @@ class Watch:
         self._news: dict[str, Heard] = {}
         self._told = self._closed = False
         self._last: dict[str, Heard] = {}  # as delivered
-        self._channels: dict[str, Channel] = {}  # touched by the one thread only
+        self._channels: dict[str, Channel] = {}  # these three are touched by the one thread only
+        self._followed: set[str] = set()
+        self._used: Counter[str] = Counter()  # by requests that wait
         self._where: dict[str, str] = {}  # of those that are subscribed to
         self._session = Session()
         self._maker = ThreadPoolExecutor(1, "channels", ca.use_initial_context)
@@ -69,14 +73,14 @@ class Watch:
 
     def follow(self, pvs: Iterable[str]) -> None:
         """Hear of these from now on."""
-        self._maker.submit(self._make, tuple(pvs))
+        self._maker.submit(self._follow, tuple(pvs))
 
     def leave(self, pvs: Iterable[str]) -> None:
         """Hear no more of these."""
         pvs = tuple(pvs)
         for pv in pvs:
             self._last.pop(pv, None)
-        self._maker.submit(self._clear, pvs)
+        self._maker.submit(self._leave, pvs)
 
     def tell_again(self, pvs: Iterable[str]) -> None:
         """Deliver once more what these said last."""
@@ -111,6 +115,16 @@ class Watch:
 
     # -- in the thread that makes channels -----------------------------------------------------------------------------
 
+    def _follow(self, pvs: tuple[str, ...]) -> None:
+        self._followed |= {*pvs}
+        self._make(pvs)
+        for pv in pvs:
+            self._subscribe(pv)  # one that was there, for a request
+
+    def _leave(self, pvs: tuple[str, ...]) -> None:
+        self._followed -= {*pvs}
+        self._clear(pvs)
+
     def _make(self, pvs: tuple[str, ...]) -> None:
         for pv in pvs:
             if pv not in self._channels:
@@ -119,38 +133,47 @@ class Watch:
 
     def _clear(self, pvs: tuple[str, ...]) -> None:
         for pv in pvs:
-            if (channel := self._channels.pop(pv, None)) is not None:
+            self._where.pop(pv, None)
+            if not self._used[pv] and (channel := self._channels.pop(pv, None)) is not None:
                 channel.clear()
-                self._where.pop(pv, None)
         self._session.flush()
 
     def _renew(self, pvs: tuple[str, ...]) -> None:
         lost = tuple(pv for pv in pvs if pv in self._channels and not self._channels[pv].connected)
         self._clear(lost)
-        self._make(lost)
+        self._make(lost)  # those in use are still there
 
     def _subscribe(self, pv: str) -> None:
         channel = self._channels.get(pv)
-        if channel is not None and channel.connected and pv not in self._where:
+        if pv in self._followed and channel is not None and channel.connected and pv not in self._where:
             self._where[pv] = channel.host
             channel.monitor(kind_of(channel), 0, partial(self._said, pv))
 
-    def _channel_of(self, pv: str) -> Channel:
-        if pv not in self._channels:
-            self._make((pv,))
+    def _take(self, pv: str) -> Channel:
+        self._make((pv,))
+        self._used[pv] += 1
         return self._channels[pv]
+
+    def _give_back(self, pv: str) -> None:
+        self._used[pv] -= 1
+        if pv not in self._followed and self._channels[pv].monitors:  # it was left meanwhile
+            self._clear((pv,))
 
     # -- in a thread that waits ----------------------------------------------------------------------------------------
 
     async def _asked(self, pv: str, ask: Callable[[Channel], T]) -> T:
-        channel = await self._loop.run_in_executor(self._maker, self._channel_of, pv)
-        return await self._loop.run_in_executor(self._waiters, self._ask, channel, ask)
+        return await self._loop.run_in_executor(self._waiters, self._ask, pv, ask)
 
-    def _ask(self, channel: Channel, ask: Callable[[Channel], T]) -> T:
-        self._session.connect([channel], self._answer_s)
-        if not channel.connected:
-            raise ExpectedError(f"{channel.name} does not answer")
-        return ask(channel)
+    def _ask(self, pv: str, ask: Callable[[Channel], T]) -> T:
+        channel = self._maker.submit(self._take, pv).result()
+        try:
+            self._session.connect([channel], self._answer_s)
+            if not channel.connected:
+                raise ExpectedError(f"{channel.name} does not answer")
+            return ask(channel)
+        finally:
+            if not self._closed:
+                self._maker.submit(self._give_back, pv)
 
     def _read(self, channel: Channel) -> str:
         return text_of(channel.get(kind_of(channel), timeout_s=self._answer_s))

@@ -6,10 +6,11 @@ Messages, each a JSON object; ``t`` says which it is:
 ``snap``  all nodes: ``seq``, ``at`` (epoch seconds of the server), ``cells``
 ``delta`` what changed since the message before: ``seq``, ``at``, ``cells``, ``gone`` (names)
 ``rows``  PVs of the node that this page shows: ``node``, ``rows`` {name: {text, severity, stamp}}; only what changed
-``beat``  nothing changed for :data:`BEAT_S`, and the console lives: ``seq``, ``at``
+``beat``  nothing changed for :data:`BEAT_S` or so, and the console lives: ``seq``, ``at``
 ========  ============================================================================================================
 
-A page says ``{"show": "NODE"}`` for the rows of a node, ``{"show": null}`` for those of none.
+A page says ``{"show": "NODE"}`` for the rows of a node, ``{"show": null}`` for those of none. A node that is not known
+yet, as when the console has just started, is shown as soon as it is.
 
 A page that reads slowly gets the latest, later: nothing is queued for it, as each message is made when the one before
 has left. One that reads nothing for :data:`STUCK_S` is given up.
@@ -41,6 +42,7 @@ class Feed:
         self._socket = socket
         self._board = board
         self._sent = -1
+        self._wanted: str | None = None
         self._node: str | None = None
         self._shown = contextlib.ExitStack()
         self._rows_sent = -1
@@ -70,24 +72,34 @@ class Feed:
                 node = json.loads(said[:MOST_BYTES])["show"]
             except (ValueError, TypeError, KeyError, RecursionError):
                 return
-            self._show(node if isinstance(node, str) and node in self._board.cells else None)
+            self._wanted = node if isinstance(node, str) else None
+            self._hide()
+            self._asked.set()
 
-    def _show(self, node: str | None) -> None:
+    def _hide(self) -> None:
         self._shown.close()
-        self._node, self._rows_sent = node, -1
-        if node is not None:
-            self._shown.enter_context(self._board.showing(node))
-        self._asked.set()
+        self._node, self._rows_sent = None, -1
+
+    def _show(self) -> None:
+        """The node that is wanted, once there is one of this name."""
+        if self._node is None and self._wanted in self._board.cells:
+            self._node = self._wanted
+            self._shown.enter_context(self._board.showing(self._node))
 
     async def _tell(self) -> None:
+        told = float("-inf")
         with self._board.waiting() as changed:
             self._asked = changed
             while True:
                 changed.clear()
+                self._show()
                 messages = [text for text in (self._cells(), self._rows()) if text]
-                for text in messages or [self._message("beat")]:
+                if not messages and time.monotonic() - told >= BEAT_S - PACE_S:
+                    messages = [self._message("beat")]
+                for text in messages:
                     if not await self._send(text):
                         return
+                    told = time.monotonic()
                 await asyncio.sleep(PACE_S)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), BEAT_S - PACE_S)

@@ -7,7 +7,7 @@ have lived, or until the last thing that it did.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,7 +43,7 @@ class Whereabouts:
 
     Parameters
     ----------
-    begin, end : epoch seconds. alive : sorted epoch seconds at which its host is known to have lived.
+    begin, end : epoch seconds. alive : when each run of its host lived for the last time, sorted epoch seconds.
     """
 
     def __init__(self, *, begin: float, end: float, alive: Sequence[float] = ()) -> None:
@@ -73,8 +73,8 @@ class Whereabouts:
         return self._stay(at)
 
     def _stay(self, left: float) -> Stay | None:
-        begin = max(self._since, self._begin)
-        return Stay(state=self._state, begin=begin, end=min(left, self._end)) if self._state and left > begin else None
+        begin, end = max(self._since, self._begin), min(left, self._end)
+        return Stay(state=self._state, begin=begin, end=end) if self._state and end > begin else None
 
 
 def stays(
@@ -86,7 +86,7 @@ def stays(
     ----------
     records : of the node, the oldest first; before them the last one that tells where it was at `begin`, and behind
         them the first one after `end`, which tells that it was there until then.
-    alive : sorted epoch seconds at which its host is known to have lived.
+    alive : when each run of its host lived for the last time, sorted epoch seconds.
     """
     where = Whereabouts(begin=begin, end=end, alive=alive)
     for record in records:
@@ -97,6 +97,9 @@ def stays(
 
 
 def _seen(last: float, before: float, alive: Sequence[float]) -> float:
-    """When the node was there for the last time: its host lived, or it did something."""
-    at = bisect_right(alive, before)
-    return max(last, alive[at - 1]) if at else last
+    """When the node was there for the last time: it did something, or the run of its host lived in which it did that.
+
+    Each run has one time, the last one at which it lived: so it is the first of these that is not earlier.
+    """
+    at = bisect_left(alive, last)
+    return max(last, min(alive[at], before)) if at < len(alive) else last

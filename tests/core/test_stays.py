@@ -27,7 +27,9 @@ def test_a_stay_ends_with_the_next_and_the_last_one_when_the_host_was_seen_last(
     records = [enter(10, "A"), enter(30, "B"), other(40, "notify")]
     assert told(records) == [("A", 10, 30), ("B", 30, 40)]
     assert told(records, alive=[1000.0 - 1]) == [("A", 10, 30), ("B", 30, 999)]
-    assert told(records, alive=[5.0, 2000.0]) == [("A", 10, 30), ("B", 30, 40)]
+    assert told(records, alive=[5.0]) == [("A", 10, 30), ("B", 30, 40)]
+    assert told(records, alive=[5.0, 2000.0]) == [("A", 10, 30), ("B", 30, 1000)], "the run at 10 lived up to 2000"
+    assert told(records, alive=[50.0, 2000.0]) == [("A", 10, 30), ("B", 30, 50)], "the run at 10 lived up to 50"
 
 
 def test_a_host_that_ended_and_one_that_was_killed() -> None:

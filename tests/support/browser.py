@@ -31,7 +31,17 @@ OPTIONS = (
     "--remote-debugging-port=0", "--window-size=1280,800", "about:blank",
 )  # fmt: skip
 #: What is not typed by its own character: DevTools' name of the key, and its number.
-_KEYS = {"Enter": 13, "Escape": 27, "Tab": 9, "ArrowDown": 40, "ArrowUp": 38, "ArrowLeft": 37, "ArrowRight": 39}
+_KEYS = {
+    "Enter": 13,
+    "Escape": 27,
+    "Tab": 9,
+    "ArrowDown": 40,
+    "ArrowUp": 38,
+    "ArrowLeft": 37,
+    "ArrowRight": 39,
+    "Home": 36,
+    "End": 35,
+}
 
 _FIND = """
 (text, role) => {
@@ -152,8 +162,14 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
+    def drag(self, begin: tuple[float, float], end: tuple[float, float]) -> None:
+        """From one place to another, with the left button held."""
+        for kind, (x, y) in (("mousePressed", begin), ("mouseMoved", end), ("mouseReleased", end)):
+            count = {} if kind == "mouseMoved" else {"clickCount": 1}
+            self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", **count)
+
     def keys(self, *keys: str) -> None:
-        """Press keys: single characters, or names (Enter, Escape, Tab, arrows)."""
+        """Press keys: single characters, or names (Enter, Escape, Tab, Home, End, arrows)."""
         for key in keys:
             named = key in _KEYS
             code = _KEYS[key] if named else ord(key.upper())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import psutil
 import pytest
@@ -44,7 +46,17 @@ class Demo:
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
         ready = f"{sys.prefix}/.ready"  # this Python has what the demo needs: nothing is installed by a test
-        self.make = ["make", "--no-print-directory", "-o", ready, "-o", f"{ready}-ioc", f"VENV={sys.prefix}"]
+        self.make = [
+            "make",
+            "--no-print-directory",
+            "-o",
+            ready,
+            "-o",
+            f"{ready}-ioc",
+            "-o",
+            f"{ready}-web",
+            f"VENV={sys.prefix}",
+        ]
         kept = {k: v for k, v in ca_env(5064).items() if not k.startswith(("EPICS_", "MAKE", "MFLAGS"))}
         self.environ = kept | {
             "DEMO_DIR": str(folder),
@@ -119,6 +131,20 @@ def text(ca: CaClient, name: str) -> str:
     return str(ca.get(name, as_string=True).value)
 
 
+def assert_screens(said: str, nodes: set[str]) -> None:
+    """The page is there, and who is told so may log in."""
+    (url,) = {*re.findall(r"Screens for a browser: (http://\S+/)", said)}
+    ((user, token),) = {*re.findall(r"log in as (\w+) (\w+)", said)}
+    origin = url.removesuffix("/")
+    headers = {"Content-Type": "application/json", "Origin": origin}
+    login = Request(f"{url}api/login", json.dumps({"user": user, "token": token}).encode(), headers)
+    with urlopen(login, timeout=60) as answer:
+        assert json.load(answer)["role"] == "expert"
+    with urlopen(f"{url}api/tree", timeout=60) as answer:
+        told = answer.read().decode()
+    assert nodes == {*re.findall(r'"node": ?"(\w+)"', told)}, told
+
+
 @pytest.mark.ca
 @pytest.mark.proc
 @pytest.mark.slow
@@ -133,6 +159,9 @@ def test_the_tour_of_the_readme(start: Callable[..., Demo]):
 
         code, said = demo.run("look")
         assert code == 0, said
+        assert_screens(
+            COLOURS.sub("", demo.terminal.output), {"IFO", "ALIGN", "IMC_LOCK", "SUS_MC1", "SUS_MC2", "SUS_MC3"}
+        )
         assert re.search(r"^IFO .* OK\n\|-- ALIGN .* OK\n\|   \|-- SUS_MC1 .* OK\n", said, re.M), said
         states = dict(re.findall(r"GRD-(\w+)_STATE +(\w+)", said))
         assert states == {"IFO": "LOCKED", "IMC_LOCK": "BOOSTED", "ALIGN": "ALIGNED", "SUS_MC1": "ALIGNED"}

@@ -50,11 +50,10 @@ class Stays(Iterator[tuple[str, Stay]]):
         self._since = since
         self._until = until
         self._bound = bound
-        alive = sorted(stamp for folder in journals.folders for stamp in alive_stamps(folder))
-        if alive and now - alive[-1] < _LATELY_S:
-            alive.append(now)
         begin, self._end = 0.0 if since is None else since, now if until is None else until
-        self._nodes = {node: Whereabouts(begin=begin, end=self._end, alive=alive) for node in nodes}
+        self._nodes = {
+            node: Whereabouts(begin=begin, end=self._end, alive=_alive(journals.folders, node, now)) for node in nodes
+        }
         self._words: tuple[Words, ...] = tuple((word(node),) for node in self._nodes)
         self._stays = self._all()
 
@@ -102,6 +101,17 @@ class Stays(Iterator[tuple[str, Stay]]):
 
     def _is_of_node(self, record: Record) -> bool:
         return record.get("node") in self._nodes and record["kind"] not in (WRITE, DROPPED)
+
+
+def _alive(folders: Sequence[Path], node: str, now: float) -> list[float]:
+    """When each run of a host that has the node lived for the last time."""
+    found: list[float] = []
+    for folder in [folder for folder in folders if (folder / f"{node}.json").exists()] or folders:
+        stamps = alive_stamps(folder)
+        if stamps and now - stamps[-1] < _LATELY_S:
+            stamps[-1] = now
+        found += stamps
+    return sorted(found)
 
 
 def usual_times(folders: Sequence[Path], node: str) -> dict[str, StateTimes]:

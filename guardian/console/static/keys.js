@@ -16,6 +16,7 @@ export const KEYS = [
   ["s", "states of the node"],
   ["e", "events: of the node, or of all"],
   ["l", "log: of the node, or of all"],
+  ["h", "history: of the node, or of all"],
   ["w", "wall of all nodes"],
   ["t", "tree of managers"],
   ["Esc", "leave a dialog or the find box"],
@@ -39,7 +40,7 @@ function busy(target) {
 function press(key) {
   const node = chosen();
   const part = { g: "graph", s: "states" }[key];
-  const list = { e: "events", l: "log" }[key];
+  const list = { e: "events", h: "history", l: "log" }[key];
   if (key === "/") focusFind();
   else if (key === "j" || key === "k") move(key === "j" ? 1 : -1);
   else if (key === "r" && node) openRequest(node);

@@ -5,8 +5,12 @@
 import { frame } from "./frame.js";
 import * as keys from "./keys.js";
 import * as link from "./link.js";
+import * as code from "./pages/code.js";
+import * as events from "./pages/events.js";
 import * as graph from "./pages/graph.js";
 import * as help from "./pages/help.js";
+import * as past from "./pages/history.js";
+import * as log from "./pages/log.js";
 import * as node from "./pages/node.js";
 import * as pvs from "./pages/pvs.js";
 import * as states from "./pages/states.js";
@@ -24,6 +28,13 @@ const PAGES = [
   { path: "/n/:node/graph", title: "Graph", render: graph.render },
   { path: "/n/:node/states", title: "States", render: states.render },
   { path: "/n/:node/pvs", title: "PVs", render: pvs.render },
+  { path: "/events", title: "Events", render: events.render },
+  { path: "/history", title: "History", render: past.render },
+  { path: "/log", title: "Log", render: log.render },
+  { path: "/n/:node/events", title: "Events", render: events.render },
+  { path: "/n/:node/history", title: "History", render: past.render },
+  { path: "/n/:node/log", title: "Log", render: log.render },
+  { path: "/n/:node/code", title: "Code", render: code.render },
   { path: "/help", title: "Help", render: help.render },
 ];
 

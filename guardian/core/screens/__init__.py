@@ -3,7 +3,7 @@
 ========================  ============================================================================================
 `model`                   what a screen is made of
 `colours`                 what each colour means
-`naming`                  what screens call PVs, and each other
+`naming`, `parts`         what screens call PVs, and each other; what screens of a node have in common
 `strip`, `node`           the screens: one line of a node, all of a node,
 `states`, `wall`          a button for each of its states, all nodes
 `adl`, `bob`, `pydm`      the writers: MEDM, Phoebus, PyDM

@@ -141,7 +141,7 @@ class _Writer:
 
     def _shape(self, widget: Shape) -> Lines:
         form = _FORMS[widget.form]
-        link = _block('"dynamic attribute"', [f"chan={_quoted(widget.link)}"])
+        link = _block('"dynamic attribute"', [f"chan={_quoted(widget.link or widget.rules[0].when.pv)}"])
         yield from _block(form, [*_object(widget.box), *self._basic(widget.base), *link])
         for rule in reversed(widget.rules):
             condition = _block('"dynamic attribute"', [*_visible(rule.when)])

@@ -134,12 +134,12 @@ class Shape:
 
     Parameters
     ----------
-    link : a PV; where it does not answer, the shape shows that, as far as the program can.
     base : its colour where no rule holds. rules : the first that holds counts.
+    link : a PV; where it does not answer, the shape shows that, as far as the program can. "": others show it.
     """
 
     box: Box
-    link: str
+    link: str = ""
     base: Role = Role.UNKNOWN
     rules: tuple[Rule, ...] = ()
     form: Form = Form.RECTANGLE

@@ -28,8 +28,8 @@ from guardian.core.screens.model import (
     Widget,
 )
 from guardian.core.screens.naming import Names
-from guardian.core.screens.states import ROW, ask, bar, button_width, in_order
-from guardian.core.screens.strip import condition, lamps
+from guardian.core.screens.parts import BELOW_HEAD, ROW, ask, button_width, head, in_order
+from guardian.core.screens.strip import lamps
 
 WIDTH = 520
 #: States that have a button on this screen; where there are more, the screen of all states has them.
@@ -41,8 +41,10 @@ _HIGH = 20  # of a row
 
 def node(names: Names, graph: Graph) -> Screen:
     """The screen of a node."""
-    widgets = [*bar(names, WIDTH), *_head(names)]
-    y = 78
+    command = _window(f"log of {names.node}", "guardlog", names.node, "-f")
+    log = Shell(box=Box(WIDTH - 82, 6, 72, 20), text="log", command=command)
+    widgets: list[Widget] = [*head(names, WIDTH), log]
+    y = BELOW_HEAD
     for row in (_op, _mode, _state, _target, _request, _nominal, _status, _code, _error, _connect):
         widgets += row(names, y)
         y += _LINE
@@ -53,21 +55,6 @@ def node(names: Names, graph: Graph) -> Screen:
     widgets += menu
     height = max(widget.box.y + widget.box.height for widget in menu) + 10
     return Screen(file=names.screen, title=names.node, width=WIDTH, height=height, widgets=tuple(widgets))
-
-
-def _head(names: Names) -> Iterator[Widget]:
-    """The state in large letters, on the colour of the node."""
-    yield Shape(box=Box(0, 32, WIDTH, 38), link=names.pv("MODE"), rules=condition(names))
-    yield Reading(
-        box=Box(_LEFT, 38, WIDTH - 2 * _LEFT, 26),
-        pv=names.pv("STATE_S"),
-        back=Role.STATE,
-        align=Align.CENTRE,
-        size=16,
-        bold=True,
-    )
-    command = _window(f"log of {names.node}", "guardlog", names.node, "-f")
-    yield Shell(box=Box(WIDTH - 82, 6, 72, 20), text="log", command=command)
 
 
 def _window(title: str, *command: str) -> tuple[str, ...]:

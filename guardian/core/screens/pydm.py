@@ -146,10 +146,10 @@ class _Widget:
                 self._begin(_FORMS[shape.form])
                 self._brush(shape.base)
                 self._pen(Role.LINE)
-                self._channel(shape.link)
-                self._bool("alarmSensitiveContent", True)
-                if shape.rules:
-                    self._string("rules", json.dumps([_rule(shape)]))
+                if shape.link:
+                    self._channel(shape.link)
+                    self._bool("alarmSensitiveContent", True)
+                self._string("rules", json.dumps([_rule(shape)]))
             case Panel() as panel:
                 self._begin("QLabel")
                 self._string("styleSheet", _sheet("QLabel", back=panel.colour))
@@ -239,7 +239,7 @@ def _sheet(selector: str, front: Role | None = None, back: Role | None = None, m
 
 def _rule(shape: Shape) -> Mapping[str, object]:
     """The colour as a line of Python; ``ch`` are the values, None as long as there is none."""
-    pvs = list(dict.fromkeys([*(pv for rule in shape.rules for pv in rule.when.pvs), shape.link]))
+    pvs = list(dict.fromkeys([*(pv for rule in shape.rules for pv in rule.when.pvs), *filter(None, [shape.link])]))
     base = _painted(shape.base)
     tried = "".join(f"{_painted(rule.colour)} if {_expression(rule.when, pvs)} else " for rule in shape.rules)
     return {

@@ -1,0 +1,170 @@
+/**
+ * What happened, and who did what: one table, the newest first. What it shows stands in the address.
+ */
+
+import * as api from "../api.js";
+import { append, fill, h } from "../dom.js";
+import { shape } from "../judge.js";
+import * as link from "../link.js";
+import { nodeHead } from "../nodehead.js";
+import { asking, iso, pageOf, sayings, waiting } from "../records.js";
+import { nodePath } from "../router.js";
+import { date } from "../when.js";
+
+/**
+ * @typedef {{ stamp: number, id: number, node: string, kind: string, text: string, cause: string, from?: string, to?: string,
+ *   who?: string, address?: string, person?: string, manager?: string, state?: string, taken?: boolean, why?: string,
+ *   row?: string, count?: number }} Told
+ */
+
+const EVERY_MS = 2000;
+const PAGE = 200;
+/** No more rows than these are kept on a page that goes on by itself. */
+const MOST = 3000;
+/** @type {[string, string][]} */
+const KINDS = [
+  ["", "everything"], ["request,enter,op,mode,manager,load,error", "requests, moves, errors"], ["enter", "moves"], ["request", "requests"],
+  ["write", "writes (audit)"], ["error", "errors"], ["op,mode,manager", "op, mode, manager"], ["load", "loads of code"],
+  ["worker", "processes"], ["notify", "notifications"], ["refused", "refused"],
+];
+const HEADS = ["Time (UTC)", "Node", "What", "From → to", "Cause", "Who", "In words"];
+
+/** @type {import("../router.js").Render} */
+export function render(root, { node, query }) {
+  const endHead = node ? nodeHead(root, node, "events") : () => {};
+  const body = h("tbody");
+  const said = sayings();
+  const wait = waiting();
+  const older = h("button", { type: "button", hidden: true }, "Older…");
+  const count = h("span", { class: "soft" });
+  /** @type {Set<string>} */
+  const shown = new Set();
+  let before = "";
+  let newest = 0;
+  let turn = 0;
+  let busy = false;
+  const kinds = KINDS.some(([value]) => value === (query.get("kind") ?? "")) ? KINDS : [...KINDS, /** @type {[string, string]} */ ([query.get("kind") ?? "", query.get("kind") ?? ""])];
+  const form = asking([
+    ...(node ? [] : [{ name: "node", label: "Nodes", hint: "all, or SUS_*, IMC_LOCK" }]),
+    { name: "kind", label: "What", values: kinds },
+    { name: "who", label: "Who", hint: "person, user, address" },
+    { name: "text", label: "Words", hint: "in the sentence" },
+    { name: "since", label: "From", hint: "2h, or a date" },
+    { name: "until", label: "To", hint: "now" },
+  ], query, () => begin());
+
+  const ask = (/** @type {Record<string, string | number>} */ more) =>
+    api.get("/api/events", {
+      node: node || query.get("node"), kind: query.get("kind"), who: query.get("who"), text: query.get("text"),
+      since: query.get("since"), until: query.get("until"), limit: PAGE, ...more,
+    });
+  const rows = (/** @type {Told[]} */ records) =>
+    records.filter((one) => {
+      const key = [one.stamp, one.node, one.id, one.kind, one.text].join("|");
+      if (shown.has(key)) return false;
+      shown.add(key);
+      newest = Math.max(newest, one.stamp);
+      return true;
+    }).map(row);
+  const settle = (/** @type {string} */ empty) => {
+    older.hidden = !before;
+    count.textContent = body.childElementCount ? `${body.childElementCount} shown` : "";
+    if (!body.childElementCount) wait.show(empty);
+  };
+  const begin = async () => {
+    const mine = (turn += 1);
+    wait.show("Looking…");
+    try {
+      const told = await ask({});
+      if (mine !== turn) return;
+      shown.clear();
+      newest = 0;
+      before = told.before ?? "";
+      fill(body, ...rows(told.records));
+      wait.show(told.more && told.records.length < PAGE ? "There is much to look through; Older… goes on." : "");
+      said.show(told.says);
+      newest = newest || told.now - 60;
+      settle(told.more ? "None in what was looked through so far; Older… goes on." : `No such event${told.begin ? ` (what is recorded begins ${date(told.begin)})` : ""}.`);
+    } catch (error) {
+      if (mine === turn) wait.fail(api.told(error));
+    }
+  };
+  const more = async () => {
+    const mine = (turn += 1);
+    older.disabled = true;
+    wait.show("Looking…");
+    try {
+      const told = await ask({ before });
+      if (mine !== turn) return;
+      before = told.before ?? "";
+      append(body, ...rows(told.records));
+      wait.show("");
+      settle(told.more ? "None in what was looked through so far; Older… goes on." : "No such event.");
+    } catch (error) {
+      if (mine === turn) wait.fail(api.told(error));
+    } finally {
+      older.disabled = false;
+    }
+  };
+  const follow = async () => {
+    if (busy || document.hidden || !link.state.live || query.has("until") || body.childElementCount > MOST) return;
+    busy = true;
+    const mine = turn;
+    try {
+      const told = await ask({ since: newest - 1 });
+      if (mine !== turn) return;
+      if (told.records.length === PAGE) await begin();
+      else {
+        const fresh = rows(told.records);
+        if (fresh.length) {
+          body.prepend(...fresh);
+          settle("");
+          if (body.childElementCount) wait.show("");
+        }
+      }
+    } catch {
+      // the strip on top says what is wrong
+    } finally {
+      busy = false;
+    }
+  };
+  older.addEventListener("click", more);
+  root.append(
+    h("div", { class: "panel events" }, form.element, said.element,
+      h("table", { class: "table" }, h("thead", {}, h("tr", {}, ...HEADS.map((name) => h("th", { scope: "col" }, name)))), body),
+      wait.element, h("div", { class: "bar" }, older, count,
+        h("span", { class: "soft" }, "Users and machines are what clients claim; addresses are facts."))));
+  void begin();
+  const timer = window.setInterval(follow, EVERY_MS);
+  return () => {
+    turn += 1;
+    window.clearInterval(timer);
+    endHead();
+  };
+}
+
+/** @param {Told} one */
+function row(one) {
+  const level = one.kind === "error" ? "major" : one.cause === "refused" || one.kind === "refused" ? "minor" : null;
+  const around = { node: one.node, at: iso(one.stamp) };
+  const step = [one.from, one.to].some(Boolean) ? `${one.from ?? ""} → ${one.to ?? ""}`.trim() : "";
+  const what = one.kind === "write" ? `write ${one.row ?? ""}` : one.kind;
+  const who = [
+    one.manager && h("span", {}, `manager ${one.manager}`), one.person && h("strong", {}, one.person),
+    one.who && h("span", { class: "claim" }, one.who), one.address && h("span", { class: "mono soft" }, one.address),
+  ].filter(Boolean);
+  return h("tr", { class: level ?? "", tabindex: "-1", data: { stop: "", node: one.node } },
+    h("td", { class: "stamp" }, one.node ? h("a", { href: pageOf("/log", around), title: "the log at that second" }, date(one.stamp)) : date(one.stamp),
+      h("span", { class: "soft" }, fraction(one.stamp))),
+    h("th", { scope: "row" }, one.node && h("a", { href: nodePath(one.node) }, one.node)),
+    h("td", { class: "kindof" }, level && shape(level), what, one.count ? ` ×${one.count}` : ""),
+    h("td", { class: "mono step" }, step),
+    h("td", { class: "cause" }, one.cause === one.kind ? "" : one.cause),
+    h("td", { class: "who" }, ...who),
+    h("td", { class: "words" }, one.text));
+}
+
+/** @param {number} stamp */
+function fraction(stamp) {
+  return `.${String(Math.floor((stamp % 1) * 1000)).padStart(3, "0")}`;
+}
