@@ -27,7 +27,7 @@ class BAD(GuardState):
     request = True
 globals()[{STATE!r}] = type('Made', (GuardState,), {{'__doc__': {SAYS!r}, 'request': True}})
 request = {STATE!r}
-edges = [('INIT', 'ON'), ('ON', {STATE!r})]
+edges = [('INIT', 'ON'), ('ON', {STATE!r}), ({STATE!r}, 'ON')]
 """
 
 
@@ -37,6 +37,7 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with Guardhost(folder, {"EVIL": EVIL}) as house:
         house.wait("EVIL", "STATE", STATE)
         house.put("EVIL", "REQUEST", "ON")
+        house.wait("EVIL", "STATE", "ON")
         site = Site(folder, house, free_port())
         with site.console:
             yield site
@@ -45,8 +46,8 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def test_hostile_texts_are_shown_and_run_nothing(evil: Site, tmp_path: Path) -> None:
     with Browser(tmp_path) as browser:
         for path, shown in (
-            ("/", ".cell"), ("/tree", ".tree a"), ("/n/EVIL", ".picture .node"), ("/n/EVIL/graph?state=" + "%3CIMG", ".picture .node"),
-            ("/n/EVIL/states", ".stateslist li"), ("/n/EVIL/pvs", ".pvs tbody tr"),
+            ("/", ".cell"), ("/tree", ".tree a"), ("/n/EVIL", ".picture .node"), ("/n/EVIL/states", ".stateslist li"),
+            ("/n/EVIL/graph?state=%3CIMG", ".picture .node"), ("/n/EVIL/pvs", ".pvs tbody tr"),
         ):  # fmt: skip
             evil.visit(browser, path)
             browser.wait(f"document.querySelector({shown!r}) !== null", f"{shown} on {path}")
@@ -69,7 +70,8 @@ def test_nothing_but_shapes_and_text_is_taken_from_a_drawing(evil: Site, tmp_pat
     drawing = (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" onload="window.ran=1">'
         "<style>*{display:none}</style><script>window.ran=1</script><foreignObject><b>b</b></foreignObject>"
-        '<a xlink:href="javascript:window.ran=1"><g id="s-A" class="node" onclick="window.ran=1"><text style="x">A</text></g></a>'
+        '<a xlink:href="javascript:window.ran=1"><g id="s-A" class="node" onclick="window.ran=1">'
+        '<text style="x">A</text></g></a>'
         '<image href="http://evil.example/x"/><use href="#s-A"/></svg>'
     )
     with Browser(tmp_path) as browser:

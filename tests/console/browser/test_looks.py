@@ -22,7 +22,6 @@ PAGES = {
     "/n/OVEN/states": ".stateslist li",
     "/n/GAUGE/pvs": ".pvs tbody tr:nth-child(20)",
     "/n/NOBODY": ".nothing",
-    "/nowhere": ".nothing",
 }
 #: WCAG 2 AA.
 LEAST = 4.5
@@ -38,7 +37,8 @@ CONTRAST = """
     return {r: mix("r"), g: mix("g"), b: mix("b"), a: 1};
   };
   const light = ({r, g, b}) => {
-    const [x, y, z] = [r, g, b].map((one) => one / 255).map((one) => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4);
+    const [x, y, z] = [r, g, b].map((one) => one / 255)
+      .map((one) => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4);
     return 0.2126 * x + 0.7152 * y + 0.0722 * z;
   };
   const ground = (element) => {
@@ -65,7 +65,8 @@ CONTRAST = """
     const [a, b] = [light(colour), light(behind)].sort((x, y) => y - x);
     seen += 1;
     const contrast = (a + 0.05) / (b + 0.05);
-    if (contrast < LEAST) poor.push(`${contrast.toFixed(2)} ${text} <${element.tagName} ${element.className?.baseVal ?? element.className}>`);
+    const what = `${text} <${element.tagName} ${element.getAttribute("class")}>`;
+    if (contrast < LEAST) poor.push(`${contrast.toFixed(2)} ${what}`);
   }
   return {seen, poor};
 })()
@@ -75,6 +76,13 @@ CONTRAST = """
 def visit(site: Site, browser: Browser, path: str, there: str) -> None:
     site.visit(browser, path)
     browser.wait(f"document.querySelector({there!r}) !== null", f"{there} on {path}")
+
+
+def show_way(browser: Browser) -> None:
+    """In the dialog: choose the first state."""
+    browser.wait("document.querySelector('dialog [role=option][aria-selected=true]') !== null")
+    browser.keys("Enter")
+    browser.wait("document.querySelector('.preview .warnings') !== null")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -93,8 +101,7 @@ def test_every_text_stands_out_from_its_ground(site: Site, browser: Browser, the
         visit(site, browser, path, PAGES[path])
         browser.click(button, "button")
         if button == "Request…":
-            browser.keys("Enter")
-            browser.wait("document.querySelector('.preview .warnings') !== null")
+            show_way(browser)
         told = browser.eval(CONTRAST)
         assert told["seen"] > 3 and told["poor"] == [], (theme, path, told)
 
@@ -124,8 +131,7 @@ def test_on_a_telephone_nothing_is_cut_off(site: Site, browser: Browser) -> None
     site.login(browser, "ann")
     visit(site, browser, "/n/VALVE", ".picture .node.is-current")
     browser.click("Request…", "button")
-    browser.keys("Enter")
-    browser.wait("document.querySelector('.preview .warnings') !== null")
+    show_way(browser)
     assert browser.eval("document.querySelector('dialog').scrollWidth <= document.querySelector('dialog').clientWidth")
 
 
