@@ -72,9 +72,12 @@ export function fill(element, ...children) {
   append(element, ...children);
 }
 
-/** Touch the text only where it differs. @param {Node} element @param {string} text */
+/** Touch the text only where it differs; the node that holds it stays. @param {Node} element @param {string} text */
 export function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const held = element.firstChild;
+  if (held instanceof Text && !held.nextSibling) {
+    if (held.data !== text) held.data = text;
+  } else if (held || text) element.textContent = text;
 }
 
 /** Set or take away an attribute, where it differs. @param {Element} element @param {string} name @param {string | null} value */

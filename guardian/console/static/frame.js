@@ -17,6 +17,8 @@ import { clock } from "./when.js";
 const PLACES = [["/", "Wall"], ["/tree", "Tree"], ["/events", "Events"], ["/history", "History"], ["/log", "Log"], ["/help", "Help"]];
 /** Summaries are read aloud at most so often. */
 const ALOUD_MS = 5000;
+/** The sentence of all nodes changes at most so often. */
+const SENTENCE_MS = 250;
 
 /** Build it. @returns {HTMLElement} where the page goes */
 export function frame() {
@@ -54,8 +56,9 @@ function summary() {
       fill(sign, shape(told.level));
     }
   };
+  const redraw = paced(SENTENCE_MS, draw);
   board.on(() => {
-    draw();
+    redraw();
     speak();
   });
   draw();

@@ -39,7 +39,7 @@ class CellView {
     this.word = h("span", { class: "word" });
     this.why = h("span", { class: "why" });
     this.element = h("a", { class: "cell", href: nodePath(cell.node), data: { node: cell.node, stop: "" } },
-      this.sign, this.name, this.time, this.state, this.word, this.why);
+      h("span", { class: "line" }, this.sign, this.name, this.time), h("span", { class: "line under" }, this.state, this.word), this.why);
     this.drawn = "";
     this.update(cell);
   }
@@ -52,13 +52,14 @@ class CellView {
       this.level = level;
       this.drawn = level;
       this.element.className = `cell ${level}`;
-      this.sign.replaceChildren(shape(level));
+      // Most nodes are well: a letter costs less than a drawing.
+      if (level === "ok") say(this.sign, "·");
+      else if (level === "way") say(this.sign, "→");
+      else this.sign.replaceChildren(shape(level));
     }
     say(this.state, cell.there ? (cell.state === cell.request || cell.request === "NONE" ? cell.state : `${cell.state} → ${cell.request}`) : "?");
     say(this.word, level === "ok" ? "" : word);
-    const why = level === "ok" ? "" : cell.ok && cell.there ? cell.says : cell.why;
-    say(this.why, why);
-    mark(this.element, "title", why ? `${cell.node}: ${why}` : null);
+    say(this.why, level === "ok" ? "" : cell.ok && cell.there ? cell.says : cell.why);
     this.tick();
   }
 
@@ -142,7 +143,7 @@ export function render(root, place) {
       section.nodes = fit.map((view) => view.cell.node);
       if (!fit.length) continue;
       arrange(section.cells, fit.map((view) => view.element));
-      shown.push({ section, level: rank(worst(fit.map((view) => view.level))), path: path.join("/") });
+      shown.push({ section, level: weight(worst(fit.map((view) => view.level))), path: path.join("/") });
     }
     for (const manager of [...sections.keys()]) if (!members.has(manager)) sections.delete(manager);
     if (wish.sort === "severity") shown.sort((a, b) => b.level - a.level || last(a) - last(b) || (a.path < b.path ? -1 : 1));
@@ -184,6 +185,11 @@ export function render(root, place) {
     remember(written(wish));
     layout();
   }), wall, nothing);
+  wall.addEventListener("pointerover", (event) => {
+    const cell = event.target instanceof Element ? event.target.closest(".cell") : null;
+    const why = cell instanceof HTMLElement ? views.get(cell.dataset.node ?? "")?.why.textContent : "";
+    if (cell) mark(cell, "title", why || null);
+  });
   for (const what of ["pointermove", "pointerdown", "keydown"]) wall.addEventListener(what, touch, { passive: true });
   take({ nodes: new Set(board.cells.keys()), all: true });
   const off = board.on(take);
@@ -218,12 +224,17 @@ function fits(view, wish) {
   return [cell.node, cell.state, cell.request, cell.manager, cell.says].some((text) => text.toUpperCase().includes(wanted));
 }
 
+/** What is on its way is no worse than what has arrived: it does not jump to the front and back. @param {Level} level */
+function weight(level) {
+  return level === "ok" ? rank("way") : rank(level);
+}
+
 /** @param {CellView[]} views @param {string} sort */
 function order(views, sort) {
   const name = (/** @type {CellView} */ a, /** @type {CellView} */ b) => (a.cell.node < b.cell.node ? -1 : 1);
   if (sort === "name") views.sort(name);
   else if (sort === "time") views.sort((a, b) => b.cell.since - a.cell.since || name(a, b));
-  else views.sort((a, b) => rank(b.level) - rank(a.level) || name(a, b));
+  else views.sort((a, b) => weight(b.level) - weight(a.level) || name(a, b));
 }
 
 /** As they stood before; new ones behind. @param {CellView[]} views @param {string[]} before */
