@@ -151,7 +151,8 @@ def _warn(wanted: Wanted, address: str) -> None:
 def _serve(wanted: Wanted) -> int:
     logging.basicConfig(level=logging.WARNING, format=f"{COMMAND}: %(message)s", stream=sys.stderr)
     logging.getLogger("guardian").setLevel(logging.INFO)
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it warns of whatever anybody sends
+    # Of what it says only faults of ours: it has a line for whatever anybody sends.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: record.exc_info is not None)
     os.environ.setdefault("EPICS_CA_CONN_TMO", SILENCE_S)
     from guardian.console.serve import listen, run
 

@@ -190,20 +190,20 @@ class Board:
                 return from_summary(node, heard.where, heard.text, "")
             except ValueError as error:
                 return Facts(node=node, where=heard.where, ours=True, why=printable(str(error)))
-        if cell.facts.ours:
-            return cell.facts
         rows = self._plain[node]
         if heard.reading is None:
             rows.pop(row, None)
         else:
             rows[row] = heard.text
+        if cell.facts.ours:
+            return cell.facts
         where = heard.where or cell.facts.where
         return from_rows(node, where, rows) if rows else Facts(node=node)
 
     def _hear_listed(self, node: str, text: str) -> bool:
         try:
             listed = {str(one["node"]): bool(one["taken"]) for one in json.loads(text or "[]")}
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):  # of another program
             listed = {}
         before = self._listed.get(node, {})
         self._listed[node] = listed

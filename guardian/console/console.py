@@ -50,8 +50,7 @@ class Console:
         """
         if (cell := self.board.cells.get(node)) is not None:
             return cell
+        node = printable(node)[:40]
         near = get_close_matches(node.upper(), list(self.board.cells), n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "guardctrl list shows which hosts answer"
-        raise ProblemError(
-            404, f"{printable(node)[:40]} is none of the {len(self.board.cells)} nodes known here; {hint}"
-        )
+        raise ProblemError(404, f"{node} is none of the {len(self.board.cells)} nodes known here; {hint}")

@@ -34,12 +34,24 @@ class Documents:
         self._asked: dict[tuple[str, str], asyncio.Task[Any]] = {}
 
     async def graph(self, node: str) -> Graph | None:
-        """Its graph; None if it does not say: it is an original Guardian's, or its code is not loaded yet."""
+        """Its graph; None if it has none: it is an original Guardian's, or its code is not loaded yet.
+
+        Raises
+        ------
+        ExpectedError
+            It did not answer. So nobody takes a graph that could not be read for one without dangers.
+        """
         found: Graph | None = await self._once(node, "GRAPH", self._graph)
         return found
 
     async def times(self, node: str) -> dict[str, dict[str, float]]:
-        """How long those of its states take that have ever completed, see :func:`read_times`."""
+        """How long those of its states take that have ever completed, see :func:`read_times`.
+
+        Raises
+        ------
+        ExpectedError
+            It did not answer.
+        """
         found: dict[str, dict[str, float]] = await self._once(node, "DURATIONS", self._durations)
         return found
 
@@ -67,14 +79,11 @@ class Documents:
         return times
 
     async def _text(self, node: str, row: str) -> str:
-        """ "" where nobody says it; a node without SUMMARY has no such rows, and is not asked."""
+        """ "" of a node that is not there, or has no SUMMARY and so no such rows: it is not asked."""
         cell = self._board.cells.get(node)
         if cell is None or not (cell.facts.there and cell.facts.ours):
             return ""
-        try:
-            return await self._watch.read(self._board.names.pv(node, row))
-        except ExpectedError:
-            return ""
+        return await self._watch.read(self._board.names.pv(node, row))
 
 
 def _graph_of(text: str) -> Graph | None:

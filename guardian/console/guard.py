@@ -248,7 +248,7 @@ def _dressing(scope: Scope, send: Send) -> Send:
             for name, value in HEADERS.items():
                 headers[name] = value
             if scope["path"].startswith("/api"):
-                headers["Cache-Control"] = "no-store"
+                headers.setdefault("Cache-Control", "no-store")
             else:
                 headers.setdefault("Cache-Control", "no-cache")
         await send(message)

@@ -1,10 +1,11 @@
 """What a page needs of one node beside its cell: its PVs, its graph, and how long its states take; and the tree of all.
 
-Nothing here asks a node that does not answer: what is unknown then is null.
+What a node does not say is null: it does not answer, is an original Guardian's, or has no code yet.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,10 +14,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from guardian.console.console import Console
-from guardian.core.documents import graph_facts
+from guardian.core.documents import as_json, graph_facts
 from guardian.core.facts import PLAIN_ROWS
 from guardian.core.hierarchy import Place
 from guardian.core.interface import ROWS
+from guardian.errors import ExpectedError
 
 
 def routes(console: Console) -> list[BaseRoute]:
@@ -24,7 +26,9 @@ def routes(console: Console) -> list[BaseRoute]:
 
     async def node(request: Request) -> Response:
         cell = console.cell(request.path_params["node"])
-        graph, times = await console.documents.graph(cell.node), await console.documents.times(cell.node)
+        graph, times = None, dict[str, dict[str, float]]()
+        with contextlib.suppress(ExpectedError):
+            graph, times = await console.documents.graph(cell.node), await console.documents.times(cell.node)
         told = {
             "node": cell.node,
             "pvs": pvs(console, cell.node, plain=cell.facts.there and not cell.facts.ours),
@@ -32,7 +36,7 @@ def routes(console: Console) -> list[BaseRoute]:
             "durations": times,
             "nominal": cell.facts.nominal,
         }
-        return JSONResponse(told)
+        return Response(as_json(told), media_type="application/json")
 
     async def tree(_: Request) -> Response:
         return JSONResponse(branches(console.board.tree()))

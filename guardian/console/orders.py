@@ -7,13 +7,12 @@ Guardian's, keeps nothing of the kind; the console's own log is then the only pl
 
 from __future__ import annotations
 
-import json
 import logging
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
@@ -21,13 +20,12 @@ from guardian.console.console import Console, ProblemError
 from guardian.console.people import Person, Role
 from guardian.console.ways import Way, way_of
 from guardian.core.dangers import Dangers, read_basis
+from guardian.core.documents import as_json
 from guardian.core.interface import BY_NAME, Asg, Kind, Row
-from guardian.core.names import NAME_BYTES, STRING_BYTES
+from guardian.core.names import STRING_BYTES
 from guardian.core.request_cmd import REASON_BYTES
 from guardian.errors import ExpectedError
 
-#: Of the body of an order.
-MOST_BYTES = 8192
 #: What one has to be to write the rows of a group.
 NEEDED = {Asg.OPERATE: Role.OPERATOR, Asg.MANAGE: Role.EXPERT, Asg.EXPERT: Role.EXPERT}
 #: Requests have an address of their own, which shows the way first.
@@ -41,13 +39,12 @@ def routes(console: Console) -> list[BaseRoute]:
     async def request(request: Request) -> Response:
         node = request.path_params["node"]
         person = allowed(request, BY_NAME["REQUEST"], node)
-        asked = await body(request)
+        asked = await request.json()
         state, reason = _text(asked, "state"), _reason(asked)
-        if not 0 < len(state.encode()) <= NAME_BYTES:
-            raise ProblemError(400, f'which state of {node}? Say {{"state": "NAME"}}, in {NAME_BYTES} bytes at most')
         way = await way_of(console, node, state)
         if (objection := why_not_now(way, asked)) is not None:
-            return JSONResponse({"error": objection, "way": way.encode()}, status_code=409)
+            told = {"error": objection, "way": way.encode()}
+            return Response(as_json(told), status_code=409, media_type="application/json")
         id = uuid.uuid4().hex[:12]
         command = {"state": state, "id": id, "person": person.name, **({"reason": reason} if reason else {})}
         if way.facts.ours:
@@ -60,7 +57,7 @@ def routes(console: Console) -> list[BaseRoute]:
 
     async def put(request: Request) -> Response:
         node = request.path_params["node"]
-        asked = await body(request)
+        asked = await request.json()
         row = BY_NAME.get(_text(asked, "row"))
         if row is None or not row.writable or row.name in _REQUESTS:
             rows = ", ".join(name for name, one in BY_NAME.items() if one.writable and name not in _REQUESTS)
@@ -96,7 +93,7 @@ def allowed(request: Request, row: Row, node: str) -> Person:
     ProblemError
         Nobody has logged in, or that one may not.
     """
-    person: Person | None = getattr(request.state, "person", None)
+    person: Person | None = request.state.person
     if person is None:
         raise ProblemError(401, f"{row.name} of {node} was not written: nobody is logged in here; log in first")
     needed = NEEDED[row.asg]
@@ -110,30 +107,6 @@ def allowed(request: Request, row: Row, node: str) -> Person:
 
 
 # -- what is asked -----------------------------------------------------------------------------------------------------
-
-
-async def body(request: Request) -> Mapping[str, Any]:
-    """The JSON object that was sent.
-
-    Raises
-    ------
-    ProblemError
-        It is none, or too long.
-    """
-    data = bytearray()
-    try:
-        async for chunk in request.stream():
-            data += chunk
-            if len(data) > MOST_BYTES:
-                raise ProblemError(413, f"an order has at most {MOST_BYTES} bytes; nothing was written")
-        asked = json.loads(bytes(data))
-    except (ValueError, RecursionError):
-        asked = None
-    except ClientDisconnect:
-        raise ProblemError(400, "the order broke off; nothing was written") from None
-    if not isinstance(asked, dict):
-        raise ProblemError(400, "an order is a JSON object; nothing was written")
-    return asked
 
 
 def _text(asked: Mapping[str, Any], key: str) -> str:
@@ -194,11 +167,6 @@ def why_not_now(way: Way, asked: Mapping[str, Any]) -> str | None:
 
 
 # -- out to the node ---------------------------------------------------------------------------------------------------
-
-
-def as_json(command: Mapping[str, str]) -> str:
-    """Short: a PV holds it."""
-    return json.dumps(command, ensure_ascii=False, separators=(",", ":"))
 
 
 async def write(console: Console, node: str, row: str, text: str, *, what: str) -> None:

@@ -12,10 +12,13 @@ phase       what h11 says                what it is
 ``QUIET``   nothing is there             kept alive; also one that never sent anything
 ==========  ===========================  ==============================================================================
 
-It is told anew after whatever may have changed it, and the time is noted when it is another one. Once a second
-:class:`Sweep` looks at all connections, and ends those that are in their phase for too long. That is all: no timer is
-set, so none can be forgotten. A connection that became a WebSocket is none of these any more, see `feed.py` for how
-long that is waited for.
+It is told anew after whatever may have changed it. Those of a phase stand in a queue, in the order in which they came
+into it. Once a second the :class:`Crowd` looks at who is first, and ends those that have been there for too long; and
+one more than there may be takes the place of who is first. That is all: no timer is set, so none can be forgotten. A
+connection that became a WebSocket is none of these any more, see `feed.py` for how long that is waited for.
+
+Cost: a few dictionary accesses for each change, however many connections there are. A rush of clients that come and
+go must not take the loop from the others.
 
 uvicorn's own timer for connections that are kept alive is left without effect.
 """
@@ -24,12 +27,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 from guardian.console.guard import HEADERS
 
@@ -42,22 +45,65 @@ class Phase(Enum):
     QUIET = 120.0
 
 
-#: Sockets at the same time. Whoever is one more takes the place of who has been waited for longest.
+#: Connections at the same time, with those of pages.
 MOST = 400
 #: To send what is left to a client that is being left.
 CLOSE_S = 10.0
 
 
+class Crowd(ServerState):
+    """All connections of a server: where uvicorn keeps them, and who is waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._queues: dict[Phase, dict[PatientProtocol, None]] = {phase: {} for phase in Phase}
+        self._closing: dict[Any, float] = {}
+
+    def move(self, one: PatientProtocol, phase: Phase | None) -> None:
+        """Of now on it is in this phase; None: in none."""
+        if one.phase is not None:
+            self._queues[one.phase].pop(one, None)
+        if phase is not None:
+            self._queues[phase][one] = None
+
+    def make_room(self, newcomer: PatientProtocol) -> None:
+        """If there are too many, end who is waited for longest, else whose answer takes longest, else the newcomer."""
+        if len(self.connections) <= MOST:
+            return
+        waiting = [first for phase in (Phase.ASKED, Phase.QUIET) if (first := self._first(phase)) is not None]
+        one = min(waiting, key=lambda each: each.since, default=None) or self._first(Phase.ANSWER) or newcomer
+        one.end()
+
+    def sweep(self, now: float) -> None:
+        """End those that are waited for in vain. What is being closed, a WebSocket too, may have to be forced."""
+        for phase in Phase:
+            while (first := self._first(phase)) is not None and now - first.since > phase.value:
+                first.end()
+        closing = [each for each in self.connections if each.transport.is_closing()]
+        self._closing = {each: self._closing.get(each, now) for each in closing}
+        for each, since in self._closing.items():
+            if now - since > CLOSE_S:
+                each.transport.abort()
+
+    def _first(self, phase: Phase) -> PatientProtocol | None:
+        return next(iter(self._queues[phase]), None)
+
+
 class PatientProtocol(H11Protocol):
     """HTTP by h11, which knows what it is waited for, and since when."""
 
-    phase, since = Phase.QUIET, 0.0
+    server_state: Crowd
+    phase: Phase | None = None
+    since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.since = self.loop.time()
-        if len(self.connections) > MOST:
-            self._make_room()
+        self.server_state.make_room(self)
+        self._look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._look()
 
     def handle_events(self) -> None:
         """What h11 has got is worked off; called for what comes in, and once an answer is out."""
@@ -80,27 +126,27 @@ class PatientProtocol(H11Protocol):
 
     def end(self) -> None:
         """It is not waited for any longer."""
-        if self.phase is Phase.ANSWER or self.transport.is_closing():
-            self.transport.abort()
-            return
         if self.phase is Phase.ASKED and self.conn.our_state is h11.IDLE:
-            self._say(408, f"the request was not complete within {Phase.ASKED.value:g} s")
-        self.transport.close()
+            self._say(408, f"the request was not complete within {Phase.ASKED.value:g} s, or others needed the place")
+        if self.phase is Phase.ANSWER:
+            self.transport.abort()
+        else:
+            self.transport.close()
+        self._look()
 
     def _look(self) -> None:
         phase = self._phase()
         if phase is not self.phase:
+            self.server_state.move(self, phase)
             self.phase, self.since = phase, self.loop.time()
 
-    def _phase(self) -> Phase:
+    def _phase(self) -> Phase | None:
+        if self not in self.connections or self.transport.is_closing():
+            return None
         ours, theirs = self.conn.our_state, self.conn.their_state
         if ours in (h11.SEND_RESPONSE, h11.SEND_BODY):
             return Phase.ANSWER
         return Phase.ASKED if theirs is h11.SEND_BODY or self.conn.trailing_data[0] else Phase.QUIET
-
-    def _make_room(self) -> None:
-        others = [each for each in self.connections if isinstance(each, PatientProtocol) and each is not self]
-        min(others, key=lambda each: (each.phase is Phase.ANSWER, each.since), default=self).end()
 
     def _say(self, status: int, says: str) -> None:
         body = json.dumps({"error": says}).encode()
@@ -111,22 +157,3 @@ class PatientProtocol(H11Protocol):
             h11.EndOfMessage(),
         ):
             self.transport.write(self.conn.send(event) or b"")
-
-
-class Sweep:
-    """Ends what is waited for in vain. To be called again and again."""
-
-    def __init__(self) -> None:
-        self._closing: dict[Any, float] = {}
-
-    def __call__(self, connections: Iterable[Any], now: float) -> None:
-        """Look at all that are open, WebSockets too: one that reads nothing cannot even be closed."""
-        closing = {}
-        for each in tuple(connections):
-            if each.transport.is_closing():
-                closing[each] = self._closing.get(each, now)
-                if now - closing[each] > CLOSE_S:
-                    each.transport.abort()
-            elif isinstance(each, PatientProtocol) and now - each.since > each.phase.value:
-                each.end()
-        self._closing = closing

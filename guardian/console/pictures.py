@@ -19,7 +19,7 @@ from guardian.client.dot import draw
 from guardian.console.console import Console, ProblemError
 from guardian.core.drawing import dot_text
 from guardian.core.focus import WHOLE_UP_TO, focus
-from guardian.errors import GuardianError
+from guardian.errors import ExpectedError, GuardianError
 
 AT_ONCE = 2
 DEADLINE_S = 10.0
@@ -36,7 +36,10 @@ def routes(console: Console) -> list[BaseRoute]:
 
     async def picture(request: Request) -> Response:
         cell = console.cell(request.path_params["node"])
-        graph, said = await console.documents.graph(cell.node), cell.facts
+        try:
+            graph, said = await console.documents.graph(cell.node), cell.facts
+        except ExpectedError as error:
+            raise ProblemError(409, f"there is no picture of {cell.node}: {error}; try again") from None
         if graph is None:
             why = "its code is not loaded" if said.ours else "an original Guardian's" if said.there else said.reason
             raise ProblemError(409, f"there is no picture of {cell.node}: it does not tell its graph ({why})")

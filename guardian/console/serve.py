@@ -21,13 +21,15 @@ from guardian.console.console import Console
 from guardian.console.documents import Documents
 from guardian.console.finder import Finder
 from guardian.console.logins import Logins
-from guardian.console.patience import PatientProtocol, Sweep
+from guardian.console.patience import Crowd, PatientProtocol
 from guardian.console.users import Users
 from guardian.errors import ExpectedError
 
 #: News of PVs come to the board at most so often.
 PACE_S = 0.05
 ANSWER_S = 3.0
+#: Connections that are taken before the loop does something else, and those that the kernel keeps for it meanwhile.
+AT_ONCE, QUEUED = 50, 1000
 #: What pages say is short.
 SOCKET_BYTES = 4096
 
@@ -103,6 +105,7 @@ async def run(wanted: Wanted, sock: socket.socket, ready: Callable[[], None]) ->
             log_config=None,
             access_log=False,
             server_header=False,
+            backlog=AT_ONCE,
             # Who asks is what a proxy on this machine says, where there is one. Else anybody here could say anything.
             proxy_headers=bool(wanted.origins),
             forwarded_allow_ips=["127.0.0.1", "::1"],
@@ -132,15 +135,17 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
-        self._sweep = Sweep()
+        self.server_state: Crowd = Crowd()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for sock in sockets or []:
+            sock.listen(QUEUED)
         self._ready()
 
     async def on_tick(self, counter: int) -> bool:
         if counter % 10 == 0:  # a second
-            self._sweep(self.server_state.connections, asyncio.get_running_loop().time())
+            self.server_state.sweep(asyncio.get_running_loop().time())
         return await super().on_tick(counter)
 
     @contextlib.contextmanager

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from guardian.console.console import Console, ProblemError
 from guardian.core.dangers import Dangers, basis, dangers, verb
+from guardian.core.documents import as_json
 from guardian.core.facts import Facts
 from guardian.core.journey import Journey, journey, timed, why_not_state
+from guardian.core.names import NAME_BYTES
+from guardian.errors import ExpectedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +53,8 @@ def routes(console: Console) -> list[BaseRoute]:
     """The way of a node."""
 
     async def way(request: Request) -> Response:
-        state = request.query_params.get("state", "")
-        if not state:
-            raise ProblemError(400, "the way to which state? Say ?state=NAME")
-        return JSONResponse((await way_of(console, request.path_params["node"], state)).encode())
+        way = await way_of(console, request.path_params["node"], request.query_params.get("state", ""))
+        return Response(as_json(way.encode()), media_type="application/json")
 
     return [Route("/api/nodes/{node}/way", way)]
 
@@ -67,10 +68,15 @@ async def way_of(console: Console, node: str, state: str) -> Way:
         It cannot be asked for this state.
     """
     cell = console.cell(node)
-    graph, took = await console.documents.graph(node), await console.documents.times(node)
+    if not 0 < len(state.encode()) <= NAME_BYTES or not state.isprintable():
+        raise ProblemError(400, f"which state of {node}? Say its name: 1 to {NAME_BYTES} bytes that can be shown")
+    if not cell.facts.there:
+        raise ProblemError(409, f"{node} cannot be asked for {state}: it does not answer; start its host, or wait")
+    try:
+        graph, took = await console.documents.graph(node), await console.documents.times(node)
+    except ExpectedError as error:
+        raise ProblemError(409, f"the way of {node} to {state} is not known: {error}; try again") from None
     facts = cell.facts
-    if not facts.there:
-        raise ProblemError(409, f"{node} cannot be asked for {state[:40]}: it does not answer; start its host, or wait")
     if why := why_not_state(facts, graph, state):
         raise ProblemError(404, why)
     known = {name: (times["usual"], times["most"]) for name, times in took.items()}

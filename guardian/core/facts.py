@@ -111,11 +111,13 @@ def from_summary(node: str, where: str, text: str, why: str) -> Facts:
     if said is None:
         raise ValueError(f"its SUMMARY is {text[:60]!r}, which is none")
     known = {name: _printable(getattr(said, name)) for name in _OF_PEER}
-    return Facts(node=node, where=where, ours=True, **{**known, "why": "" if said.ok else why or said.why})
+    return Facts(node=node, where=where, ours=True, **{**known, "why": "" if said.ok else why or known["why"]})
 
 
 def _printable(value: Any) -> Any:
     """Any program may serve such a PV."""
+    if isinstance(value, tuple):
+        return tuple(map(_printable, value))
     return printable(value) if isinstance(value, str) else value
 
 

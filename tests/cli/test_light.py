@@ -15,7 +15,7 @@ from tests.support import REPO, free_port
 
 pytestmark = pytest.mark.proc
 
-COMMANDS = ("guardian", "guardhost", "guardctrl", "guardutil", "guardlog")
+COMMANDS = ("guardian", "guardhost", "guardctrl", "guardutil", "guardlog", "guardmedm")
 PACKAGES = {"guardctrl": "ctrl", "guardutil": "util", "guardlog": "log"}
 ORDERS = [
     (command, order)

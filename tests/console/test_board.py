@@ -87,6 +87,24 @@ def test_a_summary_that_is_none_is_told_and_breaks_nothing(board: Board, text: s
     assert cell(board, "SUS")["state"] == "SAFE"
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [{"connect": ["\ud800"]}, {"why": "\ud800"}, {"state": "\ud800"}, {"id": 10**30}, {"since": float("nan")}],
+    ids=str,
+)
+def test_a_summary_with_what_cannot_be_sent_is_sent_without_it(board: Board, odd: dict[str, Any]) -> None:
+    told = summary(View()) | {"ok": False, "says": "hello"} | odd
+    board.hear({NAMES.pv("SUS", "SUMMARY"): heard(json.dumps(told))})
+    assert cell(board, "SUS")["says"] == "hello"
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "3", "[3]", '[{"node": "SUS"}]', '["SUS"]', "[" * 100_000])
+def test_a_list_of_nodes_that_is_none_costs_the_others_nothing(board: Board, text: str) -> None:
+    told = as_json(summary(View()) | {"state": "SAFE"})
+    board.hear({NAMES.pv("IMC", "SUBNODES"): heard(text), NAMES.pv("SUS", "SUMMARY"): heard(told)})
+    assert cell(board, "SUS")["state"] == "SAFE" and cell(board, "IMC")["there"] is False
+
+
 def test_pvs_that_nobody_follows_are_passed_over(board: Board) -> None:
     board.hear({"X1:GRD-OTHER_SUMMARY": heard("{}"), "X1:GRD-SUS_STATE": heard("SAFE", kind=STRING)})
     assert cell(board, "SUS")["there"] is False
@@ -108,10 +126,22 @@ def test_an_original_guardians_node_is_known_by_its_plain_pvs(board: Board) -> N
     assert not cell(board, "SUS")["there"]
 
 
+def test_a_node_of_ours_that_was_taken_for_an_original_guardians_leaves_nothing_old_behind(board: Board) -> None:
+    board.seek_plain(["SUS"])
+    plain = {NAMES.pv("SUS", "STATE_S"): "SAFE", NAMES.pv("SUS", "MODE"): "MANUAL"}
+    board.hear({pv: heard(text, kind=STRING) for pv, text in plain.items()})
+    says(board, "SUS", state="SAFE")
+    assert cell(board, "SUS")["ours"]
+    board.hear({**dict.fromkeys(plain, LOST), NAMES.pv("SUS", "SUMMARY"): LOST})
+    assert not cell(board, "SUS")["there"]
+    board.hear({NAMES.pv("SUS", "STATE_S"): heard("DOWN", kind=STRING)})
+    assert (cell(board, "SUS")["state"], cell(board, "SUS")["mode"]) == ("DOWN", "?")
+
+
 def test_the_tree_is_made_of_what_managers_list_and_nodes_say_and_moves_cells(board: Board) -> None:
     says(board, "IMC", state="LOCKED")
     says(board, "SUS", mode=Mode.MANAGED.name, manager="IMC")
-    assert (cell(board, "SUS")["under"], [place.facts.node for place in board.tree]) == ("IMC", ["IMC"])
+    assert (cell(board, "SUS")["under"], [place.facts.node for place in board.tree()]) == ("IMC", ["IMC"])
     says(board, "SUS", mode="AUTO", manager="")
     assert cell(board, "SUS")["under"] == ""
     before = board.cells["SUS"].seq
@@ -126,7 +156,7 @@ def test_a_node_that_is_taken_away_goes_with_a_number_and_may_come_back(board: B
     seen = board.seq
     board.take_away("SUS")
     assert "SUS" not in board.cells and board.gone["SUS"] > seen
-    assert [place.facts.node for place in board.tree] == ["IMC"]
+    assert [place.facts.node for place in board.tree()] == ["IMC"]
     board.take_away("SUS")
     board.place(["SUS"])
     assert "SUS" not in board.gone and board.cells["SUS"].seq > seen

@@ -46,7 +46,7 @@ _KEYS = {
 _FIND = """
 (text, role) => {
   const named = (one) => (one.getAttribute("aria-label") || one.innerText || one.value || "").trim();
-  const kinds = {button: "button", link: "a[href]", textbox: "input, textarea", "": "a, button, label, [role]"};
+  const kinds = {button: "button", link: "a[href]", label: "label", "": "a, button, label, [role]"};
   const roots = document.querySelector("dialog[open]") ?? document;
   const all = [...roots.querySelectorAll(kinds[role] ?? `[role=${role}]`)].filter((one) => one.checkVisibility());
   return all.find((one) => named(one) === text) ?? all.find((one) => named(one).includes(text));
@@ -64,22 +64,25 @@ class Browser:
 
     def __init__(self, folder: Path) -> None:
         assert PROGRAM is not None
-        env = {"HOME": str(folder), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+        env = {"HOME": str(folder), "TMPDIR": str(folder), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
         self.child = Child([PROGRAM, f"--user-data-dir={folder}/profile", *OPTIONS], env=env, cwd=folder)
         self.complaints: list[str] = []
         self._number = 0
         self._socket: ClientConnection | None = None
+        self._open = contextlib.ExitStack()
         self._session = ""
 
     def __enter__(self) -> Browser:
         try:
             address = self.child.wait_for(r"DevTools listening on (ws://\S+)", PATIENCE_S)[1]
-            self._socket = connect(address, max_size=None, open_timeout=PATIENCE_S, proxy=None)
+            speaking = connect(address, max_size=None, open_timeout=PATIENCE_S, proxy=None)
+            self._socket = self._open.enter_context(speaking)
             target = self._call("Target.createTarget", url="about:blank")["targetId"]
             self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
             for domain in ("Page", "Runtime", "Log"):
                 self._call(f"{domain}.enable")
         except BaseException:
+            self._open.close()
             self.child.close()
             raise
         return self
@@ -88,8 +91,7 @@ class Browser:
         if error is not None:
             with contextlib.suppress(Exception):
                 error.add_note(f"--- the page showed:\n{self.text()}\n--- complaints: {self.complaints}")
-        if self._socket is not None:
-            self._socket.close()
+        self._open.close()
         self.child.close()
 
     # -- what it shows -------------------------------------------------------------------------------------------------
@@ -102,8 +104,8 @@ class Browser:
         return told["result"].get("value")
 
     def text(self, selector: str = "body") -> str:
-        """What can be read there."""
-        return str(self.eval(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
+        """What can be read there; "" where nothing is seen."""
+        return str(self.eval(_seen(selector)))
 
     def wait(self, script: str, what: str = "", timeout_s: float = PATIENCE_S) -> Any:
         """Until an expression is true; its value."""
@@ -114,8 +116,7 @@ class Browser:
 
     def wait_text(self, text: str, selector: str = "body", timeout_s: float = PATIENCE_S) -> None:
         """Until it can be read there."""
-        where = f"(document.querySelector({json.dumps(selector)})?.innerText ?? '')"
-        self.wait(f"{where}.includes({json.dumps(text)})", f"{text!r} in {selector}", timeout_s)
+        self.wait(f"{_seen(selector)}.includes({json.dumps(text)})", f"{text!r} in {selector}", timeout_s)
 
     def screenshot(self, path: Path) -> None:
         """What it looks like, as PNG."""
@@ -133,23 +134,33 @@ class Browser:
         """Go there, and wait until it is loaded."""
         told = self._call("Page.navigate", url=url)
         assert not told.get("errorText"), f"{url}: {told['errorText']}"
-        self.wait(f"location.href === {json.dumps(url)} && document.readyState === 'complete'", f"{url} to be loaded")
+        self.wait("document.readyState === 'complete'", f"{url} to be loaded")
 
     def click(self, text: str, role: str = "") -> None:
         """Press what is called so, with the mouse. In front of everything, if a dialog is open."""
-        find = f"({_FIND})({json.dumps(text)}, {json.dumps(role)})"
-        self.wait(f"Boolean({find})", f"something called {text!r} to press")
+        self._press(f"({_FIND})({json.dumps(text)}, {json.dumps(role)})", f"something called {text!r} to press")
+
+    def press(self, selector: str) -> None:
+        """Press what stands there, with the mouse."""
+        self._press(f"document.querySelector({json.dumps(selector)})", f"{selector} to press")
+
+    def _press(self, find: str, what: str) -> None:
+        self.wait(f"Boolean({find})", what)
         x, y = self.eval(
             f"(() => {{ const one = {find}; one.scrollIntoView({{block: 'center'}});"
             " const r = one.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
         )
         self.press_at(x, y)
 
+    def move_to(self, x: float, y: float) -> None:
+        """The pointer."""
+        self._call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
     def press_at(self, x: float, y: float) -> None:
         """The left button."""
-        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
-            button = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
-            self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **button)
+        self.move_to(x, y)
+        for kind in ("mousePressed", "mouseReleased"):
+            self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def drag(self, begin: tuple[float, float], end: tuple[float, float]) -> None:
         """From one place to another, with the left button held."""
@@ -205,6 +216,11 @@ class Browser:
                 self.complaints.append(_exception(params["exceptionDetails"]))
             case "Log.entryAdded" if params["entry"]["level"] == "error":
                 self.complaints.append(f"{params['entry']['text']} {params['entry'].get('url', '')}".strip())
+
+
+def _seen(selector: str) -> str:
+    one = f"document.querySelector({json.dumps(selector)})"
+    return f"({one}?.checkVisibility() ? {one}.innerText : '')"
 
 
 def _exception(details: dict[str, Any]) -> str:

@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
 import importlib.util
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from tests.support.child import REPO, Child
 
-#: What a Qt of the package index needs of the system even where nothing is shown, and Debian's packages of it.
-LIBRARIES = {"EGL": "libegl1", "GL": "libgl1", "xkbcommon": "libxkbcommon0", "dbus-1": "libdbus-1-3"}
+#: What a PyQt5 of the package index needs of the system where nothing is shown, by Debian's names.
+PACKAGES = "libgl1 libglib2.0-0 libfontconfig1 libdbus-1-3 fonts-dejavu-core"
+_TRY = "import pydm; from qtpy.QtWidgets import QApplication; QApplication([])"
 
 
+@cache
 def why_not() -> str:
     """Why no screen can be shown here; "": it can."""
     if missing := [name for name in ("pydm", "PyQt5") if importlib.util.find_spec(name) is None]:
         return f"{' and '.join(missing)} not installed (extra [screens])"
-    if lacking := [package for name, package in LIBRARIES.items() if not _loads(name)]:
-        return f"Qt cannot be loaded; install {' '.join(lacking)}"
-    return ""
+    done = subprocess.run(
+        [sys.executable, "-c", _TRY], env=environment({}), capture_output=True, timeout=90, check=False
+    )
+    if done.returncode == 0:
+        return ""
+    said = done.stderr.decode(errors="replace").strip().splitlines() or [f"it ends with code {done.returncode}"]
+    return f"Qt cannot be loaded: {said[-1]}; Debian has what it needs in {PACKAGES}"
 
 
-def _loads(name: str) -> bool:
-    try:
-        found = ctypes.util.find_library(name)
-        return found is not None and bool(ctypes.CDLL(found))
-    except OSError:
-        return False
+def environment(env: Mapping[str, str]) -> dict[str, str]:
+    """Of a PyDM without a window."""
+    return {**os.environ, **env, "QT_QPA_PLATFORM": "offscreen", "QT_API": "pyqt5", "PYTHONPATH": str(REPO)}
 
 
 class Shown:
@@ -41,8 +45,7 @@ class Shown:
     def __init__(self, file: Path, env: Mapping[str, str], macros: Mapping[str, str] | None = None) -> None:
         argv = [sys.executable, "-m", "tests.support.pydm_view", str(file)]
         argv += [json.dumps(dict(macros))] if macros else []
-        environ = {**env, "QT_QPA_PLATFORM": "offscreen", "QT_API": "pyqt5", "PYTHONPATH": str(REPO)}
-        self.child = Child(argv, env=environ, cwd=file.parent, stdin=True)
+        self.child = Child(argv, env=environment(env), cwd=file.parent, stdin=True)
         self._heard = 0
 
     def ask(self, *order: Any) -> Any:

@@ -392,3 +392,14 @@ def test_what_was_read_at_import_is_handed_on_and_states_without_index_are_told(
     loaded = system("from guardian import GuardState\nclass A(GuardState): pass\nclass B(GuardState): index = 3\n")
     seen = survey(loaded, reads)[1]
     assert (seen.reads, seen.unnumbered) == (reads, ("INIT", "A"))
+
+
+def test_the_nodes_that_a_system_manages_are_those_of_the_managers_in_its_modules(system: Load) -> None:
+    loaded = system(
+        "from guardian import GuardState, Node, NodeManager\nimport LIB\n"
+        "class A(GuardState): pass\nclass Own(NodeManager):\n    def __init__(self): pass\n"
+        "mirrors = NodeManager(['SUS_MC2', 'SUS_MC1'])\nalso = NodeManager(['SUS_MC1', 'OVEN'])\n"
+        "watched, own = Node('IMC'), Own()\n",
+        LIB="from guardian import NodeManager\nnodes = NodeManager(['LSC'])\n",
+    )
+    assert set(survey(loaded, ())[1].managed) == {"SUS_MC2", "SUS_MC1", "OVEN", "LSC"}

@@ -8,18 +8,20 @@ import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guardian.cli.ctrl import add_nodes, prepare, say
 from guardian.cli.ctrl.find import chosen, find, some
 from guardian.cli.ctrl.names import control_socket, names_of
 from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
-from guardian.client.finding import Found
 from guardian.client.names import Names
-from guardian.core.facts import Facts
 from guardian.errors import ExpectedError
 from guardian.host.asking import ask
+
+if TYPE_CHECKING:
+    from guardian.client.finding import Found
+    from guardian.core.facts import Facts
 
 #: Ways that are longer than this are not lined up with.
 _WAY = 40
@@ -41,6 +43,8 @@ def facts_of(nodes: Sequence[str], names: Names, *, searched: bool = False) -> l
 
 
 def _or_silent(read: Any, node: str) -> Facts:
+    from guardian.core.facts import Facts
+
     try:
         facts: Facts = read()
     except ExpectedError as error:
@@ -104,6 +108,8 @@ def _list(options: argparse.Namespace) -> int:
         entries = ask(control_socket(options), {"do": "list"})["nodes"]
         _print(entries, as_json=options.json)
         return OK
+    from guardian.client.finding import Found
+
     names = names_of(options)
     if options.nodes:
         found, nodes = Found(), chosen(options.nodes, names)

@@ -53,9 +53,11 @@ function summary() {
       line.className = `overall ${level}`;
       fill(sign, shape(told.level));
     }
-    speak();
   };
-  board.on(draw);
+  board.on(() => {
+    draw();
+    speak();
+  });
   draw();
   return h("div", { class: "summary" }, line, aloud);
 }

@@ -161,6 +161,7 @@ function shown(way, states) {
   return h("div", {},
     way.warnings.length > 0 && h("ul", { class: way.dangerous ? "warnings grave" : "warnings" }, ...way.warnings.map((text) => h("li", {}, text))),
     doc && h("p", { class: "doc" }, doc),
+    steps.length === 1 && h("p", { class: "soft" }, "It is there already."),
     steps.length > 1 && h("p", { class: "soft total" }, total(way)),
     steps.length > 1 && h("ol", { class: "way" }, ...steps));
 }

@@ -14,6 +14,7 @@ export function span(seconds) {
 /** How long something takes, which may be short. @param {number | null | undefined} seconds */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "";
+  if (seconds < 0.1) return "< 0.1 s";
   return seconds < 10 ? `${seconds.toFixed(1)} s` : span(seconds);
 }
 

@@ -45,7 +45,7 @@ def states(names: Names, graph: Graph) -> Screen:
 
 
 def rings(names: Names, state: StateInfo, x: int, y: int) -> Iterator[Shape]:
-    """The three, one on the other. They have no link: hundreds on one PV take PyDM seconds; the head shows it."""
+    """The three, one on the other. They have no link, as PyDM is slow with hundreds on one PV; the buttons show it."""
     for row, role, diameter in RINGS:
         margin = (RINGS[0][2] - diameter) // 2
         yield Shape(

@@ -113,7 +113,7 @@ export function render(root, place) {
   let used = -Infinity;
 
   const layout = (still = false) => {
-    dirty = false;
+    dirty = still; // it is brought up later
     wall.classList.toggle("notok", wish.notok);
     const parents = new Set();
     for (const { cell } of views.values()) if (cell.under) parents.add(cell.under);

@@ -1,0 +1,111 @@
+"""What must never happen: a page that looks fine while it shows nothing but what was."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.console.browser.operating import OVEN, Site, cell
+from tests.support import free_port
+from tests.support.browser import Browser, needs_browser
+from tests.system.hosting import Guardhost
+
+pytestmark = [pytest.mark.ca, pytest.mark.proc, needs_browser]
+#: The promise is 10 s; a machine that is busy is granted more.
+STALE_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guardhost]:
+    with Guardhost(tmp_path_factory.mktemp("house"), {"OVEN": OVEN}) as house:
+        house.wait("OVEN", "STATE", "COLD")
+        yield house
+
+
+@pytest.fixture
+def oven(house: Guardhost, tmp_path: Path) -> Iterator[Site]:
+    """A console of its own for each test, at a port that another one may have after it."""
+    house.put("OVEN", "REQUEST", "COLD")
+    house.wait("OVEN", "STATE", "COLD")
+    site = Site(tmp_path, house, free_port())
+    with site.console:
+        yield site
+
+
+def stale(browser: Browser) -> None:
+    """The whole page says so."""
+    browser.wait_text("STALE since", "#stale", STALE_S)
+    browser.wait_text("STALE", ".link")
+    assert browser.eval("document.title").startswith("STALE")
+    assert "grayscale(1)" in browser.eval("getComputedStyle(document.querySelector('main')).filter")
+    boxes = browser.eval(
+        "['#top', '#stale', 'main'].map((one) => document.querySelector(one).getBoundingClientRect())"
+        ".map((one) => [one.top, one.bottom])"
+    )
+    assert boxes[0][1] <= boxes[1][0] + 1 and boxes[1][1] <= boxes[2][0] + 1, f"the banner covers something: {boxes}"
+
+
+def test_a_killed_console_makes_its_pages_stale_and_a_new_one_brings_them_back(oven: Site, tmp_path: Path) -> None:
+    with Browser(tmp_path) as browser:
+        oven.visit(browser)
+        browser.wait_text("COLD", '.cell[data-node="OVEN"] .state')
+        assert oven.console.child is not None
+        oven.console.child.kill9()
+        stale(browser)
+        browser.eval("window.scrollTo(0, 9999)")
+        assert browser.eval("document.querySelector('#stale').getBoundingClientRect().bottom > 0"), "it stays in sight"
+        oven.house.put("OVEN", "REQUEST", "HOT")
+        oven.house.wait("OVEN", "STATE", "HOT")
+        oven.console.child.close()
+        oven.console.start()
+        browser.wait_text("LIVE", ".link")
+        browser.wait_text("HOT", '.cell[data-node="OVEN"] .state')
+        assert not browser.eval("document.querySelector('#stale').checkVisibility()")
+
+
+def test_a_console_that_hangs_makes_its_pages_stale(oven: Site, tmp_path: Path) -> None:
+    with Browser(tmp_path) as browser:
+        oven.visit(browser, "/n/OVEN")
+        oven.login(browser, "ann")
+        browser.wait_text("COLD", ".big")
+        browser.click("Request…", "button")
+        browser.wait("document.querySelectorAll('dialog [role=option]').length > 1")
+        assert oven.console.child is not None
+        oven.console.child.signal(signal.SIGSTOP)
+        try:
+            stopped = time.monotonic()
+            browser.wait_text("STALE", "dialog .stalenote", STALE_S)
+            assert time.monotonic() - stopped > 5, "a pause of a moment is none"
+            assert browser.eval("document.querySelector('dialog button.main').disabled"), "nothing is asked blindly"
+            browser.keys("Escape")
+            stale(browser)
+        finally:
+            oven.console.child.signal(signal.SIGCONT)
+        browser.wait_text("LIVE", ".link")
+
+
+def test_a_page_whose_console_goes_before_it_says_anything_is_stale(oven: Site, tmp_path: Path) -> None:
+    with Browser(tmp_path) as browser:
+        oven.visit(browser, "/help")
+        browser.eval("window.WebSocket = class extends EventTarget { close() {} send() {} }")
+        assert oven.console.child is not None
+        oven.console.child.kill9()
+        stale(browser)
+
+
+def test_nodes_of_a_killed_host_do_not_answer(oven: Site, tmp_path: Path) -> None:
+    with Browser(tmp_path) as browser:
+        oven.visit(browser)
+        browser.wait_text("COLD", '.cell[data-node="OVEN"] .state')
+        oven.house.kill9()
+        browser.wait_text("no answer", '.cell[data-node="OVEN"] .word')
+        assert browser.eval(f"{cell('OVEN')}.classList.contains('invalid')")
+        browser.wait_text("1 of 1 nodes not OK: OVEN no answer", ".overall")
+        browser.press(".cell")
+        browser.wait_text("does not answer", ".reasons")
+        assert browser.text(".big") == "?", "the last state is not shown as if it were the present one"
+        browser.wait_text("LIVE", ".link")
