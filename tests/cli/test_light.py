@@ -86,6 +86,13 @@ def test_who_asks_for_help_or_calls_it_wrongly_loads_what_says_so_and_nothing_el
     assert not ended.modules & (SLOW | {"dataclasses", "json", "socket", "subprocess"})
 
 
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["users", "--help"], ["users", "list", "--help"]])
+def test_the_help_of_the_console_loads_neither_a_server_of_pages_nor_channel_access(words: list[str]) -> None:
+    ended = run("console", *words)
+    assert (ended.code, ended.err) == (OK, "")
+    assert not ended.modules & (SLOW | HOST | {"starlette", "uvicorn"})
+
+
 @pytest.mark.parametrize(("command", "order"), ORDERS, ids=lambda word: word)
 def test_the_help_of_an_order_loads_neither_a_host_nor_channel_access(command: str, order: str) -> None:
     ended = run(command, order, "--help")

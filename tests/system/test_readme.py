@@ -149,7 +149,7 @@ def test_a_host_runs_from_the_site_file_and_takes_orders(folder: Path, tmp_path_
 @pytest.mark.proc
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name: str, child: MakeChild):
-    process = child([*command(name), "--help"])
+    process = child([*command(COMMANDS[name]), "--help"])
     assert process.wait(60) == 0
     assert process.output.startswith(f"usage: {name}"), process.report()
 
