@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import logging
 import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,6 +136,8 @@ def _origin(text: str) -> str:
 
 def _warn(wanted: Wanted, address: str) -> None:
     """What others can do from elsewhere."""
+    from ipaddress import ip_address
+
     if not ip_address(address.partition("%")[0]).is_loopback:
         can = "see all nodes" if wanted.users is None else "see all nodes, and tokens go over the network in clear text"
         complain(
@@ -149,6 +148,9 @@ def _warn(wanted: Wanted, address: str) -> None:
 
 
 def _serve(wanted: Wanted) -> int:
+    import asyncio
+    import logging
+
     logging.basicConfig(level=logging.WARNING, format=f"{COMMAND}: %(message)s", stream=sys.stderr)
     logging.getLogger("guardian").setLevel(logging.INFO)
     # Of what it says only faults of ours: it has a line for whatever anybody sends.
