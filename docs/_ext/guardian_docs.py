@@ -360,7 +360,8 @@ def parser_of(command: str) -> argparse.ArgumentParser:
 
     with patch.object(argparse.ArgumentParser, "parse_known_args", asked):
         try:
-            import_module(f"guardian.cli.{command}").main([])
+            name, *words = command.removeprefix("guardian-").split()
+            import_module(f"guardian.cli.{name}").main(words)
         except _Asked as answer:
             return answer.parser
     raise AssertionError(f"{command} parses no words")
@@ -374,6 +375,7 @@ def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentP
 
 class Command(Generated):
     required_arguments = 1
+    final_argument_whitespace = True
 
     def lines(self) -> Iterator[str]:
         parser = parser_of(self.arguments[0])

@@ -112,7 +112,7 @@ class Files:
         from guardian.console.people import Role
         from guardian.console.users import changing, invent
 
-        file = self.folder / "users.toml"
+        file = self.folder / "users"
         file.unlink(missing_ok=True)
         with changing(file) as users:
             users[user], self._token = invent(user, Role.EXPERT)

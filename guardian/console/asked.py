@@ -27,6 +27,11 @@ def names(request: Request, key: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def exact(found: Sequence[str]) -> list[str]:
+    """Those that are names, not patterns."""
+    return [name for name in found if not any(letter in name for letter in "*?[")]
+
+
 def moment(request: Request, key: str) -> float | None:
     """Epoch seconds; what has no zone is UTC. None: nothing was said."""
     text = request.query_params.get(key, "").strip()

@@ -8,6 +8,7 @@ believed.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 from guardian.client.records.archived import Archive, Commit
 from guardian.client.records.differences import Difference, beside_disk, text_of
 from guardian.console.console import Console
-from guardian.console.elsewhere import claim_of, told
+from guardian.console.elsewhere import claim_of, here, told
 from guardian.console.problem import ProblemError
 from guardian.core.names import check_name
 from guardian.errors import ExpectedError
@@ -37,7 +38,8 @@ def routes(console: Console) -> list[BaseRoute]:
             check_name(node)
         except ExpectedError as error:
             raise ProblemError(404, str(error)) from None
-        running, changed, folders, why = await _where(console, node)
+        found_here = await console.desk.read(request, lambda _: here(console, ()))
+        running, changed, folders, why = await _where(console, node, found_here.folders)
         if why:
             return JSONResponse(_nothing(node, running, changed, why))
         found = await console.desk.read(request, lambda _: _read(node, running, folders))
@@ -46,21 +48,20 @@ def routes(console: Console) -> list[BaseRoute]:
     return [Route("/api/nodes/{node}/code", code)]
 
 
-async def _where(console: Console, node: str) -> tuple[str, bool | None, list[Path], str]:
-    """ARCHIVE_ID and CODE_CHANGED of a node, in which folders its archive may be, and why it is in none."""
-    folders = await asyncio.to_thread(console.folders)
+async def _where(console: Console, node: str, called: Mapping[Path, Path]) -> tuple[str, bool | None, list[Path], str]:
+    """ARCHIVE_ID and CODE_CHANGED of a node, in which of the folders its archive may be, and why it is in none."""
     claim = await claim_of(console, node)
     if claim is None:
-        return "", None, folders, ""
+        return "", None, list(dict.fromkeys(called.values())), ""
     running, changed = await asyncio.gather(*(_row(console, node, row) for row in ("ARCHIVE_ID", "CODE_CHANGED")))
     where = console.board.cells[node].facts.where.rpartition(":")[0]
-    why = told(claim, node, where, folders)
+    why = told(claim, node, where, called)
     if not why and not running:
         why = (
             f"the code that {node} runs is not archived: not yet, or its host cannot (`guardctrl hosts` says what is "
             "wrong), or may not ([archive] in its site file)"
         )
-    return running, changed in ("1", "True"), [Path(claim.dir)], why
+    return running, changed in ("1", "True"), [] if why else [called[Path(claim.dir)]], why
 
 
 async def _row(console: Console, node: str, row: str) -> str:

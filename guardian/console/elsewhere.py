@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,8 @@ import psutil
 from guardian.console.console import Console
 from guardian.errors import ExpectedError
 from guardian.host.claim import Claim, parse
+from guardian.host.logfolder import log_path
+from guardian.host.places import LOGS
 
 #: Nodes that are asked for one answer.
 MOST_ASKED = 8
@@ -28,22 +31,46 @@ async def claim_of(console: Console, node: str) -> Claim | None:
         return None
 
 
-async def why_not_here(console: Console, nodes: Iterable[str], found: Iterable[str]) -> list[str]:
-    """A sentence for each of these nodes whose host keeps its records elsewhere.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Here:
+    """What is on this machine.
 
     Parameters
     ----------
-    nodes : by names, not patterns. found : those of which there are records here. They may be old: a node that has
-        moved is told, too.
+    folders : state directories that are read, by all that they may be called. nodes : those of whom there is something.
     """
-    here, folders = _addresses(), await asyncio.to_thread(console.folders)
-    found = frozenset(found)
+
+    folders: Mapping[Path, Path]
+    nodes: frozenset[str] = frozenset()
+
+
+def here(console: Console, nodes: Iterable[str], found: Iterable[str] = ()) -> Here:
+    """Which of some nodes are known to hosts of this machine. For a thread, as it looks at files.
+
+    Parameters
+    ----------
+    nodes : by names, not patterns. found : those of whom there is something, that is known already.
+    """
+    folders = console.folders()
+    known = {node for node in nodes for folder in folders if _has(folder, node)}
+    called = {name: folder for folder in folders for name in (folder, folder.absolute(), folder.resolve())}
+    return Here(folders=called, nodes=frozenset({*known, *found}))
+
+
+def _has(folder: Path, node: str) -> bool:
+    return (folder / f"{node}.json").exists() or log_path(folder / LOGS, node).exists()
+
+
+async def why_not_here(console: Console, nodes: Iterable[str], found: Here) -> list[str]:
+    """A sentence for each of these nodes whose host keeps its records elsewhere, also if there are old ones here."""
+    addresses = _addresses()
     where = {node: cell.facts.where for node, cell in console.board.cells.items()}
-    asked = [node for node in nodes if node not in found or not _is_here(where.get(node, ""), here)][:MOST_ASKED]
-    return [text for text in await asyncio.gather(*(_why(console, node, folders) for node in asked)) if text]
+    asked = [one for one in nodes if one not in found.nodes or not _is_here(where.get(one, ""), addresses)]
+    texts = await asyncio.gather(*(_why(console, node, found.folders) for node in asked[:MOST_ASKED]))
+    return [text for text in texts if text]
 
 
-async def _why(console: Console, node: str, folders: list[Path]) -> str:
+async def _why(console: Console, node: str, folders: Collection[Path]) -> str:
     cell = console.board.cells.get(node)
     if cell is None:
         return f"nothing of {node} is on this machine, and no host lists such a node"
@@ -56,7 +83,7 @@ async def _why(console: Console, node: str, folders: list[Path]) -> str:
     return told(claim, node, where, folders)
 
 
-def told(claim: Claim, node: str, where: str, folders: list[Path]) -> str:
+def told(claim: Claim, node: str, where: str, folders: Collection[Path]) -> str:
     """Why the records of that host are not read; "" if they are."""
     if claim.machine != socket.gethostname():
         return (

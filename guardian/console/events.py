@@ -15,7 +15,7 @@ from guardian.client.records.journals import Journals
 from guardian.client.records.within import Bound
 from guardian.console import asked
 from guardian.console.console import Console
-from guardian.console.elsewhere import why_not_here
+from guardian.console.elsewhere import Here, here, why_not_here
 from guardian.errors import ExpectedError
 
 USUAL, MOST = 200, 1000
@@ -38,9 +38,14 @@ def routes(console: Console) -> list[BaseRoute]:
             before=asked.before(request),
             most=asked.number(request, "limit", usual=USUAL, most=MOST),
         )
-        told = await console.desk.read(request, lambda bound: _read(console, wanted, bound))
-        exact = [node for node in wanted.nodes if not any(letter in node for letter in "*?[")]
-        told["says"] += await why_not_here(console, exact, [record["node"] for record in told["records"]])
+        exact = asked.exact(wanted.nodes)
+
+        def read(bound: Bound) -> tuple[dict[str, Any], Here]:
+            told = _read(console, wanted, bound)
+            return told, here(console, exact, [record["node"] for record in told["records"]])
+
+        told, found = await console.desk.read(request, read)
+        told["says"] += await why_not_here(console, exact, found)
         return JSONResponse(told)
 
     return [Route("/api/events", events)]

@@ -20,7 +20,7 @@ from guardian.client.records.stays import Stays
 from guardian.client.records.within import Bound
 from guardian.console import asked
 from guardian.console.console import Console
-from guardian.console.elsewhere import why_not_here
+from guardian.console.elsewhere import Here, here, why_not_here
 from guardian.console.problem import ProblemError
 from guardian.core.stays import Stay
 from guardian.errors import ExpectedError
@@ -70,8 +70,13 @@ def routes(console: Console) -> list[BaseRoute]:
         if begin >= end:
             raise ProblemError(400, "since is in the future; nothing has happened there yet")
         nodes = _nodes(console, asked.names(request, "node"))
-        told = await console.desk.read(request, lambda bound: _read(console, nodes, (begin, end, now), bound))
-        told["says"] += await why_not_here(console, nodes, [node for node in nodes if told["nodes"][node]])
+
+        def read(bound: Bound) -> tuple[dict[str, Any], Here]:
+            told = _read(console, nodes, (begin, end, now), bound)
+            return told, here(console, nodes, [node for node in nodes if told["nodes"][node]])
+
+        told, found = await console.desk.read(request, read)
+        told["says"] += await why_not_here(console, nodes, found)
         return JSONResponse(told)
 
     return [Route("/api/history", history)]

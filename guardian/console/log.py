@@ -13,7 +13,7 @@ from guardian.client.records.find_lines import Lines, LinesAsked, find_apart, fi
 from guardian.client.records.within import Bound
 from guardian.console import asked
 from guardian.console.console import Console
-from guardian.console.elsewhere import why_not_here
+from guardian.console.elsewhere import Here, here, why_not_here
 from guardian.console.problem import ProblemError
 from guardian.enums import LogLevel
 from guardian.errors import ExpectedError
@@ -36,10 +36,14 @@ def routes(console: Console) -> list[BaseRoute]:
             before=asked.before(request),
             most=asked.number(request, "limit", usual=USUAL, most=MOST),
         )
-        now = time.time()
-        lines = await console.desk.read(request, lambda bound: _read(console, wanted, bound))
-        exact = [node for node in wanted.nodes if not any(letter in node for letter in "*?[")]
-        says = [*lines.said, *await why_not_here(console, exact, lines.nodes)]
+        now, exact = time.time(), asked.exact(wanted.nodes)
+
+        def read(bound: Bound) -> tuple[Lines, Here]:
+            lines = _read(console, wanted, bound)
+            return lines, here(console, exact, lines.nodes)
+
+        lines, found = await console.desk.read(request, read)
+        says = [*lines.said, *await why_not_here(console, exact, found)]
         before = lines.page.before
         told: dict[str, Any] = {"lines": lines.page.found, "more": before is not None}
         told |= {"before": None if before is None else str(before), "now": now, "says": says}

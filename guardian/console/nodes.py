@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from guardian.console.console import Console
-from guardian.core.documents import graph_facts
+from guardian.core.documents import as_json, graph_facts
 from guardian.core.facts import PLAIN_ROWS
 from guardian.core.hierarchy import Place
 from guardian.core.interface import ROWS
@@ -36,7 +36,7 @@ def routes(console: Console) -> list[BaseRoute]:
             "durations": times,
             "nominal": cell.facts.nominal,
         }
-        return JSONResponse(told)
+        return Response(as_json(told), media_type="application/json")
 
     async def tree(_: Request) -> Response:
         return JSONResponse(branches(console.board.tree()))

@@ -7,7 +7,6 @@ Guardian's, keeps nothing of the kind; the console's own log is then the only pl
 
 from __future__ import annotations
 
-import json
 import logging
 import uuid
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from guardian.console.console import Console, ProblemError
 from guardian.console.people import Person, Role
 from guardian.console.ways import Way, way_of
 from guardian.core.dangers import Dangers, read_basis
+from guardian.core.documents import as_json
 from guardian.core.interface import BY_NAME, Asg, Kind, Row
 from guardian.core.names import STRING_BYTES
 from guardian.core.request_cmd import REASON_BYTES
@@ -43,7 +43,8 @@ def routes(console: Console) -> list[BaseRoute]:
         state, reason = _text(asked, "state"), _reason(asked)
         way = await way_of(console, node, state)
         if (objection := why_not_now(way, asked)) is not None:
-            return JSONResponse({"error": objection, "way": way.encode()}, status_code=409)
+            told = {"error": objection, "way": way.encode()}
+            return Response(as_json(told), status_code=409, media_type="application/json")
         id = uuid.uuid4().hex[:12]
         command = {"state": state, "id": id, "person": person.name, **({"reason": reason} if reason else {})}
         if way.facts.ours:
@@ -166,11 +167,6 @@ def why_not_now(way: Way, asked: Mapping[str, Any]) -> str | None:
 
 
 # -- out to the node ---------------------------------------------------------------------------------------------------
-
-
-def as_json(command: Mapping[str, str]) -> str:
-    """Short: a PV holds it."""
-    return json.dumps(command, ensure_ascii=False, separators=(",", ":"))
 
 
 async def write(console: Console, node: str, row: str, text: str, *, what: str) -> None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from guardian.console.console import Console, ProblemError
 from guardian.core.dangers import Dangers, basis, dangers, verb
+from guardian.core.documents import as_json
 from guardian.core.facts import Facts
 from guardian.core.journey import Journey, journey, timed, why_not_state
 from guardian.core.names import NAME_BYTES
@@ -53,7 +54,7 @@ def routes(console: Console) -> list[BaseRoute]:
 
     async def way(request: Request) -> Response:
         way = await way_of(console, request.path_params["node"], request.query_params.get("state", ""))
-        return JSONResponse(way.encode())
+        return Response(as_json(way.encode()), media_type="application/json")
 
     return [Route("/api/nodes/{node}/way", way)]
 

@@ -65,6 +65,12 @@ def test_a_folder_that_only_the_network_names_is_not_read(tmp_path: Path, house:
         assert told["files"] == [] and str(house.state_dir) in told["says"][0]
 
 
+def test_a_folder_may_be_called_otherwise_than_its_host_calls_it(tmp_path: Path, house: Guardhost) -> None:
+    (tmp_path / "other").symlink_to(house.state_dir)
+    with GuardianConsole(house, options=("--state-dir", str(tmp_path / "other"))) as console:
+        console.wait("/api/nodes/OVEN/code", lambda code: code["files"] and code["says"] == [])
+
+
 def test_what_a_node_ran_last_is_shown_when_its_host_has_ended(tmp_path: Path) -> None:
     with Guardhost(tmp_path, {"LAMP": PLAIN}) as host, GuardianConsole(host) as console:
         console.wait("/api/nodes/LAMP/code", lambda code: code["files"] and code["archive_id"] and code["says"] == [])

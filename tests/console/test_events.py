@@ -157,6 +157,15 @@ def test_where_there_is_no_journal_it_is_said_where_the_host_keeps_it(tmp_path: 
         assert "nothing of NOBODY is on this machine, and no host lists such a node" in answer["says"]
 
 
+def test_that_nothing_was_found_is_not_that_there_is_nothing(console: GuardianConsole) -> None:
+    for path in (
+        "events?node=OVEN&text=nothing-like-it",
+        "log?node=OVEN&text=nothing-like-it",
+        "history?node=OVEN&until=9",
+    ):
+        assert console.told(f"/api/{path}")["says"] == [], path
+
+
 def test_a_host_on_another_machine_is_named() -> None:
     claim = Claim(machine="h1guard1", pid=1, user="ops", port=5064, dir="/var/x", since=1.0, id="a", runs=True)
     assert told(claim, "OVEN", "10.0.0.7", [Path("/var/x")]) == (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from guardian.console.people import Role
+from guardian.core.facts import PLAIN_ROWS
 from tests.console.consoling import Answer, GuardianConsole
 from tests.console.visiting import Visitor, enrol
-from tests.support import Child, eventually
+from tests.support import REPO, CaClient, Child, eventually
 from tests.system.hosting import Guardhost
 
 pytestmark = [pytest.mark.ca, pytest.mark.proc]
@@ -40,11 +41,11 @@ ROLES = {"ann": Role.OPERATOR, "bob": Role.EXPERT, "eve": Role.VIEWER}
 class Room(GuardianConsole):
     """A console with people who have logged in."""
 
-    def __init__(self, house: Guardhost) -> None:
+    def __init__(self, house: Guardhost, nodes: Sequence[str] = ()) -> None:
         users = house.folder / "users"
         self.tokens = enrol(users, **ROLES)
         self.people = {"": Visitor(self)}
-        super().__init__(house, options=("--allow-write", "--users", str(users)))
+        super().__init__(house, nodes=nodes, options=("--allow-write", "--users", str(users)))
 
     def start(self) -> None:
         super().start()
@@ -278,3 +279,31 @@ def test_a_write_that_makes_no_sense_is_refused_before_the_node_hears_of_it(
 ) -> None:
     answer = write(console, row, value, "bob")
     assert answer.status == 400 and says in answer.error
+
+
+# --- an original Guardian's nodes -------------------------------------------------------------------------------------
+
+
+def test_an_original_guardians_node_is_asked_plainly_and_the_log_of_the_console_names_the_person(
+    tmp_path: Path,
+) -> None:
+    house = Guardhost(tmp_path, {})
+    argv = [sys.executable, "-m", "tests.access.original", f"{house.ifo}:", "plain"]
+    with Child(argv, env=house.env, cwd=REPO) as server, Room(house, ["OLD", "STUBBORN"]) as console:
+        server.wait_for("SERVER READY", 60)
+        told = console.wait("/api/nodes/OLD/way?state=LOCKED", lambda way: way["warnings"])
+        assert (told["states"], told["word"], told["dangerous"]) == ([], "Request LOCKED", False)
+        assert {one["row"] for one in console.told("/api/nodes/OLD")["pvs"]} == {*PLAIN_ROWS}
+        ann = console.people["ann"]
+        answer = ann.post("/api/nodes/OLD/request", {"state": "LOCKED", "reason": "as ever"})
+        assert answer.json == {"asked": True, "id": ""}
+        assert console.child is not None
+        console.child.wait_for("ann asks OLD for LOCKED, reason: as ever")
+        assert ann.post("/api/nodes/OLD/write", {"row": "OP", "value": "PAUSE"}).json == {"written": True}
+        console.child.wait_for("ann writes PAUSE to OP of OLD")
+        with CaClient(house.env) as client:
+            assert client.get(house.pv("OLD", "REQUEST"), as_string=True).value == "LOCKED"
+            assert client.get(house.pv("OLD", "OP"), as_string=True).value == "PAUSE"
+        console.wait("/api/nodes/STUBBORN/way?state=LOCKED", lambda way: way["warnings"])
+        answer = ann.post("/api/nodes/STUBBORN/request", {"state": "LOCKED"})
+        assert answer.status == 409 and "not today" in answer.error

@@ -125,11 +125,10 @@ def test_pages_that_read_nothing_are_given_up_and_cost_no_memory(console: Guardi
     served(console)
     memory = process.memory_info().rss
     with contextlib.ExitStack() as stack:
-        for number in range(60):
+        for number in range(25):
             raw = stack.enter_context(Raw(console, window=2048))
-            if number % 2:
-                with contextlib.suppress(AssertionError):
-                    assert raw.open_feed() == 101
+            if number % 5:
+                assert raw.open_feed() == 101
             else:
                 for _ in range(100):
                     raw.request("GET", "/api/tree")  # much, and nobody reads it

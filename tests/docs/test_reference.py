@@ -35,6 +35,7 @@ from tests.support.shell import COMMANDS
 
 DOCS = REPO / "docs"
 PAGES = [path for path in sorted(DOCS.rglob("*.rst")) if path.parent.name != "_build"]
+CONSOLE = ("guardian-console", "guardian-console users")
 MODULE_VARIABLES = set(re.findall(r"\(module, \"([a-z]\w+)\"", inspect.getsource(reading)))
 REFERENCE = {path.stem: Page(path) for path in (DOCS / "reference").glob("*.rst")}
 
@@ -75,7 +76,7 @@ def test_every_pv_is_documented(built: Callable[[str], str]):
 @pytest.mark.slow
 def test_every_command_and_subcommand_is_documented(built: Callable[[str], str]):
     words = built("reference/commands")
-    parsers = {command: guardian_docs.parser_of(command) for command in COMMANDS}
+    parsers = {command: guardian_docs.parser_of(command) for command in (*COMMANDS, *CONSOLE)}
     usages = [parser.prog for parser in parsers.values()]
     usages += [sub.prog for parser in parsers.values() for sub in guardian_docs.subcommands(parser).values()]
     assert len(usages) > 8

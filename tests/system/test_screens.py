@@ -166,7 +166,7 @@ def test_what_is_wrong_is_seen_by_colour_and_in_words_and_a_lost_host_is_never_t
         colour(wall, *second, Role.ERROR)
         colour(screen, *BAR, Role.ERROR)
         text(screen, host.pv("ODD", "WHY"), "ZeroDivisionError")
-        text(screen, host.pv("ODD", "USERMSG0"), "<b>it is bad</b>")
+        text(screen, host.pv("ODD", "USERMSG"), "<b>it is bad</b>")
         host.kill9()
         colour(screen, *BAR, Role.UNKNOWN)
         for lamp in range(5):

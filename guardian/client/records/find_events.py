@@ -57,7 +57,7 @@ def find_events(journals: Journals, asked: EventsAsked, bound: Bound) -> Page[di
             found.append(record)
             if len(found) > most:
                 break
-        elif bound.over(record["bytes"]):
+        elif bound.over(record["bytes"]) and (bound.ended or before is None or record["stamp"] < before.stamp):
             reached = record["stamp"]
             break
     part = page(found, _stamp, most=asked.most, before=before, reached=reached)

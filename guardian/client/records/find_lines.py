@@ -136,14 +136,11 @@ def _gather(
             found.append(parts(line))
             if len(found) == most + 1:
                 enough = min(map(_stamp, found)) - SLACK_S
-        elif bound.over(BLOCK):
-            sure = stamp + SLACK_S
-            reached = sure if until is not None and sure < until else stamp
+        elif bound.over(BLOCK) and (bound.ended or until is None or stamp + SLACK_S < until):
+            reached = stamp + SLACK_S
             break
     found.sort(key=_stamp, reverse=True)
-    if reached is not None and len(found) <= most:
-        found = [line for line in found if _stamp(line) > reached]
-    return found, reached
+    return [line for line in found if reached is None or _stamp(line) > reached], reached
 
 
 def _stamp(line: Line) -> float:

@@ -67,8 +67,8 @@ class Stays(Iterator[tuple[str, Stay]]):
         query = Query(since=self._since, words=self._words, marks=self._bound is not None)
         for record in self._journals.records(query, self._is_of_node):
             if is_mark(record):
-                if self._bound is not None and self._bound.over(record["bytes"]):
-                    self.reached = min(max(record["stamp"], self._since or 0.0), self._end)
+                if self._is_enough(record):
+                    self.reached = min(record["stamp"], self._end)
                     break
                 continue
             node = record["node"]
@@ -84,6 +84,11 @@ class Stays(Iterator[tuple[str, Stay]]):
             if last is not None:
                 yield node, last
 
+    def _is_enough(self, mark: Record) -> bool:
+        if self._bound is None or not self._bound.over(mark["bytes"]):
+            return False
+        return self._bound.ended or self._since is None or bool(mark["stamp"] > self._since)
+
     def _find_begins(self, since: float) -> None:
         """Where each node was then."""
         missed = set(self._nodes)
@@ -91,7 +96,7 @@ class Stays(Iterator[tuple[str, Stay]]):
         query = Query(until=since, words=self._words, newest_first=True, marks=bound is not None)
         for record in self._journals.records(query, lambda one: self._is_of_node(one) and tells_where(one)):
             if is_mark(record):
-                if bound is not None and bound.over(record["bytes"]):
+                if bound is not None and bound.over(record["bytes"]) and (bound.ended or record["stamp"] < since):
                     return
             elif record["node"] in missed:
                 self._nodes[record["node"]].hear(record)

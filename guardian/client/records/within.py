@@ -18,7 +18,10 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Bound:
-    """How much may be looked at. Another thread may set `stopped`."""
+    """How much may be looked at. Another thread may set `stopped`.
+
+    An answer may take more where it would not come any further than the one before: at the very least it goes on.
+    """
 
     seconds: float
     most_bytes: int
@@ -30,7 +33,12 @@ class Bound:
         """Whether it is enough, with so many bytes that were looked at since the last call."""
         self._looked += more_bytes
         late = time.monotonic() - self._begin > self.seconds
-        return late or self._looked > self.most_bytes or self.stopped.is_set()
+        return late or self._looked > self.most_bytes or self.ended
+
+    @property
+    def ended(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self.stopped.is_set()
 
     def part(self, share: float) -> Bound:
         """A part of it, from now on."""
@@ -98,4 +106,6 @@ def page(
         if before is not None and before.stamp == stamp:
             again += skip
         return Page(found=left, before=Before(stamp, again))
-    return Page(found=left, before=None if reached is None else Before(reached))
+    if reached is None:
+        return Page(found=left)
+    return Page(found=left, before=Before(reached, sum(stamp_of(one) == reached for one in found)))

@@ -10,6 +10,8 @@ import { remember } from "./router.js";
 /** @typedef {{ name: string, label: string, hint?: string, wide?: boolean, values?: [string, string][], check?: boolean }} Field */
 
 const UNITS = /** @type {Record<string, number>} */ ({ s: 1, m: 60, min: 60, h: 3600, d: 86400, w: 604800 });
+/** After what took long there is a pause so many times as long. */
+const SPARE = 10;
 /** Lists of names on one page need ids of their own. */
 let lists = 0;
 
@@ -164,6 +166,30 @@ export function waiting() {
       element.textContent = text;
       element.classList.add("trouble");
     },
+  };
+}
+
+/**
+ * Do this again and again while somebody looks and the console answers; more rarely where it takes long, as it takes
+ * time of the console, and of the machine that it shares with hosts.
+ *
+ * @param {number} every_ms
+ * @param {() => Promise<void>} work
+ * @returns {() => void} ends that
+ */
+export function repeated(every_ms, work) {
+  let timer = 0;
+  let ended = false;
+  const turn = async () => {
+    const begin = performance.now();
+    if (!document.hidden && link.state.live) await work();
+    const took = performance.now() - begin;
+    if (!ended) timer = window.setTimeout(turn, Math.max(every_ms, SPARE * took));
+  };
+  timer = window.setTimeout(turn, every_ms);
+  return () => {
+    ended = true;
+    window.clearTimeout(timer);
   };
 }
 

@@ -40,8 +40,8 @@ SUFFIX = ".adl"
 VERSION = "030109"
 _FORMS = {Form.RECTANGLE: "rectangle", Form.ELLIPSE: "oval"}
 _ALIGN = {Align.LEFT: "horiz. left", Align.CENTRE: "horiz. centered"}
-#: What a shell does not leave as it is.
-_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@$()")
+#: What a shell leaves as it is.
+_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@")
 
 Lines = Iterator[str]
 
@@ -134,10 +134,13 @@ class _Writer:
                 yield from _block("composite", [*_object(widget.box), '"composite name"=""', file])
 
     def _reading(self, widget: Reading) -> Lines:
-        box = Box(widget.box.x, widget.box.y, widget.box.width, widget.box.height // widget.lines)
-        monitor = self._channel("monitor", widget.pv, widget.colour, widget.back)
+        """A line for the value, or one for each part of it."""
+        box, height = widget.box, widget.box.height // widget.lines
         rest = ['clrmod="static"', f'align="{_ALIGN[widget.align]}"', 'format="string"', *_block("limits", [])]
-        yield from _block('"text update"', [*_object(box), *monitor, *rest])
+        for line, pv in enumerate(widget.parts or (widget.pv,)):
+            monitor = self._channel("monitor", pv, widget.colour, widget.back)
+            place = _object(Box(box.x, box.y + line * height, box.width, height))
+            yield from _block('"text update"', [*place, *monitor, *rest])
 
     def _shape(self, widget: Shape) -> Lines:
         form = _FORMS[widget.form]
@@ -199,4 +202,4 @@ def _quoted(text: str) -> str:
 
 def _for_shell(word: str) -> str:
     """A word that a shell takes as one, without double quotes."""
-    return word if set(word) <= _SAFE - set("$()") or word.startswith("$(") else f"'{word}'"
+    return word if set(word) <= _SAFE else f"'{word}'"

@@ -9,7 +9,7 @@ Text may have macros, ``$(IFO)``, which the program fills in when it opens the s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from guardian.core.screens.colours import Role
@@ -86,7 +86,13 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """The value of a PV, as text. ``lines``: how many there is room for; MEDM shows one."""
+    """The value of a PV, as text.
+
+    Parameters
+    ----------
+    lines : how many there is room for; MEDM shows one.
+    parts : PVs that say the same, each a line of it, for MEDM.
+    """
 
     box: Box
     pv: str
@@ -96,6 +102,7 @@ class Reading:
     size: int = 12
     bold: bool = False
     lines: int = 1
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,4 +200,4 @@ class Screen:
     title: str
     width: int
     height: int
-    widgets: tuple[Widget, ...] = field(default_factory=tuple)
+    widgets: tuple[Widget, ...]

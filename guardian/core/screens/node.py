@@ -48,7 +48,7 @@ def node(names: Names, graph: Graph) -> Screen:
     for row in (_op, _mode, _state, _target, _request, _nominal, _status, _code, _error, _connect):
         widgets += row(names, y)
         y += _LINE
-    for area, height in ((_why, 52), (_messages, 5 * 18 + 4), (_guardian, 40), (_set_points, _LINE)):
+    for area, height in ((_why, 68), (_messages, 94), (_guardian, 40), (_set_points, _LINE)):
         widgets += area(names, y)
         y += height
     menu = [*_menu(names, graph, y + 4)]
@@ -171,15 +171,15 @@ def _why(names: Names, y: int) -> Iterator[Widget]:
     yield _name("WHY", y)
     command = _window(f"why is {names.node} not OK", "guardctrl", "why", names.node)
     yield Shell(box=Box(_LEFT, y + 24, 76, _HIGH), text="whole text", command=command)
-    yield Reading(box=Box(_VALUE, y, _RIGHT - _VALUE, 48), pv=names.pv("WHY"), lines=3)
+    yield Reading(box=Box(_VALUE, y, _RIGHT - _VALUE, 64), pv=names.pv("WHY"), lines=4)
 
 
 def _messages(names: Names, y: int) -> Iterator[Widget]:
     yield _name("USERMSG", y)
     yield _lamp(names, _LEFT, y + 22, _is(names, "NOTIFICATION", 0, Role.GOOD, Role.LOOK))
     yield _note("quiet", _LEFT + 20, y + 22, 66)
-    for line in range(5):
-        yield Reading(box=Box(_VALUE, y + 18 * line, _RIGHT - _VALUE, 18), pv=names.pv(f"USERMSG{line}"))
+    parts = tuple(names.pv(f"USERMSG{line}") for line in range(5))
+    yield Reading(box=Box(_VALUE, y, _RIGHT - _VALUE, 90), pv=names.pv("USERMSG"), lines=5, parts=parts)
 
 
 def _guardian(names: Names, y: int) -> Iterator[Widget]:

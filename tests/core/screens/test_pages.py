@@ -145,7 +145,7 @@ def test_the_screen_of_a_node_shows_and_writes_what_it_is_for():
     read = {w.pv.removeprefix("X1:GRD-SUS_MC1_") for w in screen.widgets if isinstance(w, Reading)}
     assert read >= {
         "STATE_S", "STATE_N", "TARGET_S", "NOMINAL_S", "STATUS", "LOAD_STATUS", "ERROR", "CONNECT", "CONNECT_S",
-        "MANAGER", "WHY", "GRDMSG", "SPM_CHANGED", *(f"USERMSG{line}" for line in range(5)),
+        "MANAGER", "WHY", "USERMSG", "GRDMSG", "SPM_CHANGED",
     }  # fmt: skip
     shapes = {pv for w in screen.widgets if isinstance(w, Shape) for rule in w.rules for pv in rule.when.pvs}
     assert {f"X1:GRD-SUS_MC1_{row}" for row in ("NOTIFICATION", "OK", "STALLED", "ERROR", "CONNECT")} <= shapes

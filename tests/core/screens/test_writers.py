@@ -69,7 +69,7 @@ def test_adl2pydm_finds_every_widget_with_its_pv(screen: Screen, tmp_path: Path)
     for kind, symbol in ((Reading, "text update"), (Entry, "text entry"), (Choice, "choice button")):
         block = "monitor" if kind is Reading else "control"
         found = [widget.contents[block]["chan"] for widget in symbols(page, symbol)]
-        assert found == [widget.pv for widget in of(screen, kind)]
+        assert found == [pv for widget in of(screen, kind) for pv in getattr(widget, "parts", ()) or (widget.pv,)]
     found = [(w.title, w.contents["control"]["chan"], w.contents["press_msg"]) for w in symbols(page, "message button")]
     assert found == [(w.text, w.pv, w.value) for w in of(screen, Press)]
     assert [w.title for w in symbols(page, "text")] == [w.text for w in of(screen, Label)]

@@ -5,9 +5,8 @@
 import * as api from "../api.js";
 import { append, fill, h } from "../dom.js";
 import { shape } from "../judge.js";
-import * as link from "../link.js";
 import { nodeHead } from "../nodehead.js";
-import { asking, iso, pageOf, sayings, waiting } from "../records.js";
+import { asking, iso, pageOf, repeated, sayings, waiting } from "../records.js";
 import { nodePath } from "../router.js";
 import { date } from "../when.js";
 
@@ -42,7 +41,6 @@ export function render(root, { node, query }) {
   let before = "";
   let newest = 0;
   let turn = 0;
-  let busy = false;
   const kinds = KINDS.some(([value]) => value === (query.get("kind") ?? "")) ? KINDS : [...KINDS, /** @type {[string, string]} */ ([query.get("kind") ?? "", query.get("kind") ?? ""])];
   const form = asking([
     ...(node ? [] : [{ name: "node", label: "Nodes", hint: "all, or SUS_*, IMC_LOCK" }]),
@@ -107,8 +105,7 @@ export function render(root, { node, query }) {
     }
   };
   const follow = async () => {
-    if (busy || document.hidden || !link.state.live || query.has("until") || body.childElementCount > MOST) return;
-    busy = true;
+    if (query.has("until") || body.childElementCount > MOST) return;
     const mine = turn;
     try {
       const told = await ask({ since: newest - 1 });
@@ -124,8 +121,6 @@ export function render(root, { node, query }) {
       }
     } catch {
       // the strip on top says what is wrong
-    } finally {
-      busy = false;
     }
   };
   older.addEventListener("click", more);
@@ -135,10 +130,10 @@ export function render(root, { node, query }) {
       wait.element, h("div", { class: "bar" }, older, count,
         h("span", { class: "soft" }, "Users and machines are what clients claim; addresses are facts."))));
   void begin();
-  const timer = window.setInterval(follow, EVERY_MS);
+  const stop = repeated(EVERY_MS, follow);
   return () => {
     turn += 1;
-    window.clearInterval(timer);
+    stop();
     endHead();
   };
 }

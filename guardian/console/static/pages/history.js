@@ -8,7 +8,7 @@ import * as board from "../board.js";
 import { fill, h, say } from "../dom.js";
 import * as link from "../link.js";
 import { nodeHead } from "../nodehead.js";
-import { asking, iso, pageOf, sayings, stampOf, waiting } from "../records.js";
+import { asking, iso, pageOf, repeated, sayings, stampOf, waiting } from "../records.js";
 import { nodePath } from "../router.js";
 import { date, duration } from "../when.js";
 
@@ -42,7 +42,6 @@ export function render(root, { node, query }) {
   /** @type {Told | null} */
   let told = null;
   let turn = 0;
-  let busy = false;
   const form = asking([
     ...(node ? [] : [{ name: "node", label: "Nodes", hint: "SUS_*, IMC_LOCK" }]),
     { name: "since", label: "From", hint: "2h, or a date" },
@@ -144,17 +143,12 @@ export function render(root, { node, query }) {
   picked, h("section", { class: "panel" }, h("h2", {}, "Time in state"), times, twin));
   void load();
   const off = board.on((news) => news.all && !told && !query.get("node") && void load());
-  const timer = window.setInterval(async () => {
-    if (busy || document.hidden || !link.state.live || query.has("until") || bands.busy) return;
-    const { since } = wanted();
-    if (link.now() - since > 86400 && told && link.now() - told.until < 60) return; // what is so wide moves slowly
-    busy = true;
-    await load(true);
-    busy = false;
-  }, EVERY_MS);
+  const stop = repeated(EVERY_MS, async () => {
+    if (!query.has("until") && !bands.busy && told) await load(true);
+  });
   return () => {
     turn += 1;
-    window.clearInterval(timer);
+    stop();
     bands.end();
     off();
     endHead();

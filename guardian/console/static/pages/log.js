@@ -7,7 +7,7 @@ import { fill, h, say } from "../dom.js";
 import { shape } from "../judge.js";
 import * as link from "../link.js";
 import { nodeHead } from "../nodehead.js";
-import { asking, iso, sayings, stampOf, waiting } from "../records.js";
+import { asking, iso, repeated, sayings, stampOf, waiting } from "../records.js";
 import { nodePath } from "../router.js";
 import { date } from "../when.js";
 
@@ -42,7 +42,6 @@ export function render(root, { node, query }) {
   let before = "";
   let newest = 0;
   let turn = 0;
-  let busy = false;
   let held = false;
   let missed = 0;
   /** That came while it was held. @type {Line[]} */
@@ -160,8 +159,7 @@ export function render(root, { node, query }) {
     if (lines.length) wait.show("");
   };
   const follow = async () => {
-    if (busy || document.hidden || !link.state.live || at() !== null) return;
-    busy = true;
+    if (at() !== null) return;
     const mine = turn;
     try {
       const told = await ask({ since: newest - DISORDER_S });
@@ -182,8 +180,6 @@ export function render(root, { node, query }) {
       }
     } catch {
       // the strip on top says what is wrong
-    } finally {
-      busy = false;
     }
   };
   list.addEventListener("scroll", () => {
@@ -199,10 +195,10 @@ export function render(root, { node, query }) {
     h("div", { class: "bar" }, older, later, live, hold, state), list, wait.element));
   tell();
   void begin();
-  const timer = window.setInterval(follow, EVERY_MS);
+  const stop = repeated(EVERY_MS, follow);
   return () => {
     turn += 1;
-    window.clearInterval(timer);
+    stop();
     endHead();
   };
 }
