@@ -156,8 +156,10 @@ def _serve(wanted: Wanted) -> int:
     # Of what it says only faults of ours: it has a line for whatever anybody sends.
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.exc_info is not None)
     os.environ.setdefault("EPICS_CA_CONN_TMO", SILENCE_S)
+    from guardian.cli.log import allow_many_files
     from guardian.console.serve import listen, run
 
+    allow_many_files()  # a page may look through the records of all nodes of all hosts of this machine
     try:
         sock = listen(wanted.address, wanted.port)
     except ExpectedError as error:
