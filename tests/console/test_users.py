@@ -84,6 +84,7 @@ GOOD = json.loads(invent("bob", Role.EXPERT)[0].line())
         json.dumps({**GOOD, "salt": None}),
         "[" * 100_000,
     ],
+    ids=lambda line: "",
 )
 def test_a_damaged_line_is_told_by_its_number_and_nothing_is_changed(path: Path, line: str):
     enrol(path, alice=Role.VIEWER)
