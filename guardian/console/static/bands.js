@@ -141,6 +141,7 @@ export class Bands {
 
   /** @param {Row} row @param {number} y */
   bands(row, y) {
+    /** @type {SVGElement[]} */
     const found = [s("rect", { class: "void", x: 0, y, width: this.width, height: HIGH })];
     for (const band of thick(row.bands, (THIN_PX * this.span) / this.width)) {
       const [x, end] = [this.x(band.begin), this.x(band.end)];

@@ -21,6 +21,11 @@ PAGES = {
     "/n/OVEN/graph": ".picture .node.is-current",
     "/n/OVEN/states": ".stateslist li",
     "/n/GAUGE/pvs": ".pvs tbody tr:nth-child(20)",
+    "/events": ".table tbody tr",
+    "/n/VALVE/events": ".table tbody tr",
+    "/history?node=OVEN": ".band",
+    "/n/VALVE/log": ".mono",
+    "/n/OVEN/code": ".source",
     "/n/NOBODY": ".nothing",
 }
 #: WCAG 2 AA.

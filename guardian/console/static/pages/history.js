@@ -164,7 +164,7 @@ function timesOf(name, told) {
   const row = (/** @type {Node | null} */ sign, /** @type {string} */ state, /** @type {number} */ seconds, /** @type {number | string} */ count) => h("tr", {},
     h("td", {}, sign), h("th", { scope: "row", class: "mono" }, state), h("td", { class: "number" }, share(seconds)), h("td", { class: "number" }, duration(seconds)), h("td", { class: "number" }, count));
   return h("table", { class: "table" }, h("caption", {}, h("a", { href: nodePath(name) }, name)),
-    h("thead", {}, h("tr", {}, h("th", {}), ...["State", "Share", "In all", "Times"].map((text, at) => h("th", { scope: "col", class: at && "number" }, text)))),
+    h("thead", {}, h("tr", {}, h("th", {}), ...["State", "Share", "In all", "Times"].map((text, at) => h("th", { scope: "col", class: at ? "number" : "" }, text)))),
     h("tbody", {}, ...each.map(([state, seconds]) => row(swatch(state), state, seconds, told.counts[name][state])),
       away > 0.05 * Math.max(1, all / 1000) && row(null, "(nothing recorded)", away, "")));
 }
