@@ -221,6 +221,7 @@ class Channel:
         self.connected = False
         self.objections: list[str] = []
         self.monitors: list[int] = []  # what they are registered as
+        self.turn = threading.Lock()  # of writes: the last objection is that to the last one
         self._session = session
         self._lib = session.lib
         self._told = on_connection

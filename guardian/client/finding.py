@@ -10,10 +10,15 @@ import asyncio
 import json
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 from guardian.client.names import Names
+from guardian.core.names import NODE, NODE_LENGTH
 from ioc.cas import ask
 from ioc.cas.wire import ProtocolError
+
+#: Of one host; nobody runs so many.
+MOST_NODES = 10_000
 
 
 @dataclass(slots=True)
@@ -42,16 +47,19 @@ class Found:
 async def find_nodes(names: Names, for_s: float) -> Found:
     """Ask the network for so many seconds."""
     pv = names.hosts
-    answers = await ask.search([pv], for_s)
+    answers = ask.Answers()
+    try:
+        answers = await ask.search([pv], for_s)
+    except* OSError as errors:  # no descriptor, no network
+        answers.troubles += [f"the network cannot be asked: {error}" for error in errors.exceptions]
     found = Found(troubles=list(answers.troubles))
 
     async def visit(server: ask.Address) -> None:
         where, values = f"{server[0]}:{server[1]}", dict[str, str | None]()
         try:
             await ask.read(server, [pv], values)
-            listed = json.loads(values.get(pv) or "")
-            found.hosts[where] = [str(name) for name in listed]
-        except (OSError, ProtocolError, ValueError, TypeError) as error:
+            found.hosts[where] = _names(json.loads(values.get(pv) or ""))
+        except (OSError, ProtocolError, ValueError, RecursionError) as error:
             found.deaf.append(where)
             why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
             found.troubles.append(
@@ -62,3 +70,11 @@ async def find_nodes(names: Names, for_s: float) -> Found:
     await asyncio.gather(*(visit(server) for server in answers.servers))
     found.hosts = dict(sorted(found.hosts.items()))
     return found
+
+
+def _names(listed: Any) -> list[str]:
+    """Of nodes, as a host lists them; anybody may serve such a PV."""
+    if not isinstance(listed, list):
+        raise ValueError("it lists none")
+    names = [name for name in listed if isinstance(name, str) and NODE.fullmatch(name) and len(name) <= NODE_LENGTH]
+    return names[:MOST_NODES]

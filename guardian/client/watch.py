@@ -12,13 +12,15 @@ Invariants
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from epics import ca
 
@@ -29,6 +31,7 @@ from guardian.errors import ExpectedError
 T = TypeVar("T")
 #: Requests that may wait for an answer at the same time.
 WAITING = 8
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,24 +66,24 @@ class Watch:
         self._news: dict[str, Heard] = {}
         self._told = self._closed = False
         self._last: dict[str, Heard] = {}  # as delivered
-        self._channels: dict[str, Channel] = {}  # these three are touched by the one thread only
+        self._channels: dict[str, Channel] = {}  # these four are changed by the one thread only
         self._followed: set[str] = set()
         self._used: Counter[str] = Counter()  # by requests that wait
-        self._where: dict[str, str] = {}  # of those that are subscribed to
+        self._where: dict[str, str] = {}  # of those that are subscribed to, as it was when they connected
         self._session = Session()
         self._maker = ThreadPoolExecutor(1, "channels", ca.use_initial_context)
         self._waiters = ThreadPoolExecutor(WAITING, "requests", ca.use_initial_context)
 
     def follow(self, pvs: Iterable[str]) -> None:
         """Hear of these from now on."""
-        self._maker.submit(self._follow, tuple(pvs))
+        self._have_made(self._follow, tuple(pvs))
 
     def leave(self, pvs: Iterable[str]) -> None:
         """Hear no more of these."""
         pvs = tuple(pvs)
         for pv in pvs:
             self._last.pop(pv, None)
-        self._maker.submit(self._leave, pvs)
+        self._have_made(self._leave, pvs)
 
     def tell_again(self, pvs: Iterable[str]) -> None:
         """Deliver once more what these said last."""
@@ -90,7 +93,7 @@ class Watch:
 
     def renew(self, pvs: Iterable[str]) -> None:
         """Search for those that are lost as if they were new: libca searches for what was lost ever more rarely."""
-        self._maker.submit(self._renew, tuple(pvs))
+        self._have_made(self._renew, tuple(pvs))
 
     async def read(self, pv: str) -> str:
         """What a PV says now, which need not be followed.
@@ -133,31 +136,50 @@ class Watch:
 
     def _clear(self, pvs: tuple[str, ...]) -> None:
         for pv in pvs:
-            self._where.pop(pv, None)
             if not self._used[pv] and (channel := self._channels.pop(pv, None)) is not None:
                 channel.clear()
+                self._where.pop(pv, None)
         self._session.flush()
 
     def _renew(self, pvs: tuple[str, ...]) -> None:
         lost = tuple(pv for pv in pvs if pv in self._channels and not self._channels[pv].connected)
         self._clear(lost)
         self._make(lost)  # those in use are still there
+        for pv in pvs:
+            self._subscribe(pv)
 
     def _subscribe(self, pv: str) -> None:
+        """Have a channel that is connected tell its changes; libca itself renews that for one that comes back."""
         channel = self._channels.get(pv)
-        if pv in self._followed and channel is not None and channel.connected and pv not in self._where:
-            self._where[pv] = channel.host
+        if channel is None or pv not in self._followed or not channel.connected:
+            return
+        self._where[pv] = channel.host
+        if not channel.monitors and channel.kind >= 0:  # it may be lost this moment
             channel.monitor(kind_of(channel), 0, partial(self._said, pv))
 
+    def _drop(self, pv: str) -> None:
+        """A channel that was made for a request and is lost: it is made anew for the next one."""
+        if pv not in self._followed and pv in self._channels and not self._channels[pv].connected:
+            self._clear((pv,))
+
     def _take(self, pv: str) -> Channel:
+        self._drop(pv)
         self._make((pv,))
         self._used[pv] += 1
         return self._channels[pv]
 
     def _give_back(self, pv: str) -> None:
         self._used[pv] -= 1
+        if not self._used[pv]:
+            del self._used[pv]
         if pv not in self._followed and self._channels[pv].monitors:  # it was left meanwhile
             self._clear((pv,))
+        self._drop(pv)
+
+    def _have_made(self, make: Callable[..., None], *args: Any) -> None:
+        """Have this done in the thread that makes channels."""
+        with contextlib.suppress(RuntimeError):  # it is closed
+            self._maker.submit(make, *args).add_done_callback(_tell_fault)
 
     # -- in a thread that waits ----------------------------------------------------------------------------------------
 
@@ -172,8 +194,7 @@ class Watch:
                 raise ExpectedError(f"{channel.name} does not answer")
             return ask(channel)
         finally:
-            if not self._closed:
-                self._maker.submit(self._give_back, pv)
+            self._have_made(self._give_back, pv)
 
     def _read(self, channel: Channel) -> str:
         return text_of(channel.get(kind_of(channel), timeout_s=self._answer_s))
@@ -181,13 +202,11 @@ class Watch:
     # -- in threads of libca -------------------------------------------------------------------------------------------
 
     def _connected(self, pv: str, up: bool) -> None:
-        channel = self._channels.get(pv)
-        if not up:
+        if up:
+            self._have_made(self._subscribe, pv)
+        else:
             self._put(pv, Heard())
-        elif pv in self._where and channel is not None:
-            self._where[pv] = channel.host  # libca itself renews the subscription of what comes back
-        elif not self._closed:
-            self._maker.submit(self._subscribe, pv)
+            self._have_made(self._drop, pv)
 
     def _said(self, pv: str, reading: Reading) -> None:
         self._put(pv, Heard(reading=reading, where=self._where.get(pv, "")))
@@ -213,3 +232,8 @@ class Watch:
         if not self._closed:
             self._last |= news
             self._hear(news)
+
+
+def _tell_fault(done: Future[None]) -> None:
+    if not done.cancelled() and (error := done.exception()) is not None:
+        _log.error("a channel was not made; please report this", exc_info=error)

@@ -52,9 +52,10 @@ def write(channel: Channel, text: str, *, answer_s: float, patient: bool = False
             f"--user {who.user} --host {who.host}` says by which rule"
         )
     kind, values = _encoded(channel, text)
-    channel.put(kind, values, wait=False, timeout_s=answer_s)
-    after = channel.get(kind_of(channel), timeout_s=answer_s)
-    return channel.objection(LATE_REFUSAL_S if patient and text_of(after) != text else 0.0)
+    with channel.turn:
+        channel.put(kind, values, wait=False, timeout_s=answer_s)
+        after = channel.get(kind_of(channel), timeout_s=answer_s)
+        return channel.objection(LATE_REFUSAL_S if patient and text_of(after) != text else 0.0)
 
 
 def _encoded(channel: Channel, text: str) -> tuple[int, list[Any]]:

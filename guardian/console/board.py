@@ -17,16 +17,16 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
 from guardian.client.names import Names
 from guardian.client.watch import Heard, Watch
 from guardian.core.facts import PLAIN_ROWS, Facts, from_rows, from_summary
-from guardian.core.hierarchy import Place, grow
+from guardian.core.hierarchy import Flag, Place, grow
 from guardian.core.interface import ROWS
 from guardian.core.texts import printable
+from guardian.enums import Severity
 
 SUMMARY, SUBNODES = "SUMMARY", "SUBNODES"
 #: What is followed of every node.
@@ -39,24 +39,33 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(slots=True)
 class Cell:
-    """A node. ``seq``: number of its last change. ``text``: the JSON of it that pages get."""
+    """A node. ``seq``: number of its last change. ``text``: the JSON of it that pages get.
+
+    hosts : that run it, if there are several: then nobody knows which of them is seen here.
+    """
 
     node: str
     facts: Facts
     seq: int = 0
     under: str = ""
     flags: dict[str, str] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
     text: str = ""
+
+    @property
+    def twice(self) -> str:
+        """What is wrong with a node that several hosts run, else ""."""
+        return f"is run by {' and '.join(self.hosts)}: remove it from all but one" if self.hosts else ""
 
     def encode(self) -> None:
         """Make ``text``."""
-        said = self.facts
+        said, twice = self.facts, self.twice
         told = {
             "node": self.node,
             "there": said.there,
             "ours": said.ours,
-            "severity": said.worst.name,
-            "ok": said.ok,
+            "severity": Severity.MAJOR.name if twice and said.there else said.worst.name,
+            "ok": said.ok and not twice,
             "state": said.state,
             "request": said.request,
             "target": said.target,
@@ -72,7 +81,7 @@ class Cell:
             "since": said.since,
             "id": said.id,
             "says": said.says,
-            "why": said.reason,
+            "why": twice or said.reason,
             "by": said.by,
             "connect": said.connect,
             "under": self.under,
@@ -132,12 +141,23 @@ class Board:
     def take_away(self, node: str) -> None:
         """There is no such node any more."""
         if self.cells.pop(node, None) is not None:
-            self._leave(node, (*ALWAYS, *PLAIN_ROWS))
+            if node not in self._readers:
+                self._leave(node, (*ALWAYS, *PLAIN_ROWS))
             self._plain.pop(node, None)
             self._listed.pop(node, None)
             self.seq += 1
             self.gone[node] = self.seq
             self._changed(set(), replant=True)
+
+    def run_by(self, several: Mapping[str, Iterable[str]]) -> None:
+        """Which nodes are run by several hosts, and by which."""
+        changed = set()
+        for node, cell in self.cells.items():
+            if (hosts := tuple(several.get(node, ()))) != cell.hosts:
+                cell.hosts = hosts
+                changed.add(node)
+        if changed:
+            self._changed(changed, replant=True)
 
     def seek_plain(self, nodes: Iterable[str]) -> None:
         """These have no SUMMARY: an original Guardian's. They are known by the PVs that every Guardian has."""
@@ -189,7 +209,8 @@ class Board:
             try:
                 return from_summary(node, heard.where, heard.text, "")
             except ValueError as error:
-                return Facts(node=node, where=heard.where, ours=True, why=printable(str(error)))
+                why = printable(str(error))
+                return Facts(node=node, where=heard.where, ours=True, why=why, severity=Severity.INVALID.name)
         rows = self._plain[node]
         if heard.reading is None:
             rows.pop(row, None)
@@ -245,7 +266,11 @@ class Board:
             for node, nodes in self._listed.items()
             if node in facts
         }
-        return grow(facts, listed)
+        roots = grow(facts, listed)
+        for _, place in _walk(roots):
+            if not place.again and (twice := self.cells[place.facts.node].twice):
+                place.flags.append(Flag(kind="TWICE", text=twice))
+        return roots
 
     # -- the rows of one node ------------------------------------------------------------------------------------------
 
@@ -304,10 +329,6 @@ class Board:
             yield event
         finally:
             self._waiting.discard(event)
-
-    def facts(self) -> dict[str, Any]:
-        """What everybody may know of the board itself."""
-        return {"nodes": len(self.cells), "silent": len(self.silent)}
 
 
 def _place_of(said: Facts) -> tuple[object, ...]:

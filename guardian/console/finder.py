@@ -36,6 +36,7 @@ class Finder:
         self._names = names
         self._named = frozenset(named)
         self._listed_by: dict[str, str] = {}
+        self._lists: dict[str, list[str]] = {}  # of each host, as it was last
         board.place(sorted(self._named))
 
     async def run(self) -> None:
@@ -44,24 +45,34 @@ class Finder:
         while True:
             try:
                 found = await find_nodes(self._names, SEARCH_S)
-            except OSError as error:
-                found = Found(troubles=[f"the network cannot be asked: {error.strerror or error}"])
-            for trouble in found.troubles:
-                if trouble not in told:
-                    _log.warning("%s", trouble)
-            told = set(found.troubles)
-            self.take(found)
+                for trouble in found.troubles:
+                    if trouble not in told:
+                        _log.warning("%s", trouble)
+                told = set(found.troubles)
+                self.take(found)
+            except Exception:
+                _log.exception("the search for nodes has failed, and is tried again; please report this")
             await asyncio.sleep(EVERY_S if self._board.cells else SOON_S)
 
     def take(self, found: Found) -> None:
         """What was found."""
         there = found.nodes
         for node in [node for node in self._board.silent if node not in there and node not in self._named]:
-            if self._listed_by.get(node) in found.hosts:
+            if self._has_removed(found, node):
                 self._board.take_away(node)
                 del self._listed_by[node]
         self._listed_by |= {node: hosts[0] for node, hosts in there.items()}
+        self._lists |= found.hosts
         self._board.place(there)
+        self._board.run_by({node: hosts for node, hosts in there.items() if len(hosts) > 1})
         silent = self._board.silent
         self._board.seek_plain(node for node in silent if node in self._named and node not in there)
         self._watch.renew(pv for node in silent for pv in self._board.pvs(node))
+
+    def _has_removed(self, found: Found, node: str) -> bool:
+        """Whether the very host that listed a node lists it no more; another one may have taken its port."""
+        where = self._listed_by.get(node, "")
+        if where not in found.hosts:
+            return False
+        now, before = found.hosts[where], self._lists[where]
+        return not now or not {*before}.isdisjoint(now)

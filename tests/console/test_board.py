@@ -195,3 +195,21 @@ def test_who_waits_is_told_of_each_change(board: Board) -> None:
     with board.waiting() as event:
         says(board, "SUS", state="SAFE")
         assert event.is_set()
+
+
+def test_a_node_that_two_hosts_run_is_an_alarm_and_names_them(board: Board) -> None:
+    says(board, "SUS", state="SAFE", request="SAFE", severity="NO_ALARM", ok=True)
+    before = board.seq
+    board.run_by({"SUS": ["l1:5064", "l2:5064"]})
+    told = cell(board, "SUS")
+    assert (told["ok"], told["severity"]) == (False, "MAJOR") and board.cells["SUS"].seq > before
+    assert told["why"] == told["flags"]["TWICE"] == "is run by l1:5064 and l2:5064: remove it from all but one"
+    board.run_by({})
+    told = cell(board, "SUS")
+    assert (told["ok"], told["severity"], told["flags"]) == (True, "NO_ALARM", {})
+
+
+def test_a_summary_that_is_none_is_no_node_that_is_well(board: Board) -> None:
+    board.hear({NAMES.pv("SUS", "SUMMARY"): heard("what is this?")})
+    told = cell(board, "SUS")
+    assert (told["there"], told["ok"], told["severity"]) == (True, False, "INVALID") and "what is this?" in told["why"]
