@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,9 +74,12 @@ async def way_of(console: Console, node: str, state: str) -> Way:
     if not cell.facts.there:
         raise ProblemError(409, f"{node} cannot be asked for {state}: it does not answer; start its host, or wait")
     try:
-        graph, took = await console.documents.graph(node), await console.documents.times(node)
+        graph = await console.documents.graph(node)
     except ExpectedError as error:
         raise ProblemError(409, f"the way of {node} to {state} is not known: {error}; try again") from None
+    took: dict[str, dict[str, float]] = {}
+    with contextlib.suppress(ExpectedError):  # good to know, and no reason to ask for nothing
+        took = await console.documents.times(node)
     facts = cell.facts
     if why := why_not_state(facts, graph, state):
         raise ProblemError(404, why)
