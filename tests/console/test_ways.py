@@ -12,6 +12,7 @@ from guardian.client.watch import Watch
 from guardian.console.board import Board, Cell
 from guardian.console.console import Console
 from guardian.console.documents import Documents
+from guardian.console.orders import why_not_now
 from guardian.console.ways import way_of
 from guardian.core.documents import graph_facts
 from guardian.core.facts import Facts
@@ -56,3 +57,28 @@ async def test_a_node_that_does_not_say_how_long_it_takes_can_be_asked_all_the_s
     told = await way("HOT", GRAPH=GRAPH, **times)
     assert told["states"] == ("COLD", "WARM", "HOT") and not told["dangerous"]
     assert told["times"] == {} and told["word"] == "Request HOT (2 states)"
+
+
+@pytest.mark.parametrize(
+    "text", [GRAPH[:-40], "nonsense", "[]", "3", "null", '{"states": 3}', "[" * 100_000], ids=lambda text: text[:12]
+)
+async def test_a_graph_that_cannot_be_read_is_a_danger_that_takes_the_name_of_the_node(text: str) -> None:
+    shown = await way_of(console(GRAPH=text, DURATIONS=""), "OVEN", "HOT")
+    told = shown.encode()
+    assert told["states"] == () and told["dangerous"]
+    assert told["warnings"][-1].startswith("its GRAPH cannot be read, so the way may pass any state")
+    assert "confirm it by the name" in (why_not_now(shown, {"basis": told["basis"]}) or "")
+    assert why_not_now(shown, {"basis": told["basis"], "confirm": "OVEN"}) is None
+
+
+async def test_a_graph_that_can_be_read_no_more_is_another_look() -> None:
+    seen = (await way_of(console(GRAPH=GRAPH), "OVEN", "HOT")).encode()
+    now = await way_of(console(GRAPH=GRAPH[:-40]), "OVEN", "HOT")
+    why = why_not_now(now, {"basis": seen["basis"], "confirm": "OVEN"})
+    assert why is not None and "meanwhile its GRAPH cannot be read" in why
+
+
+@pytest.mark.parametrize("text", ["", '{"states": [], "edges": []}'])
+async def test_a_node_without_code_has_no_graph_and_no_danger(text: str) -> None:
+    told = await way("HOT", GRAPH=text)
+    assert told["states"] == () and not told["dangerous"]
