@@ -54,7 +54,7 @@ def _main(argv: Sequence[str]) -> int:
 
 
 def _options(argv: Sequence[str]) -> argparse.Namespace:
-    from guardian.cli.ctrl import add_shared_options
+    from guardian.cli.ctrl import add_naming
 
     parser = OrderParser(
         prog=COMMAND,
@@ -71,7 +71,7 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
         help="an address of a proxy in front, https://control.lab.example; may be repeated",
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=__version__)
-    add_shared_options(parser)
+    add_naming(parser)
     return parser.parse_args(argv)
 
 
