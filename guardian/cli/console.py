@@ -26,7 +26,7 @@ ADDRESS, PORT = "127.0.0.1", 8080
 #: What the extra [web] brings.
 NEEDS = ("starlette", "uvicorn", "websockets")
 #: A server that hangs is noticed after so long (libca asks 30 s); operators look at a screen that must not lie.
-SILENCE_S = "5"
+SILENCE, SILENCE_S = "EPICS_CA_CONN_TMO", 5.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,7 +54,7 @@ def _main(argv: Sequence[str]) -> int:
 
 
 def _options(argv: Sequence[str]) -> argparse.Namespace:
-    from guardian.cli.ctrl import add_shared_options
+    from guardian.cli.ctrl import add_naming
 
     parser = OrderParser(
         prog=COMMAND,
@@ -71,7 +71,7 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
         help="an address of a proxy in front, https://control.lab.example; may be repeated",
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=__version__)
-    add_shared_options(parser)
+    add_naming(parser)
     return parser.parse_args(argv)
 
 
@@ -147,6 +147,15 @@ def _warn(wanted: Wanted, address: str) -> None:
         )
 
 
+def silence(exported: str) -> str:
+    """How long a server may be silent: what a site has exported for all its clients, where that is less than ours."""
+    try:
+        seconds = float(exported)
+    except ValueError:
+        return f"{SILENCE_S:g}"
+    return exported if 0 < seconds < SILENCE_S else f"{SILENCE_S:g}"
+
+
 def _serve(wanted: Wanted) -> int:
     import asyncio
     import logging
@@ -155,7 +164,7 @@ def _serve(wanted: Wanted) -> int:
     logging.getLogger("guardian").setLevel(logging.INFO)
     # Of what it says only faults of ours: it has a line for whatever anybody sends.
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.exc_info is not None)
-    os.environ.setdefault("EPICS_CA_CONN_TMO", SILENCE_S)
+    os.environ[SILENCE] = silence(os.environ.get(SILENCE, ""))
     from guardian.cli.log import allow_many_files
     from guardian.console.serve import listen, run
 

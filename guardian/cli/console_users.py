@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +50,8 @@ def define(order: Order) -> None:
         order.add_argument("name", type=_name, metavar="NAME", help="who")
     if order.name in ("add", "role"):
         order.add_argument("--role", required=True, choices=ROLES, help=_ROLE)
+    if order.name == "list":
+        order.add_argument("--json", action="store_true", help="print names and roles as JSON")
     order.add_argument("--users", required=True, type=Path, metavar="FILE", help=_FILE)
     order.set_defaults(run={"add": _add, "remove": _remove, "role": _change, "list": _list}[order.name])
 
@@ -95,6 +98,9 @@ def _list(options: argparse.Namespace) -> int:
         users = read(options.users)
     except FileNotFoundError:
         raise ExpectedError(f"there is no file {options.users}") from None
+    if options.json:
+        print(json.dumps([{"name": user.name, "role": user.role.word} for user in users.values()]))
+        return OK
     for user in users.values():
         print(f"{user.name:<32} {user.role.word}")
     return OK

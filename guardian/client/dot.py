@@ -17,7 +17,7 @@ def draw(text: str, kind: str, *, timeout_s: float = TIMEOUT_S) -> bytes:
     Raises
     ------
     GuardianError
-        There is no ``dot``, it takes too long, or it fails.
+        There is no ``dot``, it cannot be started, it takes too long, or it fails.
     """
     program = shutil.which("dot")
     if program is None:
@@ -31,6 +31,8 @@ def draw(text: str, kind: str, *, timeout_s: float = TIMEOUT_S) -> bytes:
         )
     except subprocess.TimeoutExpired:
         raise GuardianError(f"dot has not drawn it within {timeout_s:g} s; write a .dot file and try neato") from None
+    except OSError as error:
+        raise GuardianError(f"dot cannot be run: {error.strerror or error}; try again, or write a .dot file") from None
     if done.returncode != 0 or not done.stdout:
         why = " ".join(done.stderr.decode(errors="replace").split())
         raise GuardianError(f"dot failed (code {done.returncode}): {why}; write a .dot file and look at it")

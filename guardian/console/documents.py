@@ -23,6 +23,10 @@ from guardian.errors import ExpectedError
 FRESH_S = 5.0
 
 
+class UnreadableError(ExpectedError):
+    """A node says what is no graph: it was cut, or is of a program that is newer, or another one."""
+
+
 class Documents:
     """Those of all nodes."""
 
@@ -40,6 +44,8 @@ class Documents:
         ------
         ExpectedError
             It did not answer. So nobody takes a graph that could not be read for one without dangers.
+        UnreadableError
+            It answered what is no graph.
         """
         found: Graph | None = await self._once(node, "GRAPH", self._graph)
         return found
@@ -87,8 +93,10 @@ class Documents:
 
 
 def _graph_of(text: str) -> Graph | None:
-    try:
-        facts = json.loads(text or "null")
-        return read_graph(facts) if facts and facts["states"] else None
-    except (ValueError, TypeError, KeyError, RecursionError, ExpectedError):  # of another program
+    if not text:
         return None
+    try:
+        facts = json.loads(text)
+        return read_graph(facts) if facts["states"] else None
+    except (ValueError, TypeError, KeyError, RecursionError, ExpectedError):
+        raise UnreadableError("its GRAPH cannot be read, it is cut or of another version") from None

@@ -7,8 +7,8 @@ a POST        is small, JSON, and sent by a page of this console; all but the lo
               cookie), from a page that was told so (``X-Guardian-CSRF``), and who is no viewer
 ============  ========================================================================================================
 
-A room finds the person in ``request.state.person`` (None: nobody), and may rely on a body that is a JSON object. What
-else than an operator a write needs is the room's to say.
+A room below ``/api`` finds the person in ``request.state.person`` (None: nobody), and may rely on a body that is a JSON
+object. What else than an operator a write needs is the room's to say.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class Guard:
         if method == "POST":
             _check_origin(scope, headers)
             _check_json(headers, body)
-        await self._recognise(scope, headers)
+        await self._recognise(scope)
         if method == "POST" and scope["path"] != LOGIN:
             self._check_person(scope, headers)
         return receive
@@ -149,10 +149,12 @@ class Guard:
             )
         scope["state"]["origin"] = origin
 
-    async def _recognise(self, scope: Scope, headers: Headers) -> None:
+    async def _recognise(self, scope: Scope) -> None:
         state = scope["state"]
         state["person"] = state["session"] = None
         if self._logins is None:
+            return
+        if scope["method"] != "POST" and not scope["path"].startswith("/api/"):  # pages are the same for everybody
             return
         given = Request(scope).cookies.get(cookie_name(scope))
         if given is None:

@@ -1,4 +1,5 @@
-"""Logging in: a name and a token for a session. What takes time is done in threads, and never in those of others.
+"""Logging in: a name and a token for a session. What takes time is done in threads, and never in those of others. The
+disk with the users file may hang: that keeps people from writing, and neither the pages nor the end of the console.
 
 Wrong tokens make the next try slower, under that name and from that address, by :data:`SLOWEST_S` at most. Nobody is
 locked out: not a person by somebody who guesses at the name, nor a colleague at the same address. A token has 160
@@ -11,18 +12,15 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import TypeVar
 
 from guardian.console.people import Person
 from guardian.console.sessions import Session, Sessions
 from guardian.console.users import NOBODY, Users, is_token
 from guardian.core.texts import clip, printable
 from guardian.errors import ExpectedError
+from guardian.host.reader import Reader
 
-T = TypeVar("T")
 #: A wrong token makes the next try that much slower, each one twice as much, up to this; and for so long.
 SLOWER_S, SLOWEST_S, REMEMBERED_S = 0.05, 2.0, 60.0
 #: Names and addresses that are remembered.
@@ -46,8 +44,8 @@ class Logins:
         self._users = users
         self._slow = Slow()
         self._trying: Counter[str] = Counter()
-        self._reader = ThreadPoolExecutor(1, "users")
-        self._hasher = ThreadPoolExecutor(1, "tokens")
+        self._reader = Reader("the users file")
+        self._hasher = ThreadPoolExecutor(1, "tokens")  # the end of the console waits for it: it needs no disk
 
     async def look(self) -> None:
         """See who the users are now: one who was removed is out from here on.
@@ -57,8 +55,9 @@ class Logins:
         BusyError
         """
         try:
-            await asyncio.wait_for(self._in(self._reader, self._users.look), DISK_S)
-        except TimeoutError:
+            async with asyncio.timeout(DISK_S):
+                await self._reader.read(self._users.look)
+        except (TimeoutError, ExpectedError):
             raise BusyError(
                 f"who may write is not known: the disk with the users file has not answered for {DISK_S:g} s. Try again"
             ) from None
@@ -94,7 +93,7 @@ class Logins:
         await asyncio.sleep(self._slow.delay_s(keys, time.monotonic()))
         await self.look()
         user = self._users.get(name) or NOBODY
-        if not await self._in(self._hasher, partial(is_token, user, token)):
+        if not await asyncio.get_running_loop().run_in_executor(self._hasher, is_token, user, token):
             count = self._slow.wrong(keys, time.monotonic())
             if count & (count - 1) == 0:  # 1, 2, 4, 8: somebody who guesses does not fill the log
                 shown = clip(printable(name), 100)
@@ -104,9 +103,6 @@ class Logins:
         given, session = self.sessions.begin(user, time.monotonic())
         _log.info("%s (%s) has logged in from %s", user.name, user.role.word, address)
         return given, user.person, session
-
-    async def _in(self, pool: ThreadPoolExecutor, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(pool, call)
 
 
 class Slow:

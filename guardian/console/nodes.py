@@ -28,7 +28,9 @@ def routes(console: Console) -> list[BaseRoute]:
         cell = console.cell(request.path_params["node"])
         graph, times = None, dict[str, dict[str, float]]()
         with contextlib.suppress(ExpectedError):
-            graph, times = await console.documents.graph(cell.node), await console.documents.times(cell.node)
+            graph = await console.documents.graph(cell.node)
+        with contextlib.suppress(ExpectedError):
+            times = await console.documents.times(cell.node)
         told = {
             "node": cell.node,
             "pvs": pvs(console, cell.node, plain=cell.facts.there and not cell.facts.ours),

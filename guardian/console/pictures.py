@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -77,7 +78,8 @@ class Pictures:
         if time.monotonic() < until:
             raise ProblemError(503, why)
         if text not in self._kept:
-            self._kept[text] = asyncio.create_task(self._draw(text))
+            drawing = self._kept[text] = asyncio.create_task(self._draw(text))
+            drawing.add_done_callback(partial(self._drop_failed, text))
         self._kept.move_to_end(text)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
@@ -88,8 +90,13 @@ class Pictures:
             try:
                 return await asyncio.to_thread(draw, text, "svg", timeout_s=DEADLINE_S)
             except GuardianError as error:
-                self._kept.pop(text, None)
                 now = time.monotonic()
                 self._failed = {text: told for text, told in self._failed.items() if told[0] > now}
                 self._failed[text] = now + PAUSE_S, str(error)
                 raise ProblemError(503, str(error)) from None
+
+    def _drop_failed(self, text: str, drawing: asyncio.Task[bytes]) -> None:
+        """Whatever it failed of: who asks next may get it."""
+        failed = drawing.cancelled() or drawing.exception() is not None
+        if failed and self._kept.get(text) is drawing:
+            del self._kept[text]

@@ -192,7 +192,7 @@ class Users:
             ) from None
 
     def look(self) -> None:
-        """Read the file anew if it is another one. May wait for a disk: for one thread, and always the same."""
+        """Read the file anew if it is another one. May wait for a disk: for one thread at a time."""
         seen = _stamp(self._path)
         if seen == self._seen:
             return

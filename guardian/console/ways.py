@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.requests import Request
@@ -10,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from guardian.console.console import Console, ProblemError
+from guardian.console.documents import UnreadableError
 from guardian.core.dangers import Dangers, basis, dangers, verb
 from guardian.core.documents import as_json
 from guardian.core.facts import Facts
@@ -31,11 +33,12 @@ class Way:
     def encode(self) -> dict[str, Any]:
         """As pages get it."""
         took, dangerous = self.journey.expected, self.dangers
+        untold = replace(dangerous, passes_goto=(), managed_by="", manual=False)  # the journey warns of the others
         return {
             "node": self.facts.node,
             "state": self.state,
             "states": self.journey.states,
-            "warnings": [*self.journey.warnings, *Dangers(leaves_nominal=dangerous.leaves_nominal).sentences()],
+            "warnings": [*self.journey.warnings, *untold.sentences()],
             "usual_s": took.usual_s if took is not None and took.timed else None,
             "most_s": took.most_s if took is not None and took.timed else None,
             "untimed": took.untimed if took is not None else (),
@@ -72,10 +75,16 @@ async def way_of(console: Console, node: str, state: str) -> Way:
         raise ProblemError(400, f"which state of {node}? Say its name: 1 to {NAME_BYTES} bytes that can be shown")
     if not cell.facts.there:
         raise ProblemError(409, f"{node} cannot be asked for {state}: it does not answer; start its host, or wait")
+    graph, unreadable = None, False
     try:
-        graph, took = await console.documents.graph(node), await console.documents.times(node)
+        graph = await console.documents.graph(node)
+    except UnreadableError:
+        unreadable = True
     except ExpectedError as error:
         raise ProblemError(409, f"the way of {node} to {state} is not known: {error}; try again") from None
+    took: dict[str, dict[str, float]] = {}
+    with contextlib.suppress(ExpectedError):  # good to know, and no reason to ask for nothing
+        took = await console.documents.times(node)
     facts = cell.facts
     if why := why_not_state(facts, graph, state):
         raise ProblemError(404, why)
@@ -85,6 +94,6 @@ async def way_of(console: Console, node: str, state: str) -> Way:
         facts=facts,
         state=state,
         journey=found,
-        dangers=dangers(facts, graph, found, state),
+        dangers=dangers(facts, graph, found, state, unreadable=unreadable),
         times={name: took[name]["usual"] for name in found.states if name in took},
     )

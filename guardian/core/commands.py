@@ -32,6 +32,8 @@ from guardian.enums import NONE_INDEX, NONE_STATE, LogLevel, Mode, Op
 from guardian.errors import RefusedError
 
 E = TypeVar("E", bound=IntEnum)
+#: What no WRITE_CMD stands for: requests have a command of their own, with an id.
+_NOT_WRAPPED = frozenset({"REQUEST", "REQUEST_N", "REQUEST_CMD", "WRITE_CMD"})
 
 
 def parse(name: str, value: Any, by: str, view: View) -> Input | None:
@@ -55,8 +57,13 @@ def unwrap(value: Any) -> Write:
     """
     write = read_write(value)
     row = BY_NAME.get(write.row)
-    if row is None or not row.writable or row.name in ("REQUEST_CMD", "WRITE_CMD"):
-        rows = ", ".join(name for name, one in BY_NAME.items() if one.writable and not name.endswith("_CMD"))
+    if write.row in ("REQUEST", "REQUEST_N"):
+        raise RefusedError(
+            f'{write.row} cannot be written this way, the id of the request would be lost; write {{"state": "NAME", '
+            '"id": "unique", "person": "who"} on REQUEST_CMD'
+        )
+    if row is None or not row.writable or row.name in _NOT_WRAPPED:
+        rows = ", ".join(name for name, one in BY_NAME.items() if one.writable and name not in _NOT_WRAPPED)
         raise RefusedError(f"{write.row[:40]!r} cannot be written this way; {rows} can")
     return write
 

@@ -25,12 +25,14 @@ class Dangers:
     ----------
     passes_goto : goto states on the way, not at its end. leaves_nominal : the nominal state that it gives up, "": none.
     managed_by : who steers the node, "": nobody. manual : no edge is followed.
+    unknown_way : it says which way it may take, and that cannot be read.
     """
 
     passes_goto: tuple[str, ...] = ()
     leaves_nominal: str = ""
     managed_by: str = ""
     manual: bool = False
+    unknown_way: bool = False
 
     def __bool__(self) -> bool:
         return any(self.sentences())
@@ -47,10 +49,12 @@ class Dangers:
             yield f"it is managed by {self.managed_by}"
         if self.manual and not known.manual:
             yield "its MODE is MANUAL, edges do not count"
+        if self.unknown_way and not known.unknown_way:
+            yield "its GRAPH cannot be read, so the way may pass any state, also one from where all is built up again"
 
 
-def dangers(facts: Facts, graph: Graph | None, way: Journey, state: str) -> Dangers:
-    """Those of a request for `state`, on this way."""
+def dangers(facts: Facts, graph: Graph | None, way: Journey, state: str, *, unreadable: bool = False) -> Dangers:
+    """Those of a request for `state`, on this way. `unreadable`: there is a graph, and nobody can read it."""
     gotos = way.states[1:-1] if graph is not None else ()
     nominal = facts.nominal if facts.nominal != NONE_STATE else ""
     return Dangers(
@@ -58,6 +62,7 @@ def dangers(facts: Facts, graph: Graph | None, way: Journey, state: str) -> Dang
         leaves_nominal=nominal if nominal in (facts.state, facts.request) and state != nominal else "",
         managed_by=facts.managed_by,
         manual=facts.mode == "MANUAL",
+        unknown_way=unreadable and state != NONE_STATE,
     )
 
 
@@ -73,6 +78,7 @@ def basis(facts: Facts, seen: Dangers) -> dict[str, Any]:
         "worker": facts.worker,
         "passes_goto": list(seen.passes_goto),
         "leaves_nominal": seen.leaves_nominal,
+        "unknown_way": seen.unknown_way,
     }
 
 
@@ -93,6 +99,7 @@ def read_basis(told: Mapping[str, Any]) -> Dangers:
             leaves_nominal=str(told["leaves_nominal"]),
             managed_by=str(told["manager"]) if told["mode"] == "MANAGED" else "",
             manual=told["mode"] == "MANUAL",
+            unknown_way=bool(told["unknown_way"]),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"it is no basis of a way: {error!r}") from None

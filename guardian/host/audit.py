@@ -1,12 +1,13 @@
 """Every write that reaches a host, allowed and refused, in its journal: who wrote what, and what stood there before.
 
 What is taken is kept, each write by itself. What is refused can come as fast as a client can send, from one that is
-broken or means it badly, and must not fill the disk, neither in the journal nor in the log. So of each client and PV
-the first refusal within a second is kept at once, and a few that differ from it; the rest is counted, and becomes one
-record with ``count``, ``since`` and the words of the last. It is told when nothing has come for a second; of who goes
-on, after 1, 2, 4 seconds, and then ever more rarely, up to once in :data:`LONGEST_S`. The sum of all is exact.
+broken or means it badly, and must not fill the disk, neither in the journal nor in the log. So of each client, person
+and PV (all people of a console are one client, which says for whom it writes) the first refusal within a second is kept
+at once, and a few that differ from it; the rest is counted, and becomes one record with ``count``, ``since`` and the
+words of the last. It is told when nothing has come for a second; of who goes on, after 1, 2, 4 seconds, and then ever
+more rarely, up to once in :data:`LONGEST_S`. The sum of all is exact.
 
-Memory: some kB a client and PV that were refused within the last second, of :data:`MOST` of an address at most. What
+Memory: some kB for each of these that was refused within the last second, of :data:`MOST` of an address at most. What
 comes from more than so many is counted together, under the last of them (``others``: true).
 """
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from guardian.core.who import Who
+from guardian.core.who import Who, one_word
 from guardian.host.journal import Journal
 from guardian.host.logsink import LogSink
 
@@ -23,18 +24,18 @@ from guardian.host.logsink import LogSink
 WINDOW_S = 1.0
 #: Of who goes on and on, within so long.
 LONGEST_S = 60.0
-#: Of a client and PV, within that time, so many are kept that differ in the value or the reason.
+#: Of a client, person and PV, within that time, so many are kept that differ in the value or the reason.
 DIFFERENT = 5
-#: Clients and PVs that are told apart, of one address and of all.
+#: Clients, people and PVs that are told apart, of one address and of all.
 MOST = 200
 MOST_IN_ALL = 2000
 
-_Key = tuple[str, str, Who] | str  # node, row, client; or an address, with too many of them to be told apart
+_Key = tuple[str, str, Who, str] | str  # node, row, client, person; or an address, with too many to be told apart
 
 
 @dataclass(slots=True)
 class _Window:
-    """The refusals of one client and PV: what was kept of them, and those that were counted."""
+    """The refusals of one client, person and PV: what was kept of them, and those that were counted."""
 
     length: float
     until: float
@@ -59,7 +60,7 @@ class Audit:
 
     def refused(self, record: dict[str, Any], who: Who) -> bool:
         """Keep a write that was refused, or count it. True if it was kept: then it is worth a line in the log, too."""
-        key: _Key = (record["node"], record["row"], who)
+        key: _Key = (record["node"], record["row"], who, record.get("person", ""))
         if key not in self._windows and self._too_many(who.address):
             key, record = who.address, record | {"others": True}
         stamp = record["stamp"]
@@ -101,7 +102,8 @@ class Audit:
         last = window.last
         self._journal.append(last | {"count": window.count, "since": window.since})
         of = f"of too many clients and PVs at {last['address']}" if last.get("others") else f"of {last['row']}"
-        by = f"{last['user']}@{last['host']} ({last['address']})"
+        person = f"{one_word(last['person'])} at " if last.get("person") else ""
+        by = f"{person}{last['user']}@{last['host']} ({last['address']})"
         text = f"{window.count} more writes {of} were refused; the last one, by {by}: {last.get('why', '')}"
         self._sink.line(last["node"], text.replace("\n", "\\n"), level="WARNING")
 

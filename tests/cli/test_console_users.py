@@ -37,6 +37,8 @@ def test_a_user_comes_and_changes_and_goes(path: Path):
     assert run("users", "role", "alice", "--role", "expert", "--users", path).returncode == OK
     assert read(path)["alice"].role is Role.EXPERT and is_token(read(path)["alice"], added.stdout.strip())
     assert run("users", "list", "--users", path).stdout.split() == ["alice", "expert"]
+    listed = run("users", "list", "--json", "--users", path)
+    assert listed.returncode == OK and json.loads(listed.stdout) == [{"name": "alice", "role": "expert"}]
     assert run("users", "remove", "alice", "--users", path).returncode == OK
     assert read(path) == {}
 
@@ -78,6 +80,7 @@ def test_users_that_are_added_at_the_same_time_are_all_there(path: Path):
         (("--allow-write",), "users add NAME --role operator --users FILE"),
         (("--users", "{}"), "--allow-write"),
         (("--allow-write", "--users", "{}"), "there is no file"),
+        (("--json",), "--json"),
         (("--origin", "control.lab.example"), "https://control.lab.example"),
         (("--allow-write", "--users", "{}", "--host", "0.0.0.0"), "there is no file"),
     ],

@@ -51,6 +51,8 @@ def test_a_basis_tells_later_what_was_known() -> None:
     facts = replace(NODE, state="ALIGNED", mode="MANAGED", manager="IFO")
     seen = of("DAMPED", state="ALIGNED", mode="MANAGED", manager="IFO")
     assert read_basis(basis(facts, seen)) == seen
+    unknown = dangers(NODE, None, journey(NODE, None, "ALIGNED"), "ALIGNED", unreadable=True)
+    assert unknown and read_basis(basis(NODE, unknown)) == unknown
     assert read_basis(basis(replace(NODE, mode="MANUAL"), of("ALIGNED", mode="MANUAL"))) == Dangers(manual=True)
 
 
@@ -64,13 +66,20 @@ def test_only_what_has_become_dangerous_is_new() -> None:
     known = Dangers(passes_goto=("SAFE",), managed_by="IFO")
     assert list(known.sentences(known)) == []
     assert list(Dangers().sentences(known)) == []
-    now = Dangers(passes_goto=("SAFE", "DOWN"), managed_by="IMC", leaves_nominal="ALIGNED", manual=True)
+    now = Dangers(
+        passes_goto=("SAFE", "DOWN"), managed_by="IMC", leaves_nominal="ALIGNED", manual=True, unknown_way=True
+    )
     assert list(now.sentences(known)) == [
         "the way passes DOWN, from where all is built up again",
         "it gives up its nominal state, ALIGNED",
         "it is managed by IMC",
         "its MODE is MANUAL, edges do not count",
+        "its GRAPH cannot be read, so the way may pass any state, also one from where all is built up again",
     ]
+
+
+def test_a_graph_that_nobody_can_read_is_no_danger_to_who_withdraws_a_request() -> None:
+    assert not dangers(NODE, None, journey(NODE, None, "NONE"), "NONE", unreadable=True)
 
 
 @pytest.mark.parametrize(

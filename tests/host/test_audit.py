@@ -184,8 +184,9 @@ class Bench:
         self.audit = Audit(self.journal, self.sink)
         self.now = 1000.0
 
-    def refused(self, *, row: str = "OP", new: str = "9", who: Who = EVE) -> bool:
+    def refused(self, *, row: str = "OP", new: str = "9", who: Who = EVE, person: str = "") -> bool:
         record = {"id": 0, "node": "SUS", "kind": "write", "stamp": self.now, "row": row, "new": new, "why": "no"}
+        record |= {"person": person} if person else {}
         return self.audit.refused(record | {"user": who.user, "host": who.host, "address": who.address}, who)
 
     def after(self, seconds: float) -> None:
@@ -219,6 +220,31 @@ def test_each_client_and_each_pv_is_counted_by_itself(bench: Bench) -> None:
         ("OP", "anna", None),
         ("OP", "eve", 1),
     ]
+
+
+def test_two_people_at_one_console_are_told_apart(bench: Bench) -> None:
+    assert [bench.refused(person=name) for name in ("alice", "bob", "alice", "bob")] == [True, True, False, False]
+    bench.after(WINDOW_S)
+    assert [(r["person"], r.get("count")) for r in bench.records()] == [
+        ("alice", None),
+        ("bob", None),
+        ("alice", 1),
+        ("bob", 1),
+    ]
+    bench.sink.close()
+    assert "the last one, by alice at eve@office (10.0.0.9): no" in (bench.path.parent / "log").read_text()
+
+
+def test_a_console_of_a_thousand_people_fills_neither_disk_nor_memory(bench: Bench) -> None:
+    for second in range(30):
+        for number in range(3 * MOST):
+            bench.refused(person=f"p{second}.{number}")
+        bench.after(WINDOW_S - 0.01)
+    assert len(bench.audit._windows) <= MOST + 1
+    bench.after(WINDOW_S)
+    records = bench.records()
+    assert sum(r.get("count", 1) for r in records) == 30 * 3 * MOST
+    assert len(records) < 8 * MOST
 
 
 def test_the_same_a_second_later_is_told_anew(bench: Bench) -> None:

@@ -42,7 +42,13 @@ def prepare(order: Order, run: Callable[[argparse.Namespace], int], *, about: st
 
 
 def add_shared_options(parser: argparse.ArgumentParser, *, default: Any = None) -> None:
-    """How the PVs are named, and where the host is. `default` SUPPRESS: what was said before the order stays."""
+    """Those of all orders. `default` SUPPRESS: what was said before the order stays."""
+    add_naming(parser, default=default)
+    parser.add_argument("--json", action="store_true", default=default or False, help="print facts as JSON")
+
+
+def add_naming(parser: argparse.ArgumentParser, *, default: Any = None) -> None:
+    """How the PVs are named, and where the host is."""
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--site", type=Path, metavar="FILE", default=default, help="the site file: how PVs are named")
     where.add_argument(
@@ -54,7 +60,6 @@ def add_shared_options(parser: argparse.ArgumentParser, *, default: Any = None) 
     parser.add_argument(
         "--pv", type=_template, metavar="TEMPLATE", default=default, help="how PVs are named (default: the site's)"
     )
-    parser.add_argument("--json", action="store_true", default=default or False, help="print facts as JSON")
 
 
 def add_nodes(order: argparse.ArgumentParser, *, text: str, least_one: bool = True) -> None:

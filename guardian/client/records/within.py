@@ -14,6 +14,8 @@ from typing import Generic, TypeVar
 from guardian.errors import ExpectedError
 
 T = TypeVar("T")
+#: Of one time, so many can be passed over: an answer has to find them all again before it goes on.
+MOST_SKIPPED = 10_000
 
 
 @dataclass(slots=True)
@@ -67,6 +69,10 @@ class Before:
             found = cls(float("nan"))
         if not abs(found.stamp) < 1e12 or found.skip < 0:
             raise ExpectedError(f'before={text!r} is no place: give what the answer before has as "before"')
+        if found.skip > MOST_SKIPPED:
+            raise ExpectedError(
+                f"before={text!r} passes over {found.skip} of one time, and {MOST_SKIPPED} can be: give another span"
+            )
         return found
 
     def __str__(self) -> str:

@@ -12,7 +12,7 @@ from guardian.client.records.find_events import EventsAsked, find_events
 from guardian.client.records.find_lines import LinesAsked, find_lines
 from guardian.client.records.journals import Journals
 from guardian.client.records.stays import Stays
-from guardian.client.records.within import Before, Bound
+from guardian.client.records.within import MOST_SKIPPED, Before, Bound
 from guardian.errors import ExpectedError
 from guardian.host.logline import LogLine
 
@@ -129,3 +129,9 @@ def test_a_search_that_nobody_waits_for_any_more_ends_at_its_next_block(folders:
 def test_a_place_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ExpectedError, match="is no place"):
         Before.parse(text)
+
+
+def test_a_place_that_is_behind_more_than_anybody_should_keep_is_refused() -> None:
+    assert Before.parse(f"1~{MOST_SKIPPED}").skip == MOST_SKIPPED
+    with pytest.raises(ExpectedError, match="10001 of one time, and 10000 can be"):
+        Before.parse(f"1~{MOST_SKIPPED + 1}")
