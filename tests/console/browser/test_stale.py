@@ -109,3 +109,37 @@ def test_nodes_of_a_killed_host_do_not_answer(oven: Site, tmp_path: Path) -> Non
         browser.wait_text("does not answer", ".reasons")
         assert browser.text(".big") == "?", "the last state is not shown as if it were the present one"
         browser.wait_text("LIVE", ".link")
+
+
+def test_a_node_that_a_new_console_does_not_know_is_not_drawn_as_it_was(tmp_path: Path) -> None:
+    marks = ".choices [aria-pressed=true], .stateslist .on, .stateslist [aria-current=true], .is-current, .is-request"
+    verdict = "document.querySelector('.nodehead .badge')?.className"
+    with Guardhost(tmp_path, {"OVEN": OVEN}) as house, Site(tmp_path, house, free_port()).console as console:
+        console.wait("/api/nodes/OVEN", lambda node: node["graph"])
+        with Browser(tmp_path) as browser:
+            browser.open(f"http://{console.address}/n/OVEN")
+            browser.wait_text("COLD", ".big")
+            browser.wait(f"{verdict}.includes('badge') && !{verdict}.includes('invalid')")
+            assert console.child is not None
+            console.child.kill9()
+            house.kill9()
+            stale(browser)
+            console.child.close()
+            console.start()
+            browser.wait_text("LIVE", ".link")
+            for part in ("", "states", "graph", "pvs"):
+                if part:
+                    browser.press(f'.tabs a[href="/n/OVEN/{part}"]')
+                browser.wait_text("The console knows no node OVEN")
+                assert browser.text(".nodehead .verdict") == "no answer"
+                left = browser.eval(f"[...document.querySelectorAll({marks!r})].map((one) => one.outerHTML)")
+                assert left == []
+                if not part:
+                    assert browser.text(".big") == "?" and "does not answer" in browser.text(".reasons")
+            browser.press('.tabs a[href="/n/OVEN"]')
+            assert house.child is not None
+            house.child.close()
+            house.start()
+            browser.wait_text("COLD", ".big")
+            browser.wait(f"!{verdict}.includes('invalid')")
+            assert "The console knows no node" not in browser.text()

@@ -30,7 +30,7 @@ export function render(root, { node }) {
   const right = reasons(node);
   root.append(h("div", { class: "node" }, left.element, centre.element, right.element));
   const draw = () => {
-    const cell = board.cells.get(node);
+    const cell = board.cellOf(node);
     if (!cell) return;
     left.draw(cell);
     centre.draw(cell);
@@ -122,27 +122,28 @@ function controls(node) {
     }));
   };
   const tick = () => {
-    const cell = board.cells.get(node);
+    const cell = board.cellOf(node);
     say(time, cell?.there && cell.since > 0 ? `for ${span(link.now() - cell.since)}` : "");
   };
   /** @param {Cell} cell */
   const draw = (cell) => {
     say(state, cell.there ? cell.state : "?");
     say(status, cell.there ? cell.status : "does not answer");
-    say(target, cell.target === cell.state ? "—" : cell.target);
+    say(target, cell.there && cell.target === cell.state ? "—" : cell.target);
     say(request, cell.request);
     say(by, board.row("REQUEST_BY") ? `by ${board.row("REQUEST_BY")}` : "");
-    say(nominal, cell.nominal || "none");
+    say(nominal, cell.nominal || (cell.there ? "none" : "?"));
     op.show(cell.op);
     mode.show(cell.mode);
-    if (manager.dataset.is !== cell.manager) {
-      manager.dataset.is = cell.manager;
-      fill(manager, cell.manager && board.cells.has(cell.manager) ? h("a", { href: nodePath(cell.manager) }, cell.manager) : cell.manager || "none");
+    const above = cell.manager || (cell.there ? "none" : "?");
+    if (manager.dataset.is !== above) {
+      manager.dataset.is = above;
+      fill(manager, cell.manager && board.cells.has(cell.manager) ? h("a", { href: nodePath(cell.manager) }, cell.manager) : above);
     }
     const exec = Number(board.row("EXECTIME"));
-    say(worker, [cell.worker, exec >= 0.5 ? `call takes ${exec.toFixed(1)} s` : "", board.row("LOGLEVEL") && `log ${board.row("LOGLEVEL")}`].filter(Boolean).join(", "));
+    say(worker, [cell.worker || (cell.there ? "" : "?"), exec >= 0.5 ? `call takes ${exec.toFixed(1)} s` : "", board.row("LOGLEVEL") && `log ${board.row("LOGLEVEL")}`].filter(Boolean).join(", "));
     const loaded = Number(board.row("LOAD_TIME"));
-    say(load, [cell.load === "DONE" ? "loaded" : `load ${cell.load}`, loaded > 0 ? brief(loaded, link.now()) : ""].join(" "));
+    say(load, [cell.load === "DONE" ? "loaded" : cell.load ? `load ${cell.load}` : "?", loaded > 0 ? brief(loaded, link.now()) : ""].join(" "));
     changed.hidden = board.row("CODE_CHANGED") !== "True";
     reset.hidden = board.row("PROC_STATE") !== "FAIL";
     const told = board.row("SUBNODES");
@@ -188,17 +189,17 @@ function centrepiece(node) {
     h("div", { class: "bar" }, h("h2", {}, "Way and what is beside it"), whole), picture.element, legend());
   let drawn = "";
   const load = paced(PACE_MS, async () => {
-    const cell = board.cells.get(node);
+    const cell = board.cellOf(node);
     if (!cell || !element.isConnected) return;
     await picture.follow(cell);
     await picture.load();
-    picture.show(board.cells.get(node) ?? cell);
+    picture.show(board.cellOf(node) ?? cell);
   });
   const follow = paced(PACE_MS, async () => {
-    const cell = board.cells.get(node);
+    const cell = board.cellOf(node);
     if (!cell) return;
     await picture.follow(cell);
-    picture.show(board.cells.get(node) ?? cell);
+    picture.show(board.cellOf(node) ?? cell);
   });
   /** @param {Cell} cell */
   const draw = (cell) => {

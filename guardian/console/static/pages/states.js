@@ -46,7 +46,7 @@ export function render(root, { node }) {
     draw();
   };
   const draw = () => {
-    const cell = board.cells.get(node);
+    const cell = board.cellOf(node);
     if (!cell) return;
     for (const [name, view] of views) {
       const on = [cell.there && name === cell.state && "state", name === cell.request && "request", name === cell.nominal && "nominal"].filter((one) => typeof one === "string");
