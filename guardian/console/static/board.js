@@ -96,6 +96,13 @@ export function row(name) {
   return rows.get(name)?.text ?? "";
 }
 
+/** What a console said before its end is known no more: some PVs may never come again. */
+function forget() {
+  const names = new Set(rows.keys());
+  rows.clear();
+  if (names.size) for (const fn of rowReaders) fn(names);
+}
+
 /** @param {link.Message} message */
 function take(message) {
   if (message.t === "rows") {
@@ -107,6 +114,7 @@ function take(message) {
     if (snap) {
       heard = true;
       cells.clear();
+      forget();
     }
     /** @type {Set<string>} */
     const nodes = new Set();

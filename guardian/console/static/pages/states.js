@@ -78,7 +78,7 @@ export function render(root, { node }) {
     session.on(rights),
     board.on((news) => (news.all || news.nodes.has(node)) && draw()),
     board.onRows((names) => {
-      if (names.has("GRAPH")) void load();
+      if (names.has("GRAPH") && board.row("GRAPH")) void load();
     }),
   ];
   return () => {
