@@ -2,6 +2,7 @@
  * What the pages of the past share: what is asked for, as it stands in the address, and times as people write them.
  */
 
+import { told } from "./api.js";
 import * as board from "./board.js";
 import { fill, h } from "./dom.js";
 import * as link from "./link.js";
@@ -166,6 +167,18 @@ export function waiting() {
       element.textContent = text;
       element.classList.add("trouble");
     },
+  };
+}
+
+/** That a page does not go on by itself, and why. */
+export function halted() {
+  const { element, show, fail } = waiting();
+  return {
+    element,
+    /** It goes on. */
+    clear: () => show(""),
+    /** @param {unknown} error */
+    tell: (error) => fail(`Not followed at the moment, trying again: ${told(error)}`),
   };
 }
 
