@@ -100,7 +100,7 @@ export function row(name) {
 function forget() {
   const names = new Set(rows.keys());
   rows.clear();
-  if (names.size) for (const fn of rowReaders) fn(names);
+  if (names.size) link.tell(rowReaders, names);
 }
 
 /** @param {link.Message} message */
@@ -108,7 +108,7 @@ function take(message) {
   if (message.t === "rows") {
     if (message.node !== shown) return;
     for (const [name, row] of Object.entries(message.rows)) rows.set(name, row);
-    for (const fn of rowReaders) fn(new Set(Object.keys(message.rows)));
+    link.tell(rowReaders, new Set(Object.keys(message.rows)));
   } else if (message.t !== "beat") {
     const snap = message.t === "snap";
     if (snap) {
@@ -127,7 +127,7 @@ function take(message) {
     for (const node of /** @type {string[]} */ (message.gone ?? [])) all = cells.delete(node) || all;
     // A node that was asked for before the console knew it.
     if (shown !== null && nodes.has(shown) && all) link.say({ show: shown });
-    for (const fn of readers) fn({ nodes, all });
+    link.tell(readers, { nodes, all });
   }
 }
 

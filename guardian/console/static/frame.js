@@ -34,6 +34,10 @@ export function frame() {
   return root;
 }
 
+function loader() {
+  return h("button", { type: "button", on: { click: () => location.reload() } }, "Load it anew");
+}
+
 function strip() {
   const site = h("a", { class: "site", href: "/" }, "guardian");
   session.on(() => say(site, session.about.title || "guardian"));
@@ -68,7 +72,7 @@ function summary() {
 function state() {
   const box = h("span", { class: "link", title: "of the link to the console" }, "…");
   link.onTurn(() => {
-    say(box, link.state.live ? "LIVE" : "STALE");
+    say(box, standing());
     box.classList.toggle("lost", !link.state.live);
   });
   return box;
@@ -130,11 +134,16 @@ function places() {
   return h("span", { class: "places" }, ...links);
 }
 
+/** LIVE, STALE or FAULT. */
+function standing() {
+  return link.state.fault ? "FAULT" : link.state.live ? "LIVE" : "STALE";
+}
+
 let name = "";
 
 function entitle() {
   const site = session.about.title || "guardian";
-  document.title = `${link.state.live ? "" : "STALE · "}${name ? `${name} · ` : ""}${site}`;
+  document.title = `${link.state.live ? "" : `${standing()} · `}${name ? `${name} · ` : ""}${site}`;
 }
 
 /** @param {HTMLElement} banner */
@@ -145,6 +154,10 @@ function keepBanner(banner) {
     banner.hidden = !stale;
     entitle();
     if (!stale) return;
+    if (link.state.fault) {
+      fill(banner, h("strong", {}, "FAULT: this page has a fault, load it anew."), h("span", {}, " What is shown here may be old. "), loader());
+      return;
+    }
     const since = clock(link.state.since / 1000);
     fill(
       banner,

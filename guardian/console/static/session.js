@@ -44,7 +44,7 @@ export async function refresh() {
 }
 
 function tell() {
-  for (const fn of watchers) fn();
+  link.tell(watchers);
 }
 
 link.onTurn(tell); // nothing is asked from a page that is stale
@@ -63,6 +63,7 @@ export async function logout() {
 /** Why nobody here can write PVs of this group; "" if they can. @param {Group} [group] */
 export function whyNot(group = "OPERATE") {
   if (!about.writes) return "This console only shows. Who runs it may start it with --allow-write --users FILE.";
+  if (link.state.fault) return "This page has a fault: load it anew.";
   if (!link.state.live) return "The page is stale: what it shows is old, so nothing is asked from here.";
   if (!about.user) return "Log in first.";
   if (about.role === "expert" || (about.role === "operator" && group === "OPERATE")) return "";

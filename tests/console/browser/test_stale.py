@@ -143,3 +143,39 @@ def test_a_node_that_a_new_console_does_not_know_is_not_drawn_as_it_was(tmp_path
             browser.wait_text("COLD", ".big")
             browser.wait(f"!{verdict}.includes('invalid')")
             assert "The console knows no node" not in browser.text()
+
+
+def test_a_part_of_a_page_that_fails_stops_no_other_and_the_page_says_so(oven: Site, tmp_path: Path) -> None:
+    with Browser(tmp_path) as browser:
+        oven.visit(browser, "/help")
+        browser.eval(
+            "import('/static/board.js').then((board) => "
+            "board.on((news) => { if (news.nodes.has('OVEN')) throw new Error('made to fail'); }) && 1)"
+        )
+        browser.press('nav a[href="/"]')
+        browser.wait_text("COLD", '.cell[data-node="OVEN"] .state')
+        oven.house.put("OVEN", "REQUEST", "HOT")
+        browser.wait_text("FAULT: this page has a fault, load it anew", "#stale")
+        browser.wait_text("FAULT", ".link")
+        assert browser.eval("document.title").startswith("FAULT")
+        assert "grayscale(1)" in browser.eval("getComputedStyle(document.querySelector('main')).filter")
+        browser.wait_text("HOT", '.cell[data-node="OVEN"] .state')
+        time.sleep(3)
+        assert browser.text(".link") == "FAULT", "a message that comes makes it no better"
+        browser.click("Load it anew", "button")
+        browser.wait_text("LIVE", ".link")
+
+
+def test_what_fails_after_an_answer_is_a_fault_and_a_time_that_is_none_is_not(oven: Site, tmp_path: Path) -> None:
+    with Browser(tmp_path) as browser:
+        oven.visit(browser)
+        none = "[NaN, Infinity, 1e15, -1e15, undefined, 'x']"
+        for name in ("clock", "date", "span"):
+            said = browser.eval(f"import('/static/when.js').then((when) => {none}.map((one) => when.{name}(one)))")
+            assert "?" in said and all(isinstance(text, str) for text in said), name
+        assert (
+            browser.eval("import('/static/when.js').then((when) => when.brief(NaN, 1) + when.brief(1, NaN))")[0] == "?"
+        )
+        assert browser.text(".link") == "LIVE"
+        browser.eval("import('/static/dom.js').then((dom) => { setTimeout(() => dom.fill(null)); })")
+        browser.wait_text("FAULT: this page has a fault", "#stale")
