@@ -24,10 +24,13 @@ const SENTENCE_MS = 250;
 export function frame() {
   const root = h("main", { id: "page", tabindex: "-1" });
   const banner = h("div", { id: "stale", role: "alert", hidden: true });
+  const notice = h("div", { id: "newer", role: "status", hidden: true }, "The console is another one than this page came from: load the page anew. ", loader());
+  session.on(() => (notice.hidden = !session.outdated()));
   document.body.append(
     h("a", { class: "skip", href: "#page", on: { click: () => root.focus() } }, "Skip to the page"),
     h("header", { id: "top" }, strip(), h("nav", { "aria-label": "Pages" }, places())),
     banner,
+    notice,
     root,
   );
   keepBanner(banner);

@@ -14,6 +14,8 @@ import * as link from "./link.js";
 
 /** @type {About} */
 export let about = { title: "", version: "", writes: false, user: null, role: null, login: false };
+/** The version of the console that this page came from. */
+let first = "";
 /** @type {Set<() => void>} */
 const watchers = new Set();
 
@@ -21,6 +23,11 @@ const watchers = new Set();
 export function on(fn) {
   watchers.add(fn);
   return () => watchers.delete(fn);
+}
+
+/** Whether the console is of another version than this page. */
+export function outdated() {
+  return about.version !== first;
 }
 
 /** Ask the console anew. */
@@ -31,6 +38,7 @@ export async function refresh() {
   } catch {
     return; // the link says that nobody answers
   }
+  first ||= told.version ?? "";
   about = {
     title: told.title ?? "",
     version: told.version ?? "",

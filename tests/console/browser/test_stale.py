@@ -179,3 +179,27 @@ def test_what_fails_after_an_answer_is_a_fault_and_a_time_that_is_none_is_not(ov
         assert browser.text(".link") == "LIVE"
         browser.eval("import('/static/dom.js').then((dom) => { setTimeout(() => dom.fill(null)); })")
         browser.wait_text("FAULT: this page has a fault", "#stale")
+
+
+def test_a_page_from_before_an_upgrade_says_so_and_works_on(oven: Site, tmp_path: Path) -> None:
+    with Browser(tmp_path) as browser:
+        oven.visit(browser)
+        browser.wait_text("Log in", ".person")
+        assert not browser.text("#newer")
+        browser.eval(
+            """(() => {
+              const real = window.fetch;
+              window.fetch = async (path, how) => {
+                const answer = await real(path, how);
+                return path === "/api/about" ? Response.json({...(await answer.json()), version: "99.0"}) : answer;
+              };
+            })()"""
+        )
+        assert oven.console.child is not None
+        oven.console.child.close()
+        oven.console.start()
+        browser.wait_text("another one than this page came from: load the page anew", "#newer")
+        oven.house.put("OVEN", "REQUEST", "HOT")
+        browser.wait_text("HOT", '.cell[data-node="OVEN"] .state')
+        browser.click("Load it anew", "button")
+        browser.wait("document.querySelector('#newer')?.checkVisibility() === false")
