@@ -203,3 +203,27 @@ def test_a_page_from_before_an_upgrade_says_so_and_works_on(oven: Site, tmp_path
         browser.wait_text("HOT", '.cell[data-node="OVEN"] .state')
         browser.click("Load it anew", "button")
         browser.wait("document.querySelector('#newer')?.checkVisibility() === false")
+
+
+def test_a_journal_that_is_later_than_the_pvs_is_read_once_more(oven: Site, tmp_path: Path) -> None:
+    """The page gets the answer of a moment ago, once."""
+    with Browser(tmp_path) as browser:
+        oven.visit(browser, "/n/OVEN")
+        browser.wait("document.querySelectorAll('.reasons .events time').length > 0", "the last events")
+        time.sleep(4)  # nothing is asked for any more
+        browser.eval(
+            """(async () => {
+              const real = window.fetch;
+              const old = await (await real("/api/events?node=OVEN&limit=10")).text();
+              window.asked = 0;
+              window.fetch = (path, how) => String(path).startsWith("/api/events") && !window.asked++
+                ? Promise.resolve(new Response(old)) : real(path, how);
+            })()"""
+        )
+        oven.house.put("OVEN", "OP", "PAUSE")
+        try:
+            browser.wait_text("paused", ".nodehead")
+            browser.wait_text("PAUSE", ".reasons .events")
+            assert browser.eval("window.asked") >= 2
+        finally:
+            oven.house.put("OVEN", "OP", "EXEC")

@@ -20,6 +20,8 @@ import { brief, span } from "../when.js";
 
 const EVENTS = 10;
 const PACE_MS = 1000;
+/** The journal may be so much later than the PVs. */
+const LATE_MS = 2000;
 
 /** @type {import("../router.js").Render} */
 export function render(root, { node }) {
@@ -238,15 +240,28 @@ function reasons(node) {
   let told = "";
   let said = "";
   let id = "";
-  const ask = paced(PACE_MS, async () => {
+  let late = 0;
+  /** Show the last events; the number of the newest. */
+  const list = async () => {
     try {
       const { records } = await api.get("/api/events", { node, limit: EVENTS });
       fill(events, ...records.map(event));
       if (!records.length) append(events, h("li", { class: "soft" }, "nothing is recorded"));
+      return Number(records.find((/** @type {{ id: number }} */ one) => one.id)?.id ?? 0);
     } catch (error) {
       fill(events, h("li", { class: "soft" }, api.told(error)));
+      return 0;
     }
+  };
+  const ask = paced(PACE_MS, async () => {
+    window.clearTimeout(late);
+    const newest = await list();
+    if (element.isConnected && newest < (board.cells.get(node)?.id ?? 0)) late = window.setTimeout(list, LATE_MS);
   });
+  const end = () => {
+    ask.stop();
+    window.clearTimeout(late);
+  };
   /** @param {Cell} cell */
   const draw = (cell) => {
     const { level, word } = judge(cell);
@@ -271,7 +286,7 @@ function reasons(node) {
       ask();
     }
   };
-  return { element, draw, end: ask.stop };
+  return { element, draw, end };
 }
 
 /** @param {any} record */
