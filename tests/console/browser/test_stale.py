@@ -227,3 +227,21 @@ def test_a_journal_that_is_later_than_the_pvs_is_read_once_more(oven: Site, tmp_
             assert browser.eval("window.asked") >= 2
         finally:
             oven.house.put("OVEN", "OP", "EXEC")
+
+
+def test_a_pv_that_does_not_come_again_keeps_no_old_text(tmp_path: Path) -> None:
+    values = "[...document.querySelectorAll('.pvs tbody .value')].map((one) => one.textContent)"
+    with Guardhost(tmp_path, {"OVEN": OVEN}) as house, Site(tmp_path, house, free_port()).console as console:
+        console.wait("/api/nodes/OVEN", lambda node: node["graph"])
+        with Browser(tmp_path) as browser:
+            browser.open(f"http://{console.address}/n/OVEN/pvs")
+            browser.wait(f"{values}.includes('COLD')")
+            assert console.child is not None
+            console.child.kill9()
+            house.kill9()
+            stale(browser)
+            assert browser.eval(f"{values}.includes('COLD')"), "what is stale is old, but there"
+            console.child.close()
+            console.start()
+            browser.wait(f"{values}.length > 20 && {values}.every((text) => text === '?')")
+            assert browser.eval("document.querySelector('.pvs tbody .sign').title") == "no answer"
