@@ -43,6 +43,8 @@ export const cells = new Map();
 /** Of the node that is shown, by the name of the row. @type {Map<string, Row>} */
 export const rows = new Map();
 
+/** The console has told its nodes, be they none. */
+let heard = false;
 /** @type {Set<(news: News) => void>} */
 const readers = new Set();
 /** @type {Set<(names: Set<string>) => void>} */
@@ -70,9 +72,35 @@ export function show(node) {
   link.say({ show: node });
 }
 
+/**
+ * A node as it is drawn: one that the console does not know is one that nobody serves. undefined: nothing was told yet.
+ *
+ * @param {string} node
+ * @returns {Cell | undefined}
+ */
+export function cellOf(node) {
+  return cells.get(node) ?? (heard ? unserved(node) : undefined);
+}
+
+/** @param {string} node @returns {Cell} */
+function unserved(node) {
+  return {
+    node, there: false, ours: false, severity: "INVALID", ok: false, state: "?", request: "?", target: "?", status: "?", nominal: "",
+    stalled: false, op: "?", mode: "?", manager: "", worker: "", error: "?", load: "", since: 0, id: 0, says: "", why: "does not answer",
+    by: "", connect: [], under: "", flags: {}, where: "",
+  };
+}
+
 /** A row's text, "" as long as nobody told it. @param {string} name */
 export function row(name) {
   return rows.get(name)?.text ?? "";
+}
+
+/** What a console said before its end is known no more: some PVs may never come again. */
+function forget() {
+  const names = new Set(rows.keys());
+  rows.clear();
+  if (names.size) link.tell(rowReaders, names);
 }
 
 /** @param {link.Message} message */
@@ -80,10 +108,14 @@ function take(message) {
   if (message.t === "rows") {
     if (message.node !== shown) return;
     for (const [name, row] of Object.entries(message.rows)) rows.set(name, row);
-    for (const fn of rowReaders) fn(new Set(Object.keys(message.rows)));
+    link.tell(rowReaders, new Set(Object.keys(message.rows)));
   } else if (message.t !== "beat") {
     const snap = message.t === "snap";
-    if (snap) cells.clear();
+    if (snap) {
+      heard = true;
+      cells.clear();
+      forget();
+    }
     /** @type {Set<string>} */
     const nodes = new Set();
     let all = snap;
@@ -95,7 +127,7 @@ function take(message) {
     for (const node of /** @type {string[]} */ (message.gone ?? [])) all = cells.delete(node) || all;
     // A node that was asked for before the console knew it.
     if (shown !== null && nodes.has(shown) && all) link.say({ show: shown });
-    for (const fn of readers) fn({ nodes, all });
+    link.tell(readers, { nodes, all });
   }
 }
 

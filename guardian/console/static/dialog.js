@@ -13,7 +13,7 @@ export function openDialog(title, kind = "") {
   const head = h("h2", { id: "dialog-title" }, title);
   const shut = h("button", { type: "button", class: "shut", "aria-label": "Close" }, "✕");
   const dialog = h("dialog", { class: kind, "aria-labelledby": "dialog-title" }, h("header", {}, head, shut),
-    h("p", { class: "stalenote", role: "alert" }, "STALE: the console does not answer. Nothing can be asked now."), body, trouble);
+    h("p", { class: "stalenote", role: "alert" }, "STALE: this page is not kept up to date. Nothing can be asked now."), body, trouble);
   const close = () => dialog.close();
   shut.addEventListener("click", close);
   dialog.addEventListener("close", () => dialog.remove());

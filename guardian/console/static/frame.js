@@ -24,14 +24,21 @@ const SENTENCE_MS = 250;
 export function frame() {
   const root = h("main", { id: "page", tabindex: "-1" });
   const banner = h("div", { id: "stale", role: "alert", hidden: true });
+  const notice = h("div", { id: "newer", role: "status", hidden: true }, "The console is another one than this page came from: load the page anew. ", loader());
+  session.on(() => (notice.hidden = !session.outdated()));
   document.body.append(
     h("a", { class: "skip", href: "#page", on: { click: () => root.focus() } }, "Skip to the page"),
     h("header", { id: "top" }, strip(), h("nav", { "aria-label": "Pages" }, places())),
     banner,
+    notice,
     root,
   );
   keepBanner(banner);
   return root;
+}
+
+function loader() {
+  return h("button", { type: "button", on: { click: () => location.reload() } }, "Load it anew");
 }
 
 function strip() {
@@ -68,7 +75,7 @@ function summary() {
 function state() {
   const box = h("span", { class: "link", title: "of the link to the console" }, "…");
   link.onTurn(() => {
-    say(box, link.state.live ? "LIVE" : "STALE");
+    say(box, standing());
     box.classList.toggle("lost", !link.state.live);
   });
   return box;
@@ -130,11 +137,16 @@ function places() {
   return h("span", { class: "places" }, ...links);
 }
 
+/** LIVE, STALE or FAULT. */
+function standing() {
+  return link.state.fault ? "FAULT" : link.state.live ? "LIVE" : "STALE";
+}
+
 let name = "";
 
 function entitle() {
   const site = session.about.title || "guardian";
-  document.title = `${link.state.live ? "" : "STALE · "}${name ? `${name} · ` : ""}${site}`;
+  document.title = `${link.state.live ? "" : `${standing()} · `}${name ? `${name} · ` : ""}${site}`;
 }
 
 /** @param {HTMLElement} banner */
@@ -145,6 +157,10 @@ function keepBanner(banner) {
     banner.hidden = !stale;
     entitle();
     if (!stale) return;
+    if (link.state.fault) {
+      fill(banner, h("strong", {}, "FAULT: this page has a fault, load it anew."), h("span", {}, " What is shown here may be old. "), loader());
+      return;
+    }
     const since = clock(link.state.since / 1000);
     fill(
       banner,

@@ -1,6 +1,7 @@
 /**
  * The one link to the console: it is LIVE while messages come, and STALE as soon as the socket is closed or nothing was
- * heard for {@link QUIET_MS}. The console beats every two seconds, so silence means that what is shown is old.
+ * heard for {@link QUIET_MS}. The console beats every two seconds, so silence means that what is shown is old. A page with
+ * a fault is never LIVE again: nobody knows what of it is still kept up to date.
  */
 
 /** Silence after which nothing on the page is trusted. */
@@ -9,10 +10,14 @@ const FIRST_MS = 250;
 const LONGEST_MS = 3000;
 
 /** @typedef {{ t: "snap" | "delta" | "rows" | "beat", seq: number, at: number, [key: string]: any }} Message */
-/** @typedef {{ live: boolean, since: number }} State `since`: when the last message came, ms of this browser's clock. */
+/**
+ * `fault`: something in this page has failed. `since`: when the last message came, ms of this browser's clock.
+ *
+ * @typedef {{ live: boolean, fault: boolean, since: number }} State
+ */
 
 /** @type {State} */
-export const state = { live: false, since: Date.now() };
+export const state = { live: false, fault: false, since: Date.now() };
 
 /** @type {Set<(message: Message) => void>} */
 const readers = new Set();
@@ -24,8 +29,8 @@ let wait_ms = FIRST_MS;
 let timer = 0;
 let heard = performance.now();
 let ahead_s = 0;
-/** What was said last: at first nothing, so that a link that is never made is told, too. @type {boolean | null} */
-let told = null;
+/** What was said last: at first nothing, so that a link that is never made is told, too. */
+let told = "";
 
 /** What is said when the link has come back. @type {Set<() => unknown>} */
 const greetings = new Set();
@@ -56,8 +61,29 @@ export function say(message) {
   if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
 }
 
+/**
+ * Call each of them: one that fails keeps no other from hearing, and the page says that it has a fault.
+ *
+ * @template {unknown[]} T
+ * @param {Iterable<(...args: T) => unknown>} fns
+ * @param {T} args
+ */
+export function tell(fns, ...args) {
+  for (const fn of fns) {
+    try {
+      fn(...args);
+    } catch (error) {
+      console.error(error);
+      broken();
+    }
+  }
+}
+
 /** Begin, once. */
 export function start() {
+  // What fails later, in a timer or after an answer.
+  window.addEventListener("error", (event) => ours(event.error) && broken());
+  window.addEventListener("unhandledrejection", (event) => ours(event.reason) && broken());
   connect();
   window.setInterval(look, 500);
   // Browsers slow down the timers of pages that are not seen: look before anybody else does.
@@ -71,7 +97,7 @@ function connect() {
   socket = made;
   heard = performance.now();
   made.addEventListener("open", () => {
-    for (const greet of greetings) greet();
+    tell(greetings);
   });
   made.addEventListener("message", (event) => {
     if (made === socket) take(/** @type {Message} */ (JSON.parse(event.data)));
@@ -87,7 +113,7 @@ function take(message) {
   state.since = Date.now();
   ahead_s = message.at - state.since / 1000;
   wait_ms = FIRST_MS;
-  for (const read of readers) read(message);
+  tell(readers, message);
   turn(true);
 }
 
@@ -107,10 +133,21 @@ function lost() {
   wait_ms = Math.min(wait_ms * 2, LONGEST_MS);
 }
 
+/** Extensions of browsers fail in pages, too. @param {unknown} error */
+function ours(error) {
+  return error instanceof Error && Boolean(error.stack?.includes(`${location.origin}/static/`));
+}
+
+function broken() {
+  state.fault = true;
+  turn(false);
+}
+
 /** @param {boolean} live */
 function turn(live) {
-  if (live === told) return;
-  told = live;
-  state.live = live;
-  for (const fn of watchers) fn();
+  const now = state.fault ? "fault" : live ? "live" : "stale";
+  if (now === told) return;
+  told = now;
+  state.live = now === "live";
+  tell(watchers);
 }

@@ -26,8 +26,8 @@ export function nodeHead(root, node, part) {
   root.append(h("div", { class: "nodehead" }, h("h1", {}, node), verdict, part !== "" && state, h("nav", { class: "tabs", "aria-label": node }, ...links)), missing);
   let drawn = "";
   const draw = () => {
-    const cell = board.cells.get(node);
-    missing.hidden = Boolean(cell) || !board.cells.size;
+    const cell = board.cellOf(node);
+    missing.hidden = !cell || board.cells.has(node);
     if (!cell) return;
     const { level, word } = judge(cell);
     say(state, cell.state === cell.request ? cell.state : `${cell.state} → ${cell.request}`);

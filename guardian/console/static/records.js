@@ -2,10 +2,12 @@
  * What the pages of the past share: what is asked for, as it stands in the address, and times as people write them.
  */
 
+import { told } from "./api.js";
 import * as board from "./board.js";
 import { fill, h } from "./dom.js";
 import * as link from "./link.js";
 import { remember } from "./router.js";
+import { isTime } from "./when.js";
 
 /** @typedef {{ name: string, label: string, hint?: string, wide?: boolean, values?: [string, string][], check?: boolean }} Field */
 
@@ -15,8 +17,9 @@ const SPARE = 10;
 /** Lists of names on one page need ids of their own. */
 let lists = 0;
 
-/** Epoch seconds as they stand in an address and in a field; UTC. @param {number} stamp */
+/** Epoch seconds as they stand in an address and in a field, UTC; "" for what is no time. @param {number} stamp */
 export function iso(stamp) {
+  if (!isTime(stamp)) return "";
   return new Date(stamp * 1000).toISOString().replace(/\.000Z$|(\.\d\d\d)Z$/, "$1Z");
 }
 
@@ -166,6 +169,18 @@ export function waiting() {
       element.textContent = text;
       element.classList.add("trouble");
     },
+  };
+}
+
+/** That a page does not go on by itself, and why. */
+export function halted() {
+  const { element, show, fail } = waiting();
+  return {
+    element,
+    /** It goes on. */
+    clear: () => show(""),
+    /** @param {unknown} error */
+    tell: (error) => fail(`Not followed at the moment, trying again: ${told(error)}`),
   };
 }
 

@@ -14,6 +14,8 @@ import * as link from "./link.js";
 
 /** @type {About} */
 export let about = { title: "", version: "", writes: false, user: null, role: null, login: false };
+/** The version of the console that this page came from. */
+let first = "";
 /** @type {Set<() => void>} */
 const watchers = new Set();
 
@@ -21,6 +23,11 @@ const watchers = new Set();
 export function on(fn) {
   watchers.add(fn);
   return () => watchers.delete(fn);
+}
+
+/** Whether the console is of another version than this page. */
+export function outdated() {
+  return about.version !== first;
 }
 
 /** Ask the console anew. */
@@ -31,6 +38,7 @@ export async function refresh() {
   } catch {
     return; // the link says that nobody answers
   }
+  first ||= told.version ?? "";
   about = {
     title: told.title ?? "",
     version: told.version ?? "",
@@ -44,7 +52,7 @@ export async function refresh() {
 }
 
 function tell() {
-  for (const fn of watchers) fn();
+  link.tell(watchers);
 }
 
 link.onTurn(tell); // nothing is asked from a page that is stale
@@ -63,6 +71,7 @@ export async function logout() {
 /** Why nobody here can write PVs of this group; "" if they can. @param {Group} [group] */
 export function whyNot(group = "OPERATE") {
   if (!about.writes) return "This console only shows. Who runs it may start it with --allow-write --users FILE.";
+  if (link.state.fault) return "This page has a fault: load it anew.";
   if (!link.state.live) return "The page is stale: what it shows is old, so nothing is asked from here.";
   if (!about.user) return "Log in first.";
   if (about.role === "expert" || (about.role === "operator" && group === "OPERATE")) return "";

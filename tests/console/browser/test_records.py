@@ -217,6 +217,53 @@ def test_nothing_is_cut_off_on_a_telephone(console: GuardianConsole, browser: Br
     browser.prefer("light")
 
 
+@pytest.mark.parametrize(("path", "shown"), [("/events", ".events"), ("/log", ".logpage")])
+def test_a_page_that_is_not_followed_says_why_and_goes_on_later(
+    console: GuardianConsole, browser: Browser, path: str, shown: str
+) -> None:
+    go(browser, console, path)
+    browser.wait_text("OVEN", shown)
+    browser.eval(
+        "(() => { window.real = window.fetch; window.fetch = async () => "
+        """new Response('{"error": "all readers are busy"}', {status: 503}); })()"""
+    )
+    browser.wait_text("Not followed at the moment, trying again: all readers are busy", shown)
+    assert browser.text(".link") == "LIVE"
+    browser.eval("(() => { window.fetch = window.real; })()")
+    browser.wait(f"!document.querySelector({shown!r}).innerText.toLowerCase().includes('not followed')")
+
+
+def test_a_page_of_events_goes_on_when_it_is_full(console: GuardianConsole, browser: Browser) -> None:
+    """Full of made-up ones, as the console would have to run for hours."""
+    go(browser, console, "/help")
+    browser.eval(
+        """(() => {
+          window.asked = [];
+          const one = (id) => ({stamp: 1e9 + id, id, node: 'OVEN', kind: 'enter', text: `step ${id}.`, cause: ''});
+          const some = (from, to) => Array.from({length: to - from}, (_, at) => one(to - 1 - at));
+          let last = 3000;
+          window.fetch = async (path) => {
+            const query = new URLSearchParams(String(path).split('?')[1]);
+            let records = some(0, 3000);
+            if (query.has('before')) {
+              window.asked.push(query.get('before'));
+              records = some(0, Number(query.get('before')) - 1e9 + 1);
+            } else if (query.has('since')) records = some(last, last += 50);
+            const told = {records, more: false, before: null, begin: null, says: [], now: 1e9};
+            return new Response(JSON.stringify(told));
+          };
+        })()"""
+    )
+    browser.press('nav a[href="/events"]')
+    browser.wait(f"{ROWS}.length === 3000 && {ROWS}[0].innerText.includes('step 3099.')", "the newest on top")
+    oldest = browser.eval(f"{ROWS}.at(-1).innerText")
+    assert "step 0." not in oldest
+    browser.click("Older…", "button")
+    browser.wait(f"{ROWS}.at(-1).innerText.includes('step 0.')", "what had left is there again")
+    numbers = browser.eval(rf"{ROWS}.map((row) => Number(/step (\d+)\./.exec(row.innerText)[1]))")
+    assert numbers == list(range(numbers[0], -1, -1)), "none is missing, none stands twice"
+
+
 def test_a_page_that_lost_its_console_asks_no_more_and_says_so(
     tmp_path: Path, house: Guardhost, browser: Browser
 ) -> None:

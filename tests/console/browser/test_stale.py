@@ -109,3 +109,139 @@ def test_nodes_of_a_killed_host_do_not_answer(oven: Site, tmp_path: Path) -> Non
         browser.wait_text("does not answer", ".reasons")
         assert browser.text(".big") == "?", "the last state is not shown as if it were the present one"
         browser.wait_text("LIVE", ".link")
+
+
+def test_a_node_that_a_new_console_does_not_know_is_not_drawn_as_it_was(tmp_path: Path) -> None:
+    marks = ".choices [aria-pressed=true], .stateslist .on, .stateslist [aria-current=true], .is-current, .is-request"
+    verdict = "document.querySelector('.nodehead .badge')?.className"
+    with Guardhost(tmp_path, {"OVEN": OVEN}) as house, Site(tmp_path, house, free_port()).console as console:
+        console.wait("/api/nodes/OVEN", lambda node: node["graph"])
+        with Browser(tmp_path) as browser:
+            browser.open(f"http://{console.address}/n/OVEN")
+            browser.wait_text("COLD", ".big")
+            browser.wait(f"{verdict}.includes('badge') && !{verdict}.includes('invalid')")
+            assert console.child is not None
+            console.child.kill9()
+            house.kill9()
+            stale(browser)
+            console.child.close()
+            console.start()
+            browser.wait_text("LIVE", ".link")
+            for part in ("", "states", "graph", "pvs"):
+                if part:
+                    browser.press(f'.tabs a[href="/n/OVEN/{part}"]')
+                browser.wait_text("The console knows no node OVEN")
+                assert browser.text(".nodehead .verdict") == "no answer"
+                left = browser.eval(f"[...document.querySelectorAll({marks!r})].map((one) => one.outerHTML)")
+                assert left == []
+                if not part:
+                    assert browser.text(".big") == "?" and "does not answer" in browser.text(".reasons")
+            browser.press('.tabs a[href="/n/OVEN"]')
+            assert house.child is not None
+            house.child.close()
+            house.start()
+            browser.wait_text("COLD", ".big")
+            browser.wait(f"!{verdict}.includes('invalid')")
+            assert "The console knows no node" not in browser.text()
+
+
+def test_a_part_of_a_page_that_fails_stops_no_other_and_the_page_says_so(oven: Site, tmp_path: Path) -> None:
+    with Browser(tmp_path) as browser:
+        oven.visit(browser, "/help")
+        browser.eval(
+            "import('/static/board.js').then((board) => "
+            "board.on((news) => { if (news.nodes.has('OVEN')) throw new Error('made to fail'); }) && 1)"
+        )
+        browser.press('nav a[href="/"]')
+        browser.wait_text("COLD", '.cell[data-node="OVEN"] .state')
+        oven.house.put("OVEN", "REQUEST", "HOT")
+        browser.wait_text("FAULT: this page has a fault, load it anew", "#stale")
+        browser.wait_text("FAULT", ".link")
+        assert browser.eval("document.title").startswith("FAULT")
+        assert "grayscale(1)" in browser.eval("getComputedStyle(document.querySelector('main')).filter")
+        browser.wait_text("HOT", '.cell[data-node="OVEN"] .state')
+        time.sleep(3)
+        assert browser.text(".link") == "FAULT", "a message that comes makes it no better"
+        browser.click("Load it anew", "button")
+        browser.wait_text("LIVE", ".link")
+
+
+def test_what_fails_after_an_answer_is_a_fault_and_a_time_that_is_none_is_not(oven: Site, tmp_path: Path) -> None:
+    with Browser(tmp_path) as browser:
+        oven.visit(browser)
+        none = "[NaN, Infinity, 1e15, -1e15, undefined, 'x']"
+        for name in ("clock", "date", "span"):
+            said = browser.eval(f"import('/static/when.js').then((when) => {none}.map((one) => when.{name}(one)))")
+            assert "?" in said and all(isinstance(text, str) for text in said), name
+        assert (
+            browser.eval("import('/static/when.js').then((when) => when.brief(NaN, 1) + when.brief(1, NaN))")[0] == "?"
+        )
+        assert browser.text(".link") == "LIVE"
+        browser.eval("import('/static/dom.js').then((dom) => { setTimeout(() => dom.fill(null)); })")
+        browser.wait_text("FAULT: this page has a fault", "#stale")
+
+
+def test_a_page_from_before_an_upgrade_says_so_and_works_on(oven: Site, tmp_path: Path) -> None:
+    with Browser(tmp_path) as browser:
+        oven.visit(browser)
+        browser.wait_text("Log in", ".person")
+        assert not browser.text("#newer")
+        browser.eval(
+            """(() => {
+              const real = window.fetch;
+              window.fetch = async (path, how) => {
+                const answer = await real(path, how);
+                return path === "/api/about" ? Response.json({...(await answer.json()), version: "99.0"}) : answer;
+              };
+            })()"""
+        )
+        assert oven.console.child is not None
+        oven.console.child.close()
+        oven.console.start()
+        browser.wait_text("another one than this page came from: load the page anew", "#newer")
+        oven.house.put("OVEN", "REQUEST", "HOT")
+        browser.wait_text("HOT", '.cell[data-node="OVEN"] .state')
+        browser.click("Load it anew", "button")
+        browser.wait("document.querySelector('#newer')?.checkVisibility() === false")
+
+
+def test_a_journal_that_is_later_than_the_pvs_is_read_once_more(oven: Site, tmp_path: Path) -> None:
+    """The page gets the answer of a moment ago, once."""
+    with Browser(tmp_path) as browser:
+        oven.visit(browser, "/n/OVEN")
+        browser.wait("document.querySelectorAll('.reasons .events time').length > 0", "the last events")
+        time.sleep(4)  # nothing is asked for any more
+        browser.eval(
+            """(async () => {
+              const real = window.fetch;
+              const old = await (await real("/api/events?node=OVEN&limit=10")).text();
+              window.asked = 0;
+              window.fetch = (path, how) => String(path).startsWith("/api/events") && !window.asked++
+                ? Promise.resolve(new Response(old)) : real(path, how);
+            })()"""
+        )
+        oven.house.put("OVEN", "OP", "PAUSE")
+        try:
+            browser.wait_text("paused", ".nodehead")
+            browser.wait_text("PAUSE", ".reasons .events")
+            assert browser.eval("window.asked") >= 2
+        finally:
+            oven.house.put("OVEN", "OP", "EXEC")
+
+
+def test_a_pv_that_does_not_come_again_keeps_no_old_text(tmp_path: Path) -> None:
+    values = "[...document.querySelectorAll('.pvs tbody .value')].map((one) => one.textContent)"
+    with Guardhost(tmp_path, {"OVEN": OVEN}) as house, Site(tmp_path, house, free_port()).console as console:
+        console.wait("/api/nodes/OVEN", lambda node: node["graph"])
+        with Browser(tmp_path) as browser:
+            browser.open(f"http://{console.address}/n/OVEN/pvs")
+            browser.wait(f"{values}.includes('COLD')")
+            assert console.child is not None
+            console.child.kill9()
+            house.kill9()
+            stale(browser)
+            assert browser.eval(f"{values}.includes('COLD')"), "what is stale is old, but there"
+            console.child.close()
+            console.start()
+            browser.wait(f"{values}.length > 20 && {values}.every((text) => text === '?')")
+            assert browser.eval("document.querySelector('.pvs tbody .sign').title") == "no answer"

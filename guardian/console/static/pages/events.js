@@ -6,7 +6,7 @@ import * as api from "../api.js";
 import { append, fill, h } from "../dom.js";
 import { shape } from "../judge.js";
 import { nodeHead } from "../nodehead.js";
-import { asking, iso, pageOf, repeated, sayings, waiting } from "../records.js";
+import { asking, halted, iso, pageOf, repeated, sayings, waiting } from "../records.js";
 import { nodePath } from "../router.js";
 import { date } from "../when.js";
 
@@ -18,7 +18,7 @@ import { date } from "../when.js";
 
 const EVERY_MS = 2000;
 const PAGE = 200;
-/** No more rows than these are kept on a page that goes on by itself. */
+/** So many rows are kept on a page that goes on by itself, and those that were asked for. */
 const MOST = 3000;
 /** @type {[string, string][]} */
 const KINDS = [
@@ -34,6 +34,7 @@ export function render(root, { node, query }) {
   const body = h("tbody");
   const said = sayings();
   const wait = waiting();
+  const halt = halted();
   const older = h("button", { type: "button", hidden: true }, "Older…");
   const count = h("span", { class: "soft" });
   /** @type {Set<string>} */
@@ -41,6 +42,7 @@ export function render(root, { node, query }) {
   let before = "";
   let newest = 0;
   let turn = 0;
+  let most = MOST;
   const kinds = KINDS.some(([value]) => value === (query.get("kind") ?? "")) ? KINDS : [...KINDS, /** @type {[string, string]} */ ([query.get("kind") ?? "", query.get("kind") ?? ""])];
   const form = asking([
     ...(node ? [] : [{ name: "node", label: "Nodes", hint: "all, or SUS_*, IMC_LOCK" }]),
@@ -58,12 +60,21 @@ export function render(root, { node, query }) {
     });
   const rows = (/** @type {Told[]} */ records) =>
     records.filter((one) => {
-      const key = [one.stamp, one.node, one.id, one.kind, one.text].join("|");
+      const key = keyOf(one);
       if (shown.has(key)) return false;
       shown.add(key);
       newest = Math.max(newest, one.stamp);
       return true;
     }).map(row);
+  /** What is too much leaves at the end, where Older… brings it back. */
+  const trim = () => {
+    if (body.childElementCount <= most) return;
+    for (const one of [...body.rows].slice(most)) {
+      shown.delete(one.dataset.key ?? "");
+      one.remove();
+    }
+    before = body.rows[most - 1].dataset.stamp ?? "";
+  };
   const settle = (/** @type {string} */ empty) => {
     older.hidden = !before;
     count.textContent = body.childElementCount ? `${body.childElementCount} shown` : "";
@@ -71,12 +82,14 @@ export function render(root, { node, query }) {
   };
   const begin = async () => {
     const mine = (turn += 1);
+    halt.clear();
     wait.show("Looking…");
     try {
       const told = await ask({});
       if (mine !== turn) return;
       shown.clear();
       newest = 0;
+      most = MOST;
       before = told.before ?? "";
       fill(body, ...rows(told.records));
       wait.show(told.more && told.records.length < PAGE ? "There is much to look through; Older… goes on." : "");
@@ -96,6 +109,7 @@ export function render(root, { node, query }) {
       if (mine !== turn) return;
       before = told.before ?? "";
       append(body, ...rows(told.records));
+      most = Math.max(MOST, body.childElementCount);
       wait.show("");
       settle(told.more ? "None in what was looked through so far; Older… goes on." : "No such event.");
     } catch (error) {
@@ -105,27 +119,29 @@ export function render(root, { node, query }) {
     }
   };
   const follow = async () => {
-    if (query.has("until") || body.childElementCount > MOST) return;
+    if (query.has("until") || older.disabled) return;
     const mine = turn;
     try {
       const told = await ask({ since: newest - 1 });
       if (mine !== turn) return;
+      halt.clear();
       if (told.records.length === PAGE) await begin();
       else {
         const fresh = rows(told.records);
         if (fresh.length) {
           body.prepend(...fresh);
+          trim();
           settle("");
           if (body.childElementCount) wait.show("");
         }
       }
-    } catch {
-      // the strip on top says what is wrong
+    } catch (error) {
+      if (mine === turn) halt.tell(error);
     }
   };
   older.addEventListener("click", more);
   root.append(
-    h("div", { class: "panel events" }, form.element, said.element,
+    h("div", { class: "panel events" }, form.element, said.element, halt.element,
       h("table", { class: "table" }, h("thead", {}, h("tr", {}, ...HEADS.map((name) => h("th", { scope: "col" }, name)))), body),
       wait.element, h("div", { class: "bar" }, older, count,
         h("span", { class: "soft" }, "Users and machines are what clients claim; addresses are facts."))));
@@ -138,6 +154,11 @@ export function render(root, { node, query }) {
   };
 }
 
+/** By which it is known again. @param {Told} one */
+function keyOf(one) {
+  return [one.stamp, one.node, one.id, one.kind, one.text].join("|");
+}
+
 /** @param {Told} one */
 function row(one) {
   const level = one.kind === "error" ? "major" : one.cause === "refused" || one.kind === "refused" ? "minor" : null;
@@ -148,7 +169,7 @@ function row(one) {
     one.manager && h("span", {}, `manager ${one.manager}`), one.person && h("strong", {}, one.person),
     one.who && h("span", { class: "claim" }, one.who), one.address && h("span", { class: "mono soft" }, one.address),
   ].filter(Boolean);
-  return h("tr", { class: level ?? "", tabindex: "-1", data: { stop: "", node: one.node } },
+  return h("tr", { class: level ?? "", tabindex: "-1", data: { stop: "", node: one.node, stamp: String(one.stamp), key: keyOf(one) } },
     h("td", { class: "stamp" }, one.node ? h("a", { href: pageOf("/log", around), title: "the log at that second" }, date(one.stamp)) : date(one.stamp),
       h("span", { class: "soft" }, fraction(one.stamp))),
     h("th", { scope: "row" }, one.node && h("a", { href: nodePath(one.node) }, one.node)),

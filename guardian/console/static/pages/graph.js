@@ -62,11 +62,11 @@ export function render(root, { node, query }) {
   });
   let told = "";
   const draw = () => {
-    const cell = board.cells.get(node);
+    const cell = board.cellOf(node);
     if (!cell) return;
     picture.show(cell);
     follow();
-    const now = [cell.state, cell.target, cell.request, cell.nominal, picture.chosen, states.length].join();
+    const now = [cell.there, cell.state, cell.target, cell.request, cell.nominal, picture.chosen, states.length].join();
     if (now === told) return;
     told = now;
     const name = picture.chosen || cell.state;
@@ -79,10 +79,10 @@ export function render(root, { node, query }) {
       h("td", {}, state.doc))));
   };
   const follow = paced(PACE_MS, async () => {
-    const cell = board.cells.get(node);
+    const cell = board.cellOf(node);
     if (cell) {
       await picture.follow(cell);
-      picture.show(board.cells.get(node) ?? cell);
+      picture.show(board.cellOf(node) ?? cell);
     }
   });
   const load = async () => {
@@ -102,14 +102,22 @@ export function render(root, { node, query }) {
   picture.chosen = query.get("state") ?? "";
   reveal();
   void load();
+  let known = board.cells.has(node);
   let loaded = board.row("LOAD_TIME");
   const offs = [
     endHead,
-    board.on((news) => (news.all || news.nodes.has(node)) && draw()),
+    board.on((news) => {
+      if (news.all && known !== board.cells.has(node)) {
+        known = !known;
+        // Where it had none, there is a graph now.
+        if (known && !picture.svg) void load();
+      }
+      if (news.all || news.nodes.has(node)) draw();
+    }),
     board.onRows(() => {
       const now = board.row("LOAD_TIME");
-      if (loaded && now !== loaded) void load();
-      loaded = now;
+      if (loaded && now && now !== loaded) void load();
+      loaded = now || loaded;
     }),
   ];
   return () => {

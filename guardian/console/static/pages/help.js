@@ -28,7 +28,7 @@ export function render(root) {
       h("h2", {}, "What is shown"),
       h("p", {}, "The console is a Channel Access client: it shows what the nodes say, and no node needs it. While LIVE stands on top, ",
         "a change is seen here within a fraction of a second. STALE means that the console itself does not answer: everything on ",
-        "the page is old then, whatever it looks like."),
+        "the page is old then, whatever it looks like. FAULT means that the page itself has failed: load it anew."),
       h("p", {}, "All times are UTC. Persons and machines beside a write are what the client claimed; only addresses are facts."),
     ),
   );

@@ -7,11 +7,15 @@ import { fill, h, say } from "../dom.js";
 import { shape } from "../judge.js";
 import * as link from "../link.js";
 import { nodeHead } from "../nodehead.js";
-import { asking, iso, repeated, sayings, stampOf, waiting } from "../records.js";
+import { asking, halted, iso, repeated, sayings, stampOf, waiting } from "../records.js";
 import { nodePath } from "../router.js";
 import { date } from "../when.js";
 
-/** @typedef {{ stamp: number, time: string, node: string, context: string, level: string, text: string }} Line */
+/**
+ * `key`: by which it is known again.
+ *
+ * @typedef {{ stamp: number, time: string, node: string, context: string, level: string, text: string, key: string }} Line
+ */
 
 const EVERY_MS = 2000;
 const PAGE = 500;
@@ -33,6 +37,7 @@ export function render(root, { node, query }) {
   const list = h("ol", { class: "lines mono", tabindex: "0", role: "log", "aria-live": "off", "aria-label": "Log" });
   const said = sayings();
   const wait = waiting();
+  const halt = halted();
   const older = h("button", { type: "button", hidden: true }, "Older…");
   const later = h("button", { type: "button", hidden: true }, "A minute later…");
   const hold = h("button", { type: "button" }, "Pause");
@@ -71,7 +76,7 @@ export function render(root, { node, query }) {
       const key = `${number}|${text}`;
       if (shown.has(key)) continue;
       shown.add(key);
-      found.push(one);
+      found.push({ ...one, key });
       newest = Math.max(newest, one.stamp);
     }
     return found;
@@ -90,6 +95,7 @@ export function render(root, { node, query }) {
   const begin = async () => {
     const mine = (turn += 1);
     const moment = at();
+    halt.clear();
     wait.show("Looking…");
     try {
       const told = await ask({ until: moment === null ? null : moment + AFTER_S });
@@ -155,15 +161,28 @@ export function render(root, { node, query }) {
     const inOrder = !last || !lines.length || lines[0].stamp >= Number(last.dataset.stamp);
     list.append(...lines.map((one) => row(one, node)));
     if (!inOrder) list.append(...[...list.children].sort((one, other) => Number(/** @type {HTMLElement} */ (one).dataset.stamp) - Number(/** @type {HTMLElement} */ (other).dataset.stamp)));
-    while (list.childElementCount > MOST) list.firstElementChild?.remove();
+    trim();
     if (lines.length) wait.show("");
   };
+  /** What is too much leaves above, where Older… brings it back. */
+  const trim = () => {
+    const all = /** @type {HTMLElement[]} */ ([...list.children]);
+    if (all.length <= MOST) return;
+    for (const one of all.slice(0, -MOST)) {
+      shown.delete(one.dataset.key ?? "");
+      one.remove();
+    }
+    before = all[all.length - MOST].dataset.stamp ?? "";
+    older.hidden = false;
+  };
   const follow = async () => {
-    if (at() !== null) return;
+    if (at() !== null || older.disabled) return;
     const mine = turn;
     try {
       const told = await ask({ since: newest - DISORDER_S });
       if (mine !== turn) return;
+      halt.clear();
+      tell();
       const gap = told.more && !told.lines.some((/** @type {Line} */ one) => one.stamp <= newest);
       if (gap && !held) {
         await begin(); // more has come than fits: the newest of it
@@ -178,8 +197,10 @@ export function render(root, { node, query }) {
         add(lines);
         list.scrollTop = list.scrollHeight;
       }
-    } catch {
-      // the strip on top says what is wrong
+    } catch (error) {
+      if (mine !== turn) return;
+      halt.tell(error);
+      if (!held) say(state, "not followed at the moment");
     }
   };
   list.addEventListener("scroll", () => {
@@ -191,7 +212,7 @@ export function render(root, { node, query }) {
   older.addEventListener("click", more);
   later.addEventListener("click", () => form.set({ at: iso((at() ?? link.now()) + AFTER_S) }));
   const live = h("button", { type: "button", on: { click: () => form.set({ at: null }) } }, "Now");
-  root.append(h("div", { class: "panel logpage" }, form.element, said.element,
+  root.append(h("div", { class: "panel logpage" }, form.element, said.element, halt.element,
     h("div", { class: "bar" }, older, later, live, hold, state), list, wait.element));
   tell();
   void begin();
@@ -206,7 +227,7 @@ export function render(root, { node, query }) {
 /** @param {Line} one @param {string} page the node of the page, "" on that of all */
 function row(one, page) {
   const level = one.level === "ERROR" || one.level === "CRITICAL" ? "major" : one.level === "WARNING" ? "minor" : null;
-  return h("li", { class: level ?? one.level.toLowerCase(), data: { stamp: String(one.stamp) } },
+  return h("li", { class: level ?? one.level.toLowerCase(), data: { stamp: String(one.stamp), key: one.key } },
     h("time", { title: `${one.time} UTC` }, date(one.stamp), one.time.slice(19, 23)), " ",
     !page && h("a", { class: "whose", href: nodePath(one.node) }, one.node), !page && " ",
     one.context && h("span", { class: "soft" }, `[${one.context}] `),

@@ -20,6 +20,8 @@ import { brief, span } from "../when.js";
 
 const EVENTS = 10;
 const PACE_MS = 1000;
+/** The journal may be so much later than the PVs. */
+const LATE_MS = 2000;
 
 /** @type {import("../router.js").Render} */
 export function render(root, { node }) {
@@ -30,7 +32,7 @@ export function render(root, { node }) {
   const right = reasons(node);
   root.append(h("div", { class: "node" }, left.element, centre.element, right.element));
   const draw = () => {
-    const cell = board.cells.get(node);
+    const cell = board.cellOf(node);
     if (!cell) return;
     left.draw(cell);
     centre.draw(cell);
@@ -122,27 +124,28 @@ function controls(node) {
     }));
   };
   const tick = () => {
-    const cell = board.cells.get(node);
+    const cell = board.cellOf(node);
     say(time, cell?.there && cell.since > 0 ? `for ${span(link.now() - cell.since)}` : "");
   };
   /** @param {Cell} cell */
   const draw = (cell) => {
     say(state, cell.there ? cell.state : "?");
     say(status, cell.there ? cell.status : "does not answer");
-    say(target, cell.target === cell.state ? "—" : cell.target);
+    say(target, cell.there && cell.target === cell.state ? "—" : cell.target);
     say(request, cell.request);
     say(by, board.row("REQUEST_BY") ? `by ${board.row("REQUEST_BY")}` : "");
-    say(nominal, cell.nominal || "none");
+    say(nominal, cell.nominal || (cell.there ? "none" : "?"));
     op.show(cell.op);
     mode.show(cell.mode);
-    if (manager.dataset.is !== cell.manager) {
-      manager.dataset.is = cell.manager;
-      fill(manager, cell.manager && board.cells.has(cell.manager) ? h("a", { href: nodePath(cell.manager) }, cell.manager) : cell.manager || "none");
+    const above = cell.manager || (cell.there ? "none" : "?");
+    if (manager.dataset.is !== above) {
+      manager.dataset.is = above;
+      fill(manager, cell.manager && board.cells.has(cell.manager) ? h("a", { href: nodePath(cell.manager) }, cell.manager) : above);
     }
     const exec = Number(board.row("EXECTIME"));
-    say(worker, [cell.worker, exec >= 0.5 ? `call takes ${exec.toFixed(1)} s` : "", board.row("LOGLEVEL") && `log ${board.row("LOGLEVEL")}`].filter(Boolean).join(", "));
+    say(worker, [cell.worker || (cell.there ? "" : "?"), exec >= 0.5 ? `call takes ${exec.toFixed(1)} s` : "", board.row("LOGLEVEL") && `log ${board.row("LOGLEVEL")}`].filter(Boolean).join(", "));
     const loaded = Number(board.row("LOAD_TIME"));
-    say(load, [cell.load === "DONE" ? "loaded" : `load ${cell.load}`, loaded > 0 ? brief(loaded, link.now()) : ""].join(" "));
+    say(load, [cell.load === "DONE" ? "loaded" : cell.load ? `load ${cell.load}` : "?", loaded > 0 ? brief(loaded, link.now()) : ""].join(" "));
     changed.hidden = board.row("CODE_CHANGED") !== "True";
     reset.hidden = board.row("PROC_STATE") !== "FAIL";
     const told = board.row("SUBNODES");
@@ -188,17 +191,17 @@ function centrepiece(node) {
     h("div", { class: "bar" }, h("h2", {}, "Way and what is beside it"), whole), picture.element, legend());
   let drawn = "";
   const load = paced(PACE_MS, async () => {
-    const cell = board.cells.get(node);
+    const cell = board.cellOf(node);
     if (!cell || !element.isConnected) return;
     await picture.follow(cell);
     await picture.load();
-    picture.show(board.cells.get(node) ?? cell);
+    picture.show(board.cellOf(node) ?? cell);
   });
   const follow = paced(PACE_MS, async () => {
-    const cell = board.cells.get(node);
+    const cell = board.cellOf(node);
     if (!cell) return;
     await picture.follow(cell);
-    picture.show(board.cells.get(node) ?? cell);
+    picture.show(board.cellOf(node) ?? cell);
   });
   /** @param {Cell} cell */
   const draw = (cell) => {
@@ -237,15 +240,28 @@ function reasons(node) {
   let told = "";
   let said = "";
   let id = "";
-  const ask = paced(PACE_MS, async () => {
+  let late = 0;
+  /** Show the last events; the number of the newest. */
+  const list = async () => {
     try {
       const { records } = await api.get("/api/events", { node, limit: EVENTS });
       fill(events, ...records.map(event));
       if (!records.length) append(events, h("li", { class: "soft" }, "nothing is recorded"));
+      return Number(records.find((/** @type {{ id: number }} */ one) => one.id)?.id ?? 0);
     } catch (error) {
       fill(events, h("li", { class: "soft" }, api.told(error)));
+      return 0;
     }
+  };
+  const ask = paced(PACE_MS, async () => {
+    window.clearTimeout(late);
+    const newest = await list();
+    if (element.isConnected && newest < (board.cells.get(node)?.id ?? 0)) late = window.setTimeout(list, LATE_MS);
   });
+  const end = () => {
+    ask.stop();
+    window.clearTimeout(late);
+  };
   /** @param {Cell} cell */
   const draw = (cell) => {
     const { level, word } = judge(cell);
@@ -270,7 +286,7 @@ function reasons(node) {
       ask();
     }
   };
-  return { element, draw, end: ask.stop };
+  return { element, draw, end };
 }
 
 /** @param {any} record */

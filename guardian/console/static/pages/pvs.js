@@ -5,7 +5,7 @@
 import * as api from "../api.js";
 import * as board from "../board.js";
 import { fill, h, mark, say } from "../dom.js";
-import { levelOf, shape } from "../judge.js";
+import { levelOf, NAMES, shape } from "../judge.js";
 import { nodeHead } from "../nodehead.js";
 import { openOrder } from "../order.js";
 import { remember } from "../router.js";
@@ -35,14 +35,15 @@ export function render(root, { node, query }) {
     for (const name of names) {
       const view = views.get(name);
       const row = board.rows.get(name);
-      if (!view || !row) continue;
-      const level = levelOf(row.severity);
+      if (!view) continue;
+      const level = row ? levelOf(row.severity) : "invalid";
       if (view.level !== level) {
         view.level = level;
         view.sign.replaceChildren(...(level === "ok" ? [] : [shape(level)]));
-        mark(view.sign, "title", level === "ok" ? null : level);
+        mark(view.sign, "title", level === "ok" ? null : row ? level : NAMES.invalid);
       }
-      say(view.value, row.text.length > SHOWN ? `${row.text.slice(0, SHOWN)}… (${row.text.length} characters)` : row.text);
+      const text = row?.text ?? "?";
+      say(view.value, text.length > SHOWN ? `${text.slice(0, SHOWN)}… (${text.length} characters)` : text);
     }
   };
   const sift = () => {
@@ -66,7 +67,7 @@ export function render(root, { node, query }) {
       views.set(pv.row, { element, sign, value, text: `${pv.row} ${pv.pv} ${pv.text}`.toUpperCase(), level: "ok" });
       return element;
     }));
-    draw(board.rows.keys());
+    draw(views.keys());
     sift();
   };
   void (async () => {

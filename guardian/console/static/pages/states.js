@@ -46,7 +46,7 @@ export function render(root, { node }) {
     draw();
   };
   const draw = () => {
-    const cell = board.cells.get(node);
+    const cell = board.cellOf(node);
     if (!cell) return;
     for (const [name, view] of views) {
       const on = [cell.there && name === cell.state && "state", name === cell.request && "request", name === cell.nominal && "nominal"].filter((one) => typeof one === "string");
@@ -78,7 +78,7 @@ export function render(root, { node }) {
     session.on(rights),
     board.on((news) => (news.all || news.nodes.has(node)) && draw()),
     board.onRows((names) => {
-      if (names.has("GRAPH")) void load();
+      if (names.has("GRAPH") && board.row("GRAPH")) void load();
     }),
   ];
   return () => {
