@@ -130,4 +130,4 @@ class Remote:
         if row not in self.channels:
             self.open(row)
             self.session.connect([self.channels[row]], self.answer_s)
-        return write(self.channels[row], text, answer_s=self.answer_s, patient=not self.ours)
+        return write(self.channels[row], text, node=self.node, answer_s=self.answer_s, patient=not self.ours)

@@ -105,9 +105,9 @@ class Watch:
         """
         return await self._asked(pv, self._read)
 
-    async def write(self, pv: str, text: str, *, patient: bool = False) -> str | None:
+    async def write(self, pv: str, text: str, *, node: str, patient: bool = False) -> str | None:
         """Write, see :func:`guardian.client.writing.write`: why it was refused, None if it was not."""
-        return await self._asked(pv, partial(write, text=text, answer_s=self._answer_s, patient=patient))
+        return await self._asked(pv, partial(write, text=text, node=node, answer_s=self._answer_s, patient=patient))
 
     async def close(self) -> None:
         """Hear nothing any more. What waits for an answer is not waited for."""

@@ -24,14 +24,14 @@ def text_of(reading: Reading) -> str:
     return printable(reading.text())
 
 
-def write(channel: Channel, text: str, *, answer_s: float, patient: bool = False) -> str | None:
+def write(channel: Channel, text: str, *, node: str, answer_s: float, patient: bool = False) -> str | None:
     """Write a text (or a label, or a number as text), and wait for the answer.
 
     A plain put: its refusal comes with the reason, and has arrived when the read behind it has.
 
     Parameters
     ----------
-    answer_s : seconds that an answer may take. patient : the server may think longer than it takes to read.
+    node : whose PV it is. answer_s : seconds that an answer may take. patient : the server may think longer than it takes to read.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def write(channel: Channel, text: str, *, answer_s: float, patient: bool = False
     if not channel.writable:
         who = who_am_i()
         return (
-            f"{who.user}@{who.host} may not write {channel.name}; on the machine that runs it, `guardctrl acl NODE "
+            f"{who.user}@{who.host} may not write {channel.name}; on the machine that runs it, `guardctrl acl {node} "
             f"--user {who.user} --host {who.host}` says by which rule"
         )
     kind, values = _encoded(channel, text)

@@ -179,7 +179,7 @@ async def write(console: Console, node: str, row: str, text: str, *, what: str) 
     """
     ours = console.cell(node).facts.ours
     try:
-        refused = await console.watch.write(console.names.pv(node, row), text, patient=not ours)
+        refused = await console.watch.write(console.names.pv(node, row), text, node=node, patient=not ours)
     except ExpectedError as error:
         raise ProblemError(504, f"{what}, or nobody knows: {error}; look at the node") from None
     if refused is not None:
