@@ -31,8 +31,8 @@ def write(channel: Channel, text: str, *, node: str, answer_s: float, patient: b
 
     Parameters
     ----------
-    node : whose PV it is. answer_s : seconds that an answer may take. patient : the server may think longer than it takes
-        to read.
+    node : whose PV it is. answer_s : seconds that an answer may take. patient : the server may think longer than a read
+        takes.
 
     Returns
     -------
