@@ -124,8 +124,8 @@ def in_hot(house: Guardhost, console: Room) -> None:
 
 
 def test_the_way_is_shown_with_how_long_it_takes_and_what_is_dangerous_of_it(house: Guardhost, console: Room) -> None:
-    told = way(console, "HOT")
-    assert told["states"] == ["COLD", "WARM", "HOT"] and told["untimed"] == ["WARM", "HOT"]
+    told = console.wait("/api/nodes/OVEN/way?state=HOT", lambda way: way["untimed"] == ["WARM", "HOT"])
+    assert told["states"] == ["COLD", "WARM", "HOT"]
     assert (told["dangerous"], told["warnings"], told["word"]) == (False, [], "Request HOT (2 states)")
     assert told["basis"]["state"] == "COLD"
     in_hot(house, console)

@@ -41,6 +41,7 @@ def test_the_picture_is_moved_by_keys_wheel_and_buttons(site: Site, browser: Bro
 def test_a_state_that_is_pressed_tells_about_itself_and_stands_in_the_address(site: Site, browser: Browser) -> None:
     site.visit(browser, "/n/OVEN/graph")
     browser.wait("document.querySelector('#s-HOT text') !== null")
+    browser.wait_text("Usually", ".about")  # all is there, and nothing moves any more
     browser.press("#s-HOT")
     browser.wait_text("As it is used.", ".about")
     assert browser.eval("location.search") == "?state=HOT"

@@ -97,18 +97,20 @@ def test_a_page_whose_console_goes_before_it_says_anything_is_stale(oven: Site, 
         stale(browser)
 
 
-def test_nodes_of_a_killed_host_do_not_answer(oven: Site, tmp_path: Path) -> None:
-    with Browser(tmp_path) as browser:
-        oven.visit(browser)
-        browser.wait_text("COLD", '.cell[data-node="OVEN"] .state')
-        oven.house.kill9()
-        browser.wait_text("no answer", '.cell[data-node="OVEN"] .word')
-        assert browser.eval(f"{cell('OVEN')}.classList.contains('invalid')")
-        browser.wait_text("1 of 1 nodes not OK: OVEN no answer", ".overall")
-        browser.press(".cell")
-        browser.wait_text("does not answer", ".reasons")
-        assert browser.text(".big") == "?", "the last state is not shown as if it were the present one"
-        browser.wait_text("LIVE", ".link")
+def test_nodes_of_a_killed_host_do_not_answer(tmp_path: Path) -> None:
+    with Guardhost(tmp_path, {"OVEN": OVEN}) as house:
+        site = Site(tmp_path, house, free_port())
+        with site.console, Browser(tmp_path) as browser:
+            site.visit(browser)
+            browser.wait_text("COLD", '.cell[data-node="OVEN"] .state')
+            house.kill9()
+            browser.wait_text("no answer", '.cell[data-node="OVEN"] .word')
+            assert browser.eval(f"{cell('OVEN')}.classList.contains('invalid')")
+            browser.wait_text("1 of 1 nodes not OK: OVEN no answer", ".overall")
+            browser.press(".cell")
+            browser.wait_text("does not answer", ".reasons")
+            assert browser.text(".big") == "?", "the last state is not shown as if it were the present one"
+            browser.wait_text("LIVE", ".link")
 
 
 def test_a_node_that_a_new_console_does_not_know_is_not_drawn_as_it_was(tmp_path: Path) -> None:

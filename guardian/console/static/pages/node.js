@@ -191,8 +191,8 @@ function centrepiece(node) {
     h("div", { class: "bar" }, h("h2", {}, "Way and what is beside it"), whole), picture.element, legend());
   let drawn = "";
   const load = paced(PACE_MS, async () => {
-    const cell = board.cellOf(node);
-    if (!cell || !element.isConnected) return;
+    const cell = board.cells.get(node);
+    if (!cell || !element.isConnected) return; // the console draws only what it knows
     await picture.follow(cell);
     await picture.load();
     picture.show(board.cellOf(node) ?? cell);
