@@ -12,6 +12,9 @@ from collections.abc import Callable
 
 from tests.support.child import Child
 
+#: The longest checks go through hundreds of steps, each of a fraction of a second on an idle machine.
+PATIENCE_S = 240.0
+
 
 class Client:
     """The program, asked one check after another."""
@@ -25,7 +28,7 @@ class Client:
         return start
 
     def end(self, check: str, start: int) -> str:
-        end = self.child.wait_for(rf"^(ok|failed) {check}$", 90, start=start)
+        end = self.child.wait_for(rf"^(ok|failed) {check}$", PATIENCE_S, start=start)
         said = self.child.output[start : end.end()]
         assert end[1] == "ok", said
         return said

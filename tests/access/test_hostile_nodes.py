@@ -11,7 +11,7 @@ from tests.access.asked import Client
 from tests.support.child import REPO, Child
 from tests.support.net import ca_env, free_port, random_prefix
 
-pytestmark = [pytest.mark.ca, pytest.mark.proc]
+pytestmark = [pytest.mark.ca, pytest.mark.proc, pytest.mark.timeout(300)]
 
 CHECKS = [
     "interrupt_the_making_of_a_node",
