@@ -50,7 +50,7 @@ class Finder:
                         _log.warning("%s", trouble)
                 told = set(found.troubles)
                 self.take(found)
-            except Exception:
+            except Exception:  # anybody on the network may answer with anything, and screens must not end by it
                 _log.exception("the search for nodes has failed, and is tried again; please report this")
             await asyncio.sleep(EVERY_S if self._board.cells else SOON_S)
 
