@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from guardian.client.names import Names
-from guardian.core.names import NODE, NODE_LENGTH
+from guardian.core.names import is_node
 from ioc.cas import ask
 from ioc.cas.wire import ProtocolError
 
@@ -76,5 +76,4 @@ def _names(listed: Any) -> list[str]:
     """Of nodes, as a host lists them; anybody may serve such a PV."""
     if not isinstance(listed, list):
         raise ValueError("it lists none")
-    names = [name for name in listed if isinstance(name, str) and NODE.fullmatch(name) and len(name) <= NODE_LENGTH]
-    return names[:MOST_NODES]
+    return [name for name in listed if isinstance(name, str) and is_node(name)][:MOST_NODES]

@@ -8,14 +8,13 @@ while somebody else's question is on its way gets the same answer.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from guardian.client.watch import Watch
 from guardian.console.board import Board
-from guardian.core.documents import read_graph, read_times
+from guardian.core.documents import graph_told, read_times
 from guardian.core.graph import Graph
 from guardian.errors import ExpectedError
 
@@ -93,10 +92,7 @@ class Documents:
 
 
 def _graph_of(text: str) -> Graph | None:
-    if not text:
-        return None
     try:
-        facts = json.loads(text)
-        return read_graph(facts) if facts["states"] else None
-    except (ValueError, TypeError, KeyError, RecursionError, ExpectedError):
+        return graph_told(text)
+    except (ValueError, ExpectedError):
         raise UnreadableError("its GRAPH cannot be read, it is cut or of another version") from None

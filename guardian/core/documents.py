@@ -130,6 +130,23 @@ def read_graph(facts: Any) -> Graph:
     return Graph.build(states, edges)
 
 
+def graph_told(text: str) -> Graph | None:
+    """The graph in GRAPH; None where it tells of none: an original Guardian's, or its code is not loaded yet.
+
+    Raises
+    ------
+    GraphError, ValueError
+        It is no graph: it was cut, or is of another program.
+    """
+    if not text:
+        return None
+    try:
+        facts = json.loads(text)
+        return read_graph(facts) if facts["states"] else None
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"it is no graph: {error!r}") from None
+
+
 def subnodes(v: View) -> str:
     """SUBNODES: with all the reasons if they fit; a manager of hundreds that are all in trouble tells which are.
 

@@ -35,6 +35,11 @@ def pv_name(template: str, *, ifo: str, node: str, name: str) -> str:
     return built[1:] if not ifo and built.startswith(":") else built
 
 
+def is_node(name: str) -> bool:
+    """Whether a node may be called so."""
+    return bool(NODE.fullmatch(name)) and len(name) <= NODE_LENGTH and not name.startswith(HOST_PREFIX)
+
+
 def check_name(name: str) -> None:
     """Refuse what cannot be the name of a node.
 
@@ -42,7 +47,7 @@ def check_name(name: str) -> None:
     ------
     SystemLoadError
     """
-    if not NODE.fullmatch(name) or len(name) > NODE_LENGTH or name.startswith(HOST_PREFIX):
+    if not is_node(name):
         raise SystemLoadError(
             f"{name!r} is no name for a node: use upper-case letters, digits, _ and -, a letter first, at most "
             f"{NODE_LENGTH} characters, and not {HOST_PREFIX}..."

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 from tests.support import Child, eventually
 from tests.system.hosting import Guardhost
@@ -100,6 +101,17 @@ class GuardianConsole:
         answer = self.get(path)
         assert answer.status == 200, f"{path}: {answer.status} {answer.body[:500]!r}\n{self.report}"
         return answer.json
+
+    def all_of(self, path: str, rows: str) -> list[dict[str, Any]]:
+        """The `rows` of all pages of records at this address, one page after the other."""
+        found, before = list[dict[str, Any]](), ""
+        while True:
+            answer = self.told(f"{path}{before}")
+            found += answer[rows]
+            if not answer["more"]:
+                return found
+            assert answer[rows], "a page without records would go on for ever"
+            before = f"&before={quote(answer['before'])}"
 
     def wait(self, path: str, there: Callable[[Any], object], timeout_s: float = 60) -> Any:
         """Ask again and again until the answer is as it is to be."""

@@ -38,14 +38,7 @@ def console(house: Guardhost) -> Iterator[GuardianConsole]:
 
 
 def lines_of(console: GuardianConsole, query: str) -> list[dict[str, Any]]:
-    """All pages of it."""
-    found, before = [], ""
-    while True:
-        answer = console.told(f"/api/log?{query}{before}")
-        found += answer["lines"]
-        if not answer["more"]:
-            return found
-        before = f"&before={quote(answer['before'])}"
+    return console.all_of(f"/api/log?{query}", "lines")
 
 
 def test_lines_come_newest_first_in_pages_that_miss_none_also_of_a_traceback(

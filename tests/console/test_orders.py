@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
 from guardian.console.people import Role
 from guardian.core.facts import PLAIN_ROWS
@@ -213,6 +215,24 @@ def test_a_host_that_hangs_is_said_to_and_nobody_is_told_that_it_obeyed(tmp_path
         assert "try again" in console.get("/api/nodes/OVEN/way?state=HOT").error
         answer = write(console, "OP", "PAUSE")
         assert answer.status == 504 and "or nobody knows" in answer.error, answer
+
+
+def test_a_console_that_is_killed_changes_nothing_for_any_node(tmp_path: Path) -> None:
+    """While pages look, and just after somebody asked for something, which stays asked for."""
+    with Guardhost(tmp_path, {"OVEN": OVEN}) as house, opened(house) as console:
+        journal = house.state_dir / "journal.jsonl"
+        with connect(f"ws://{console.address}/feed", origin=f"http://{console.address}") as page:  # type: ignore[arg-type]
+            page.recv(30)
+            assert request(console, "HOT").status == 200
+            house.wait("OVEN", "STATE", "HOT")
+            house.wait("OVEN", "STATUS", "DONE")
+            before = str(house.get("OVEN", "SUMMARY")), house.workers(), journal.read_bytes()
+            assert console.child is not None
+            console.child.kill9()
+            time.sleep(2)
+            assert (str(house.get("OVEN", "SUMMARY")), house.workers(), journal.read_bytes()) == before
+        house.put("OVEN", "REQUEST", "COLD")
+        house.wait("OVEN", "STATE", "COLD")
 
 
 @pytest.mark.parametrize(

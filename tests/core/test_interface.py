@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardian.core import interface
-from guardian.core.documents import graph_facts, read_graph
+from guardian.core.documents import graph_facts, graph_told, read_graph
 from guardian.core.graph import Graph
 from guardian.core.interface import BY_NAME, EVENT, MAX_STATES, ROWS, Kind, Source, Vitals
 from guardian.core.names import PV_TEMPLATE, STRING_BYTES
@@ -107,6 +107,16 @@ def test_GRAPH_is_read_back_to_the_graph_it_tells_of() -> None:
     for odd in ([], {}, {"states": [{}], "edges": []}, {"states": [], "edges": [["A"]]}, None):
         with pytest.raises(ValueError, match="it is no graph"):
             read_graph(odd)
+
+
+def test_GRAPH_may_tell_of_no_graph_and_of_one_that_cannot_be_read() -> None:
+    for none in ("", BY_NAME["GRAPH"].value(None)):
+        assert graph_told(none) is None
+    read = graph_told(BY_NAME["GRAPH"].value(GRAPH))
+    assert read is not None and list(read.states) == list(GRAPH.states)
+    for odd in ("[]", "{}", "7", "null", '{"states": [{', "[" * 100_000, '{"states": [1], "edges": []}'):
+        with pytest.raises(ValueError, match="it is no graph"):
+            graph_told(odd)
 
 
 def test_GRAPH_has_the_watchdogs_that_states_say() -> None:

@@ -24,7 +24,7 @@ from guardian.cli.ctrl.names import names_of
 from guardian.cli.orders import Order
 from guardian.cli.output import FAILED, OK
 from guardian.client.names import Names
-from guardian.core.documents import read_durations, read_graph
+from guardian.core.documents import graph_told, read_durations
 from guardian.core.facts import Facts
 from guardian.core.graph import Graph
 from guardian.core.journey import Journey, journey, timed, why_not_state
@@ -142,11 +142,8 @@ def _turned(state: str, nodes: Sequence[str], meant: str, what: str) -> str:
 def _graph(remote: Remote) -> Graph | None:
     """None if the node does not say: it is an original Guardian's, or its code is not loaded yet."""
     try:
-        facts = json.loads(remote.text("GRAPH") or "null")
-        return read_graph(facts) if facts and facts["states"] else None
-    except (ValueError, TypeError, KeyError):
-        return None
-    except ExpectedError as error:
+        return graph_told(remote.text("GRAPH"))
+    except (ValueError, ExpectedError) as error:
         say(f"warning: {remote.node}: its graph cannot be used: {error}")
         return None
 

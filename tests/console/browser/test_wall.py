@@ -50,6 +50,22 @@ def test_the_wall_follows_its_nodes_and_leaves_the_other_cells_alone(site: Site,
     browser.wait_text("not nominal", '.cell[data-node="OVEN"] .word')
 
 
+def test_a_worker_that_is_killed_is_an_alarm_and_the_events_say_of_what_it_died(site: Site, browser: Browser) -> None:
+    """A new one comes at once; so the words that were there meanwhile are kept."""
+    site.visit(browser)
+    browser.wait(f"{cell('PUMP')}.classList.contains('ok')", "PUMP to be OK")
+    browser.eval(
+        f"window.seen = []; new MutationObserver(() => window.seen.push({cell('PUMP')}.className + ' ' +"
+        f" {cell('PUMP')}.querySelector('.word').textContent)).observe({cell('PUMP')}, {{subtree: true,"
+        " attributes: true, characterData: true, childList: true})"
+    )
+    site.house.workers()["PUMP"].kill()
+    browser.wait("window.seen.some((one) => one.includes('worker dead'))", "the death on the wall")
+    browser.wait(f"{cell('PUMP')}.classList.contains('ok')", "a new worker that is OK")
+    site.visit(browser, "/events?node=PUMP")
+    browser.wait_text("SIGKILL", "main")
+
+
 def test_filters_stand_in_the_address(site: Site, browser: Browser) -> None:
     site.visit(browser)
     browser.wait("document.querySelectorAll('.cell').length === 5")
