@@ -103,7 +103,7 @@ def _run(options: argparse.Namespace, house: Path, ended: Callable[[], bool], st
     _started(host, "guardhost", ports[1], "guardhost: ", ended)
 
     files.write_env(ifo=IFO, ports=ports)
-    console, pages = _open_console(files, site, house, stack)
+    console, pages, screens = _open_console(files, site, house, stack)
 
     # Only now: libca reads the environment when it is loaded.
     from guardian.cli.demo_table import Watch, show
@@ -124,25 +124,29 @@ def _run(options: argparse.Namespace, house: Path, ended: Callable[[], bool], st
 
     for process in console:
         _started(process, "console", pages, f"{CONSOLE}: http", ended)
-    show(watch, files.screens(), files.lines_to_paste(IFO), turn, plain=options.plain)
+    show(watch, screens, files.lines_to_paste(IFO), turn, plain=options.plain)
 
 
-def _open_console(files: Files, site: Path, house: Path, stack: ExitStack) -> tuple[list[DemoProcess], int]:
-    """The operator screens, for somebody who may write all; none without the extra [web]. And their port."""
+def _open_console(files: Files, site: Path, house: Path, stack: ExitStack) -> tuple[list[DemoProcess], int, list[str]]:
+    """The operator screens, for somebody who may write all; none without the extra [web].
+
+    Returns
+    -------
+    The process, its port, and the lines that say where the screens are and how to log in.
+    """
     if any(find_spec(name) is None for name in NEEDS):
         print("  console    none: it needs pip install 'epics-guardian[web]'", flush=True)
-        return [], 0
+        return [], 0, []
     (port,) = draw_ports(1)
-    users = ["--users", str(files.invite(USER))]
+    users, token = files.invite(USER)
     console = DemoProcess(
-        [*command("console"), "--site", str(site), "--port", str(port), "--allow-write", *users],
+        [*command("console"), "--site", str(site), "--port", str(port), "--allow-write", "--users", str(users)],
         log=files.log(CONSOLE),
         cwd=house,
         environ=os.environ,
     )
     stack.callback(console.end, END_S)
-    files.shown_at = port
-    return [console], port
+    return [console], port, [f"Screens for a browser: http://{ADDRESS}:{port}/", f"  log in as {USER} {token}"]
 
 
 def _started(process: DemoProcess, what: str, port: int, sign: str, ended: Callable[[], bool]) -> None:

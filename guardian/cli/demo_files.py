@@ -61,8 +61,6 @@ class Files:
         self.env = directory / "demo.env"
         self.folder = directory / ".demo"
         self.locks = self.folder / "locks"
-        self.shown_at = 0  # port of the console
-        self._user = self._token = ""
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as undo:
@@ -107,23 +105,16 @@ class Files:
         site.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
         return site
 
-    def invite(self, user: str) -> Path:
-        """Write a users file of the console with this one, who may do all; :meth:`screens` tells how to log in."""
+    def invite(self, user: str) -> tuple[Path, str]:
+        """Write a users file of the console with this one, who may do all; and the token to log in with."""
         from guardian.console.people import Role
         from guardian.console.users import changing, invent
 
         file = self.folder / "users"
         file.unlink(missing_ok=True)
         with changing(file) as users:
-            users[user], self._token = invent(user, Role.EXPERT)
-        self._user = user
-        return file
-
-    def screens(self) -> list[str]:
-        """Where the screens are, and how to log in; nothing where there are none."""
-        if not self.shown_at:
-            return []
-        return [f"Screens for a browser: http://{ADDRESS}:{self.shown_at}/", f"  log in as {self._user} {self._token}"]
+            users[user], token = invent(user, Role.EXPERT)
+        return file, token
 
     def write_env(self, *, ifo: str, ports: Sequence[int]) -> None:
         """Write ``demo.env`` and the programs it puts on PATH."""
