@@ -7,7 +7,7 @@ import * as board from "./board.js";
 import { fill, h } from "./dom.js";
 import * as link from "./link.js";
 import { remember } from "./router.js";
-import { isTime } from "./when.js";
+import { exact, isTime } from "./when.js";
 
 /** @typedef {{ name: string, label: string, hint?: string, wide?: boolean, values?: [string, string][], check?: boolean }} Field */
 
@@ -20,7 +20,7 @@ let lists = 0;
 /** Epoch seconds as they stand in an address and in a field, UTC; "" for what is no time. @param {number} stamp */
 export function iso(stamp) {
   if (!isTime(stamp)) return "";
-  return new Date(stamp * 1000).toISOString().replace(/\.000Z$|(\.\d\d\d)Z$/, "$1Z");
+  return exact(stamp).replace(/\.000Z$|(\.\d\d\d)Z$/, "$1Z");
 }
 
 /**
@@ -35,7 +35,7 @@ export function stampOf(text) {
   if (ago) return now - Number(ago[1]) * UNITS[ago[2]];
   if (/^\d{9,11}(\.\d+)?$/.test(word)) return Number(word);
   if (/^\d?\d:\d\d(:\d\d)?Z?$/.test(word)) {
-    const today = new Date(now * 1000).toISOString().slice(0, 10);
+    const today = exact(now).slice(0, 10);
     const clock = word.replace("Z", "").padStart(word.split(":").length === 3 ? 8 : 5, "0");
     const at = Date.parse(`${today}T${clock}Z`) / 1000;
     return Number.isNaN(at) ? null : at <= now ? at : at - 86400;

@@ -25,19 +25,24 @@ export function duration(seconds) {
 
 /** hh:mm:ss in UTC. @param {number} stamp epoch seconds */
 export function clock(stamp) {
-  return isTime(stamp) ? new Date(stamp * 1000).toISOString().slice(11, 19) : "?";
+  return isTime(stamp) ? exact(stamp).slice(11, 19) : "?";
 }
 
 /** yyyy-mm-dd hh:mm:ss in UTC; "" for no time at all. @param {number} stamp epoch seconds */
 export function date(stamp) {
   if (!isTime(stamp)) return "?";
-  return stamp > 0 ? new Date(stamp * 1000).toISOString().slice(0, 19).replace("T", " ") : "";
+  return stamp > 0 ? exact(stamp).slice(0, 19).replace("T", " ") : "";
 }
 
 /** The clock of today, the date of another day. @param {number} stamp @param {number} now epoch seconds */
 export function brief(stamp, now) {
   if (!isTime(stamp)) return "?";
   return date(stamp).slice(0, 10) === date(now).slice(0, 10) ? clock(stamp) : date(stamp).slice(5);
+}
+
+/** As programs read it, to the millisecond. @param {number} stamp epoch seconds */
+export function exact(stamp) {
+  return isTime(stamp) ? new Date(stamp * 1000).toISOString() : "?";
 }
 
 /** Whether a browser can write it as a date. @param {number} stamp epoch seconds */

@@ -10,7 +10,7 @@ import * as link from "../link.js";
 import { nodeHead } from "../nodehead.js";
 import { asking, iso, pageOf, repeated, sayings, stampOf, waiting } from "../records.js";
 import { nodePath } from "../router.js";
-import { date, duration } from "../when.js";
+import { date, duration, exact } from "../when.js";
 
 /** @typedef {import("../bands.js").Band} Band */
 /**
@@ -192,7 +192,7 @@ function joined(one, other) {
 function csv(told) {
   const quoted = (/** @type {unknown} */ value) => `"${String(value).replaceAll('"', '""')}"`;
   const lines = Object.entries(told.nodes).flatMap(([name, bands]) => bands.map((band) =>
-    [name, band.state, band.count ?? 1, new Date(band.begin * 1000).toISOString(), new Date(band.end * 1000).toISOString(), (band.end - band.begin).toFixed(6)].map(quoted).join(",")));
+    [name, band.state, band.count ?? 1, exact(band.begin), exact(band.end), (band.end - band.begin).toFixed(6)].map(quoted).join(",")));
   return ["node,state,stays,begin_utc,end_utc,seconds", ...lines, ""].join("\r\n");
 }
 

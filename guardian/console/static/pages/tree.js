@@ -26,9 +26,9 @@ export function render(root) {
 
   const draw = (/** @type {Iterable<string>} */ nodes) => {
     for (const node of nodes) {
-      const cell = board.cells.get(node);
+      const cell = board.cellOf(node);
+      if (!cell) continue;
       for (const view of views.get(node) ?? []) {
-        if (!cell) continue;
         const { level, word } = judge(cell);
         say(view.state, !cell.there ? "?" : cell.state === cell.request ? cell.state : `${cell.state} → ${cell.request}`);
         say(view.mode, cell.mode === "?" ? "" : cell.mode);
