@@ -15,7 +15,11 @@ phase       what h11 says                what it is
 It is told anew after whatever may have changed it. Those of a phase stand in a queue, in the order in which they came
 into it. Once a second the :class:`Crowd` looks at who is first, and ends those that have been there for too long; and
 one more than there may be takes the place of who is first. That is all: no timer is set, so none can be forgotten. A
-connection that became a WebSocket is none of these any more, see `feed.py` for how long that is waited for.
+connection that became a WebSocket is none of these any more, see `feed.py` for how long that is waited for; one that
+asked for it in a way that nobody could read is ended at once.
+
+Nor does anybody fill the memory: who sends much ahead of the answers is ended (:data:`AHEAD`), and who asks a WebSocket
+whether it lives, and does not read that it does, is told no more.
 
 Cost: a few dictionary accesses for each change, however many connections there are. A rush of clients that come and
 go must not take the loop from the others.
@@ -32,6 +36,7 @@ from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
 from guardian.console.guard import HEADERS
@@ -47,6 +52,8 @@ class Phase(Enum):
 
 #: Connections at the same time, with those of pages.
 MOST = 400
+#: Bytes of requests that may come before those in front of them are answered: a browser sends none.
+AHEAD = 131_072
 #: To send what is left to a client that is being left.
 CLOSE_S = 10.0
 
@@ -105,6 +112,21 @@ class PatientProtocol(H11Protocol):
         super().connection_lost(exc)
         self._look()
 
+    def data_received(self, data: bytes) -> None:
+        """Some bytes came. While an answer is made they are kept, be it that uvicorn has asked for more of them."""
+        super().data_received(data)
+        if len(self.conn.trailing_data[0]) > AHEAD:
+            self.transport.abort()
+            self._look()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """It is to become a WebSocket. One whose request is none, or too long, was left open by uvicorn for ever."""
+        super().handle_websocket_upgrade(event)
+        feed = self.transport.get_protocol()
+        assert isinstance(feed, PatientSocket)
+        if not feed.handshake_initiated:
+            self.send_400_response("")
+
     def handle_events(self) -> None:
         """What h11 has got is worked off; called for what comes in, and once an answer is out."""
         super().handle_events()
@@ -157,3 +179,14 @@ class PatientProtocol(H11Protocol):
             h11.EndOfMessage(),
         ):
             self.transport.write(self.conn.send(event) or b"")
+
+
+class PatientSocket(WebSocketsSansIOProtocol):
+    """A WebSocket that keeps no answers for who does not read them."""
+
+    def handle_ping(self) -> None:
+        """Somebody asks whether it lives."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()  # the answer, which is dropped

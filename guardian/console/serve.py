@@ -21,7 +21,7 @@ from guardian.console.console import Console
 from guardian.console.documents import Documents
 from guardian.console.finder import Finder
 from guardian.console.logins import Logins
-from guardian.console.patience import Crowd, PatientProtocol
+from guardian.console.patience import Crowd, PatientProtocol, PatientSocket
 from guardian.console.users import Users
 from guardian.errors import ExpectedError
 
@@ -99,7 +99,7 @@ async def run(wanted: Wanted, sock: socket.socket, ready: Callable[[], None]) ->
         uvicorn.Config(
             build(console, Addresses([wanted.address], wanted.origins)),
             http=PatientProtocol,
-            ws="websockets-sansio",
+            ws=PatientSocket,
             ws_max_size=SOCKET_BYTES,
             lifespan="off",
             log_config=None,

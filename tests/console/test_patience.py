@@ -20,6 +20,8 @@ from tests.support import eventually
 
 pytestmark = [pytest.mark.ca, pytest.mark.proc]
 ASKED_S = Phase.ASKED.value
+#: Somebody sends as much as he can, for so long at most.
+FLOOD_MB, FLOOD_S = 100.0, 20.0
 #: An answer that nobody holds up is there at once, and after this on the slowest of machines.
 SOON_S = 20.0
 
@@ -195,3 +197,83 @@ def test_a_visitor_is_served_while_others_come_and_go(console: GuardianConsole, 
         over.set()
         for thread in threads:
             thread.join(30)
+
+
+# --- much -------------------------------------------------------------------------------------------------------------
+
+
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("/feed", {"X-A": "a" * 9000}),
+        ("/feed", {f"X-{number}": "a" for number in range(200)}),
+        ("/feed?" + "a" * 9000, {}),
+        ("/feed", {"Content-Length": "2"}),
+        ("/feed", {"Transfer-Encoding": "chunked"}),
+    ],
+    ids=["a long header", "many headers", "a long query", "a body", "chunks"],
+)
+def test_a_request_for_a_socket_that_nobody_can_read_is_refused_and_not_left_open(
+    console: GuardianConsole, path: str, more: dict[str, str]
+):
+    with Raw(console) as raw:
+        raw.request("GET", path, {**UPGRADE, "Origin": f"http://{console.address}", **more})
+        said = raw.ended(SOON_S)
+        assert said.startswith(b"HTTP/1.1 400 ") and b"could be understood" in said
+
+
+def flood(raw: Raw, what: bytes, *, reads: bool) -> float:
+    """Send this again and again, whole, until the server ends it, or so much is sent; how many MB were sent."""
+    sent, deadline = 0, time.monotonic() + FLOOD_S
+    raw.sock.setblocking(False)
+    with contextlib.suppress(ConnectionError):
+        while sent < FLOOD_MB * 1e6 and time.monotonic() < deadline:
+            try:
+                sent += raw.sock.send(what[sent % len(what) :])
+            except BlockingIOError:
+                time.sleep(0.002)
+            with contextlib.suppress(BlockingIOError):
+                if reads and not raw.sock.recv(1 << 20):
+                    break
+    return sent / 1e6
+
+
+def resident_mb(console: GuardianConsole) -> float:
+    """Of the console, once it grows no more of itself, as it does at first."""
+    assert console.child is not None
+    process, seen = psutil.Process(console.child.pid), [0.0]
+
+    def steady() -> bool:
+        served(console)
+        seen.append(process.memory_info().rss / 1e6)
+        return seen[-1] - seen[-2] < 0.5
+
+    eventually(steady, 3 * SOON_S, "a size that stays", period_s=2)
+    return seen[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reads", [True, False], ids=["reads", "reads nothing"])
+def test_who_sends_requests_without_waiting_for_the_answers_fills_no_memory(console: GuardianConsole, *, reads: bool):
+    ask = f"GET /static/main.js HTTP/1.1\r\nHost: {console.address}\r\n\r\n".encode()
+    before = resident_mb(console)
+    with Raw(console) as raw:
+        sent = flood(raw, ask * 500, reads=reads)
+        assert resident_mb(console) < before + 40, f"after {sent:.0f} MB"
+
+
+@pytest.mark.slow
+def test_who_asks_a_socket_whether_it_lives_and_reads_no_answer_fills_no_memory(console: GuardianConsole):
+    before = resident_mb(console)
+    with Raw(console, window=2048) as raw:
+        assert raw.open_feed() == 101
+        sent = flood(raw, (b"\x89\xfd" + bytes(4) + b"a" * 125) * 1000, reads=False)
+        assert resident_mb(console) < before + 20, f"after {sent:.0f} MB"
