@@ -70,6 +70,7 @@ class OwnPvs:
     def open(self) -> None:
         """Show it, as not READY yet."""
         self._reach(ProcessState.LOADCFG)
+        self._clock.look(time.clock_gettime(_STEADY), time.time())  # stamps are given from now on
         self._measure(time.time())
         self._face.open(self._node, self._changes(), self.facts.now, self._put)
 
