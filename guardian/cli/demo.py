@@ -117,7 +117,9 @@ def _run(options: argparse.Namespace, house: Path, ended: Callable[[], bool], st
         time.sleep(0.05)
 
     def turn() -> None:
-        _check(plant, host, *console, ended=ended)
+        _check(plant, host, ended=ended)
+        if console and (how := console[0].ended):  # no node needs it
+            screens[:] = [f"The screens have ended ({how}), the nodes run on: see {files.log(CONSOLE)}"]
         watch.pids = worker_pids(host.pid)
         files.write_pids(watch.pids)
         time.sleep(PERIOD_S)

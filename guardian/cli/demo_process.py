@@ -48,6 +48,13 @@ class DemoProcess:
         """Whether a line of its output begins like this."""
         return any(line.startswith(beginning) for line in self._lines())
 
+    @property
+    def ended(self) -> str:
+        """How it has ended; "" while it runs."""
+        if (code := self._process.poll()) is None:
+            return ""
+        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
     def check(self) -> None:
         """Do nothing while it runs.
 
@@ -56,8 +63,7 @@ class DemoProcess:
         ExpectedError
             It has ended; the message has its last words.
         """
-        if (code := self._process.poll()) is not None:
-            how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        if how := self.ended:
             raise ExpectedError(f"the {self._name} has ended ({how})\n{self.last_words()}")
 
     def last_words(self) -> str:

@@ -24,6 +24,7 @@ _SOONEST_S, _LATEST_S = 2.0, 30.0
 #: What a node says is cut in the table, so that the page fits a terminal: WHY of a manager may be long.
 _SAID = 100
 _BAR = 30
+_ROOM = 40  # lines of a terminal
 _LINE = 39
 _FULL_POWER = 100.0
 
@@ -126,15 +127,16 @@ def show(
         _show_plain(watch, screens, lines, turn)
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
-            live.update(_page(watch, screens, lines), refresh=True)
+            live.update(_page(console, watch, screens, lines), refresh=True)
             turn()
 
 
-def _page(watch: Watch, screens: Sequence[str], lines: Sequence[tuple[str, str]]) -> Group:
+def _page(console: Console, watch: Watch, screens: Sequence[str], lines: Sequence[tuple[str, str]]) -> Group:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, expand=True)
     for column in _COLUMNS:
         table.add_column(column, no_wrap=True)
-    table.add_column("what it says, else WHY", ratio=1)
+    # Where there is little room, what to type and how to log in stands before the whole of a long message.
+    table.add_column("what it says, else WHY", ratio=1, no_wrap=console.height < _ROOM, overflow="ellipsis")
     for branch, node in watch.tree():
         v = watch.node(node)
         ok = v["OK"] == "True"

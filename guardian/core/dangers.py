@@ -101,8 +101,8 @@ def read_basis(told: Mapping[str, Any]) -> Dangers:
             manual=told["mode"] == "MANUAL",
             unknown_way=bool(told["unknown_way"]),
         )
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"it is no basis of a way: {error!r}") from None
+    except (KeyError, TypeError):
+        raise ValueError("it is no basis of a way") from None
 
 
 def verb(way: Journey, state: str) -> str:

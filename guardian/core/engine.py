@@ -198,7 +198,7 @@ class Engine(Loading):
             self._set(held=False)
             self._stay.manual = None if event.state == NONE_STATE else event.state
         elif same and not stuck:  # R17
-            text += f": it is {event.state} already, nothing to do (REENTER=1 runs {v.state} again)"
+            text += f": that is asked for already, nothing to do (REENTER=1 runs {v.state} again)"
             self._step("request", text, by=event.by)
             return
         else:

@@ -90,7 +90,7 @@ def _how_long(told: Expected | None) -> str:
         return ""
     if not told.timed:
         return f" ({' and '.join(told.untimed[:LISTED])} never timed)"
-    missing = f" ({' and '.join(told.untimed[:LISTED])} never timed)" if told.untimed else ""
+    missing = f", without {' and '.join(told.untimed[:LISTED])} (never timed)" if told.untimed else ""
     return f", usually {_about(told.usual_s)}, at most so far {_about(told.most_s)}{missing}"
 
 

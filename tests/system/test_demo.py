@@ -256,6 +256,24 @@ def test_the_tour_of_the_readme(start: Callable[..., Demo]):
 @pytest.mark.ca
 @pytest.mark.proc
 @pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_demo_whose_console_is_killed_goes_on_and_says_so(start: Callable[..., Demo]):
+    demo = start()
+    with demo.client() as ca:
+        eventually(lambda: "log in as" in demo.terminal.output, LOADED_S, "the screens")
+        (console,) = [
+            one for one in descendants(demo.terminal.pid) if "guardian.cli.console" in " ".join(one.cmdline())
+        ]
+        console.kill()
+        said = "The screens have ended (signal SIGKILL), the nodes run on"
+        eventually(lambda: said in COLOURS.sub("", demo.terminal.output), LOADED_S, "a line about it")
+        wait_locked(ca, "the cavity to be locked")
+    assert demo.end() == 0, demo.terminal.report()
+
+
+@pytest.mark.ca
+@pytest.mark.proc
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_on_a_real_epics_ioc_the_cavity_locks_and_is_kicked(start: Callable[..., Demo]):
     demo = start("--epics")
