@@ -23,7 +23,7 @@ export function openRequest(node, first = "") {
   const search = h("input", { type: "search", placeholder: "state", "aria-label": "Find a state", spellcheck: "false", autocomplete: "off",
     role: "combobox", "aria-expanded": "true", "aria-controls": "states-found", "aria-autocomplete": "list" });
   const all = h("input", { type: "checkbox" });
-  const list = h("ul", { id: "states-found", role: "listbox", "aria-label": "States" });
+  const list = h("ul", { id: "states-found", role: "listbox", "aria-label": "States" }, h("li", { class: "soft" }, "asking for its states…"));
   const preview = h("div", { class: "preview", "aria-live": "polite" });
   const reason = h("input", { name: "reason", maxlength: "200", autocomplete: "off", placeholder: "optional, kept in the records" });
   const confirm = h("input", { name: "confirm", autocomplete: "off", spellcheck: "false" });
@@ -146,6 +146,7 @@ export function openRequest(node, first = "") {
       draw();
       if (first) await pick(first);
     } catch (problem) {
+      fill(list);
       error(api.told(problem));
     }
   })();

@@ -11,6 +11,7 @@ import pytest
 
 from tests.console.consoling import GuardianConsole
 from tests.console.ovens import HOSTILE, played, records
+from tests.support import eventually
 from tests.support.browser import Browser, needs_browser
 from tests.system.hosting import Guardhost
 
@@ -167,10 +168,11 @@ def test_history_is_moved_about_in_by_keys(house: Guardhost, console: GuardianCo
 def test_a_part_of_the_history_is_marked_with_the_mouse(console: GuardianConsole, browser: Browser) -> None:
     go(browser, console, "/n/OVEN/history")
     browser.wait("document.querySelectorAll('.bands .band').length > 0", "bands")
-    x, y, width = browser.eval(
+    field = (
         "(() => { const r = document.querySelector('.bandchart .field').getBoundingClientRect();"
         " return [r.x, r.y + 30, r.width]; })()"
     )
+    x, y, width = browser.eval(field)
     browser.drag((x + width * 0.25, y), (x + width * 0.75, y))
     browser.wait("location.search.includes('since=') && location.search.includes('until=')", "the part in the address")
     span = browser.eval(
@@ -178,8 +180,13 @@ def test_a_part_of_the_history_is_marked_with_the_mouse(console: GuardianConsole
         " - Date.parse(q.get('since'))) / 1000; })()"
     )
     assert 1790 < span < 1810
-    browser.press_at(x + 5, y)
-    browser.wait_text("Log at that second", ".picked")
+
+    def picked() -> bool:
+        x, y, _ = browser.eval(field)  # what came meanwhile may have moved it
+        browser.press_at(x + 5, y)
+        return bool(browser.eval("document.querySelector('.picked')?.innerText.includes('Log at that second')"))
+
+    eventually(picked, 60, "a moment to be picked", period_s=0.3)
 
 
 def test_the_code_that_runs_is_shown_beside_what_is_on_disk(

@@ -38,8 +38,9 @@ def test_the_wall_follows_its_nodes_and_leaves_the_other_cells_alone(site: Site,
     browser.wait_text("COLD", '.cell[data-node="OVEN"] .state')
     browser.eval(
         "window.touched = new Set(); new MutationObserver((all) => all.forEach((one) => {"
-        " const cell = (one.target.nodeType === 1 ? one.target : one.target.parentElement).closest('.cell');"
-        " if (cell && !one.target.closest?.('.time')) window.touched.add(cell.dataset.node); }))"
+        " const at = one.target.nodeType === 1 ? one.target : one.target.parentElement;"
+        " const cell = at.closest('.cell');"
+        " if (cell && !at.closest('.time')) window.touched.add(cell.dataset.node); }))"
         ".observe(document.querySelector('.wall'), {subtree: true, characterData: true, childList: true})"
     )
     site.house.put("OVEN", "REQUEST", "HOT")
@@ -89,6 +90,7 @@ def test_the_strip_says_how_all_is_and_leads_to_what_is_not_ok(site: Site, brows
 
 
 def test_nothing_moves_under_the_pointer(site: Site, browser: Browser) -> None:
+    site.house.put("OVEN", "REQUEST", "COLD")
     site.visit(browser)
     order = "[...document.querySelectorAll('.cell')].map((one) => one.dataset.node).join()"
     browser.wait("document.querySelectorAll('.cell').length === 5")
