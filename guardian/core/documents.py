@@ -142,9 +142,10 @@ def graph_told(text: str) -> Graph | None:
         return None
     try:
         facts = json.loads(text)
-        return read_graph(facts) if facts["states"] else None
+        has_states = bool(facts["states"])
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"it is no graph: {error!r}") from None
+    return read_graph(facts) if has_states else None
 
 
 def subnodes(v: View) -> str:

@@ -229,7 +229,7 @@ def test_a_console_that_is_killed_changes_nothing_for_any_node(tmp_path: Path) -
             before = str(house.get("OVEN", "SUMMARY")), house.workers(), journal.read_bytes()
             assert console.child is not None
             console.child.kill9()
-            time.sleep(2)
+            time.sleep(2)  # for what would come of it, if anything did
             assert (str(house.get("OVEN", "SUMMARY")), house.workers(), journal.read_bytes()) == before
         house.put("OVEN", "REQUEST", "COLD")
         house.wait("OVEN", "STATE", "COLD")

@@ -202,14 +202,6 @@ def test_a_visitor_is_served_while_others_come_and_go(console: GuardianConsole, 
 # --- much -------------------------------------------------------------------------------------------------------------
 
 
-UPGRADE = {
-    "Connection": "Upgrade",
-    "Upgrade": "websocket",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-}
-
-
 @pytest.mark.parametrize(
     ("path", "more"),
     [
@@ -225,7 +217,7 @@ def test_a_request_for_a_socket_that_nobody_can_read_is_refused_and_not_left_ope
     console: GuardianConsole, path: str, more: dict[str, str]
 ):
     with Raw(console) as raw:
-        raw.request("GET", path, {**UPGRADE, "Origin": f"http://{console.address}", **more})
+        raw.ask_feed(path, more)
         said = raw.ended(SOON_S)
         assert said.startswith(b"HTTP/1.1 400 ") and b"could be understood" in said
 

@@ -109,6 +109,13 @@ class Raw:
 
     def open_feed(self, origin: str | None = None) -> int:
         """Ask for the WebSocket; the status of the answer."""
+        self.ask_feed(origin=origin)
+        return self.answer()[0]
+
+    def ask_feed(
+        self, path: str = "/feed", more: Mapping[str, str] | None = None, *, origin: str | None = None
+    ) -> None:
+        """Ask for the WebSocket, with `more` headers, and do not wait for the answer."""
         headers = {
             "Connection": "Upgrade",
             "Upgrade": "websocket",
@@ -116,8 +123,7 @@ class Raw:
             "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
             "Origin": f"http://{self.console.address}" if origin is None else origin,
         }
-        self.request("GET", "/feed", headers)
-        return self.answer()[0]
+        self.request("GET", path, {**headers, **(more or {})})
 
     def message(self) -> Any:
         """The next message of the WebSocket."""
