@@ -22,7 +22,7 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         source = MANAGER.replace("['SUS_1', 'SUS_2']", "['OLD']")
-        self.host = Guardhost(folder, {"TOP": source, "WAITS": source.replace("nodes.set_managed()", "take()") + TAKE})
+        self.host = Guardhost(folder, {"TOP": source, "WAITS": source + TAKE})
         self.port = free_port()
         self.host.env["EPICS_CA_ADDR_LIST"] = f"127.0.0.1:{self.host.port} 127.0.0.1:{self.port}"
         self.client: CaClient | None = None
@@ -53,9 +53,10 @@ class Site:
 
 #: WAITS asks before the node is there, and takes it once it is.
 TAKE = """
-def take():
-    nodes['OLD'].set_request('SAFE')
-    nodes.set_managed()
+def take(missing):
+    for name in missing:
+        nodes[name].set_request('SAFE')
+    nodes.set_managed(missing)
 """
 
 

@@ -26,16 +26,16 @@ class TRIPPED(GuardState):
         return not os.path.exists(TRIP)
 edges = [('INIT', 'SAFE'), ('SAFE', 'ALIGNED'), ('TRIPPED', 'SAFE')]
 """
-#: Takes its nodes, aligns them, and revives those that stall.
+#: Takes its nodes as they come, aligns them, and revives those that stall.
 MANAGER = """\
 from guardian import GuardState, NodeManager
 request = nominal = 'ALIGNED'
 nodes = NodeManager(['SUS_1', 'SUS_2'])
+take = nodes.set_managed
 class INIT(GuardState):
     request = False
-    def main(self):
-        nodes.set_managed()
     def run(self):
+        take([node.name for node in nodes if not node.i_manage])
         return all([node.i_manage for node in nodes])
 class SAFE(GuardState):
     goto = True
