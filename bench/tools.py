@@ -2,7 +2,8 @@
 
 * ``start``: each command until it has printed its help, beside a bare Python that ends at once. None of them may load
   a Channel Access library, numpy, asyncio or a host for that.
-* ``list``: ``guardctrl list`` of a host with 500 nodes, beside a bare pyepics program that reads SUMMARY of each.
+* ``list``: ``guardctrl list`` of a host with 500 nodes, and ``caget`` of one PV there; each beside a bare pyepics
+  program that reads the same PVs.
 """
 
 from __future__ import annotations
@@ -80,6 +81,11 @@ def listing(report: Report) -> None:
             report.part(f"{count} nodes")
             other = report.figure("pyepics, SUMMARY of each", [took_s(peer, host.env) for _ in range(times)], "s")
             report.figure("guardctrl list", [took_s(ours, host.env) for _ in range(times)], "s", beside=other, goal=1.0)
+            report.part("one PV")
+            one = host.pv(names[0], "SUMMARY")
+            ours, peer = [sys.executable, "-m", "guardian.cli.catools", "caget", one], [*peer[:3], one]
+            other = report.figure("pyepics", [took_s(peer, host.env) for _ in range(times)], "s")
+            report.figure("caget", [took_s(ours, host.env) for _ in range(times)], "s", beside=other, goal=1.5)
 
 
 def took_s(argv: Sequence[str], env: Mapping[str, str] | None = None) -> float:

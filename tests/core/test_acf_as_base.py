@@ -84,6 +84,12 @@ FILE = st.builds(
 )
 
 
+def passes_a_rule_over(text: str) -> bool:
+    """Where the two differ on purpose, see the module `acf`."""
+    acf = ours(text)
+    return acf is not None and any("RULE grants" in warning for warning in acf.warnings)
+
+
 def agree(base: AsLib, text: str) -> Acf | None:
     mine, theirs = ours(text), base.ask(text.encode("latin-1"), QUESTIONS)
     assert (mine is None) == (theirs is None), text
@@ -146,7 +152,7 @@ def test_a_file_with_a_word_in_the_wrong_place_is_taken_or_refused_as_by_base(
     words[at : at + data.draw(st.integers(0, 1))] = data.draw(st.lists(st.sampled_from([*WORDS, *words]), max_size=2))
     changed = "".join(words)
     assume("CALC" not in changed)  # base reads the expression
-    assume(not (acf := ours(changed)) or not any("RULE grants" in warning for warning in acf.warnings))
+    assume(not passes_a_rule_over(changed))
     agree(base, changed)
 
 
@@ -178,7 +184,9 @@ def test_what_is_odd_is_taken_or_refused_as_by_base(base: AsLib, text: str):
 def test_a_file_with_a_fault_is_refused_as_by_base(base: AsLib, text: str, data: st.DataObject):
     at = data.draw(st.integers(0, len(text) - 1))
     odd = data.draw(st.sampled_from(["", "{", "}", ")", ",", "\x0b", "$", "\xfc", "x", '"']))
-    agree(base, text[:at] + odd + text[at + 1 :])
+    changed = text[:at] + odd + text[at + 1 :]
+    assume(not passes_a_rule_over(changed))
+    agree(base, changed)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
