@@ -74,18 +74,19 @@ def listing(report: Report) -> None:
         with host:
             eventually(lambda: host.ctrl("list", "--json").count('"DONE"') == count, 300, "all nodes to be DONE")
             here = ["-m", "guardian.cli.guardctrl", "--state-dir", str(host.state_dir)]
+            pvs = [host.pv(name, "SUMMARY") for name in names]
             ours = [sys.executable, *here, "list"]
-            peer = [sys.executable, "-c", READS, *(host.pv(name, "SUMMARY") for name in names)]
             shown = subprocess.run(ours, capture_output=True, text=True, check=False, cwd=REPO, env=host.env).stdout
             report.check("all nodes are listed", all(name in shown for name in names))
-            report.part(f"{count} nodes")
-            other = report.figure("pyepics, SUMMARY of each", [took_s(peer, host.env) for _ in range(times)], "s")
-            report.figure("guardctrl list", [took_s(ours, host.env) for _ in range(times)], "s", beside=other, goal=1.0)
-            report.part("one PV")
-            one = host.pv(names[0], "SUMMARY")
-            ours, peer = [sys.executable, "-m", "guardian.cli.catools", "caget", one], [*peer[:3], one]
-            other = report.figure("pyepics", [took_s(peer, host.env) for _ in range(times)], "s")
-            report.figure("caget", [took_s(ours, host.env) for _ in range(times)], "s", beside=other, goal=1.5)
+            caget = [sys.executable, "-m", "guardian.cli.catools", "caget", pvs[0]]
+            for part, what, argv, read, goal in (
+                (f"{count} nodes", "guardctrl list", ours, pvs, 1.0),
+                ("one PV", "caget", caget, pvs[:1], 1.5),
+            ):
+                report.part(part)
+                peer = [sys.executable, "-c", READS, *read]
+                other = report.figure("pyepics, SUMMARY of each", [took_s(peer, host.env) for _ in range(times)], "s")
+                report.figure(what, [took_s(argv, host.env) for _ in range(times)], "s", beside=other, goal=goal)
 
 
 def took_s(argv: Sequence[str], env: Mapping[str, str] | None = None) -> float:

@@ -52,10 +52,16 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def on_filter(cache: Path) -> Iterator[Client]:
+@contextmanager
+def on_a_filter(cache: Path) -> Iterator[Client]:
     ifo, port = random_prefix().rstrip(":"), free_port()
     with FilterModule(f"{ifo}:SUS-MC1", port), client_of(ifo, port, cache) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def on_filter(cache: Path) -> Iterator[Client]:
+    with on_a_filter(cache) as client:
         yield client
 
 
@@ -68,8 +74,7 @@ def test_on_a_filter_module(on_filter: Client, check: str) -> None:
 @pytest.mark.ca
 @pytest.mark.parametrize("check", RAMPED)
 def test_on_a_filter_module_of_its_own(cache: Path, check: str) -> None:
-    ifo, port = random_prefix().rstrip(":"), free_port()
-    with FilterModule(f"{ifo}:SUS-MC1", port), client_of(ifo, port, cache) as client:
+    with on_a_filter(cache) as client:
         client.check(check)
 
 

@@ -53,10 +53,10 @@ class Site:
 
 #: WAITS asks before the node is there, and takes it once it is.
 TAKE = """
-def take(missing):
-    for name in missing:
-        nodes[name].set_request('SAFE')
-    nodes.set_managed(missing)
+class INIT(INIT):
+    def main(self):
+        nodes['OLD'].set_request('SAFE')
+        nodes.set_managed()
 """
 
 

@@ -267,7 +267,7 @@ HANGS = """class HANGS(GuardState):
             ezca["GAIN"] = 4
             while True:
                 try:
-                    time.sleep(0.5)
+                    time.sleep(0.5)  # for what was set to be told: in C nothing is
                     ctypes.PyDLL(None).sleep(3600)
                 except BaseException:
                     pass  # a redirect may come before the call into C

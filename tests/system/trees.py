@@ -31,11 +31,10 @@ MANAGER = """\
 from guardian import GuardState, NodeManager
 request = nominal = 'ALIGNED'
 nodes = NodeManager(['SUS_1', 'SUS_2'])
-take = nodes.set_managed
 class INIT(GuardState):
     request = False
     def run(self):
-        take([node.name for node in nodes if not node.i_manage])
+        nodes.set_managed([node.name for node in nodes if not node.i_manage])
         return all([node.i_manage for node in nodes])
 class SAFE(GuardState):
     goto = True
