@@ -20,12 +20,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support import CaClient, Child, ca_env, free_port, procs, random_prefix
 
 _GRACE_S = 5  # what ends by itself may take so long on a loaded machine; the look is repeated, nobody waits for nothing
 
+# The same examples at every run: no landing fails by luck. To look for new ones: pytest --hypothesis-profile=search
+hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile("suite")
 
 #: Hosts of two tests never meet on a network, so they need not see each other's locks.
 _lock_folder = ""

@@ -98,7 +98,7 @@ def agree(base: AsLib, text: str) -> Acf | None:
     return mine
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, suppress_health_check=list(HealthCheck))
 @given(FILE)
 @example("UAG(ops){ann} HAG(ops){WS3} ASG(OPERATE){RULE(1,READ) RULE(0,WRITE,TRAPWRITE){UAG(ops) HAG(ops)}}")
 def test_a_file_is_taken_or_refused_as_by_base_and_grants_the_same(base: AsLib, text: str):
@@ -142,7 +142,7 @@ WORDS = [
 ]
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1000, suppress_health_check=list(HealthCheck))
 @given(FILE, st.data())
 def test_a_file_with_a_word_in_the_wrong_place_is_taken_or_refused_as_by_base(
     base: AsLib, text: str, data: st.DataObject
@@ -179,7 +179,7 @@ def test_what_is_odd_is_taken_or_refused_as_by_base(base: AsLib, text: str):
     agree(base, text)
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, suppress_health_check=list(HealthCheck))
 @given(FILE, st.data())
 def test_a_file_with_a_fault_is_refused_as_by_base(base: AsLib, text: str, data: st.DataObject):
     at = data.draw(st.integers(0, len(text) - 1))
@@ -189,7 +189,7 @@ def test_a_file_with_a_fault_is_refused_as_by_base(base: AsLib, text: str, data:
     agree(base, changed)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.sampled_from(["127.0.0.1", "localhost", "127.0.0.3"]), min_size=1))
 def test_addresses_are_compared_as_by_base(base: AsLib, hosts: list[str]):
     text = f"HAG(a){{{', '.join(hosts)}}} ASG(OPERATE){{RULE(1,WRITE){{HAG(a)}}}}"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from guardian.core.advice import Finding, ImportRead, Jump, Misspelt, Sleep, SourceFacts, advise
 from guardian.core.graph import Edge, Graph, StateInfo, SystemFacts
 
-BOUNDED = settings(deadline=None, derandomize=True, max_examples=60, database=None)
+BOUNDED = settings(max_examples=60)
 
 
 def states(*names: str, **more: dict[str, object]) -> tuple[StateInfo, ...]:

@@ -110,7 +110,7 @@ def test_the_value_before_is_told_of_every_row_that_can_be_written(row: str) -> 
 VALUES = st.one_of(st.text(), st.integers(), st.floats(), st.booleans(), st.none(), st.characters(codec=None))
 
 
-@settings(deadline=None, derandomize=True, max_examples=200, database=None)
+@settings(max_examples=200)
 @given(st.sampled_from(sorted(BY_NAME)), VALUES)
 def test_whatever_is_written_its_record_is_short_and_JSON(row: str, value: Any) -> None:
     text = json.dumps(kept(row, value, refused=f"{value!r} it is"), allow_nan=False)

@@ -141,7 +141,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(deadline=None, derandomize=True, max_examples=80, database=None)
+@settings(max_examples=80)
 @given(st.sampled_from(WRITABLE), VALUES)
 def test_nothing_else_is_ever_raised(name: str, value: Any) -> None:
     try:

@@ -81,7 +81,7 @@ def test_what_is_told(restart: Restart, lives: int, says: str) -> None:
     assert told(dies(Deaths(policy), *[0.1] * lives)[-1], policy) == says
 
 
-@settings(deadline=None, derandomize=True, max_examples=100, database=None)
+@settings(max_examples=100)
 @given(
     st.sampled_from(Restart),
     st.integers(0, 5),

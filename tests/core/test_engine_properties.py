@@ -50,7 +50,7 @@ SCRIPTS = st.binary(min_size=40, max_size=400)
 STARTS = st.none() | st.builds(
     Start, op=st.sampled_from(Op), mode=st.sampled_from(Mode), request=st.sampled_from([None, "A", "GONE", NONE_STATE])
 )
-BOUNDED = settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
+BOUNDED = settings(suppress_health_check=list(HealthCheck))
 
 
 def played(seed: int, script: Script, start: Start | None = None) -> World:

@@ -15,7 +15,7 @@ from guardian.errors import GraphError
 
 WEIGHTS = st.sampled_from([1, 1, 1, 2, 0.1, 0.2, 0.3, 0.5, 1.5, 1e-3])
 NAMES = ["INIT", "A", "B", "C", "D", "E"]
-BOUNDED = settings(deadline=None, derandomize=True, max_examples=40, database=None)
+BOUNDED = settings(max_examples=40)
 
 
 def state(name: str, index: int | None = None, **more: object) -> StateInfo:

@@ -40,7 +40,7 @@ def _block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.usefixtures("_block")
-@hypothesis_settings(deadline=None, max_examples=60)
+@hypothesis_settings(max_examples=60)
 @given(st.lists(lines, max_size=30), st.booleans())
 def test_backward_is_forward_turned_round_and_words_keep_all_that_is_wanted(
     tmp_path_factory: pytest.TempPathFactory, content: list[bytes], ends: bool
@@ -71,7 +71,7 @@ def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@hypothesis_settings(deadline=None, derandomize=True, max_examples=40, database=None)
+@hypothesis_settings(max_examples=40)
 @given(st.integers(-20_000, 120_000), st.integers(0, 60_000), st.booleans())
 def test_what_lies_between_two_times_is_found_by_halving(
     long_file: Path, since: int, length: int, newest_first: bool

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from guardian.enums import Mode, Op
@@ -95,14 +94,12 @@ def reloaded(directory: Path, node: str = "SUS_MC1") -> Settings:
 # ---- the file
 
 
-@hypothesis_settings(deadline=None)
 @given(settings_values, st.none() | st.floats(0, 1e10))
 def test_what_is_encoded_is_read_again(settings: Settings, left_at: float | None) -> None:
     saved = Saved(settings=settings, session="5e55", left_at=left_at)
     assert decode(encode(saved)) == saved
 
 
-@hypothesis_settings(deadline=None)
 @given(st.binary() | st.text().map(str.encode) | st.recursive(st.integers(), st.lists).map(repr).map(str.encode))
 def test_bytes_that_are_no_settings_are_damage_and_nothing_else(data: bytes) -> None:
     with pytest.raises(DamagedError):

@@ -183,9 +183,7 @@ def padded(write: Write) -> Write:
 
 
 @pytest.mark.ca
-@settings(
-    deadline=None, derandomize=True, max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(writes())
 @example(Write("REQUEST_N", DOUBLE, 1, struct.pack(">d", float("nan"))))
 @example(Write("REQUEST_N", DOUBLE, 0, b""))
@@ -244,7 +242,7 @@ def test_an_array_of_a_megabyte_is_refused_and_a_larger_one_ends_that_client_alo
     assert client.read("HEARTBEAT") >= 0
 
 
-@settings(deadline=None, derandomize=True, max_examples=10 * EXAMPLES, database=None)
+@settings(max_examples=10 * EXAMPLES)
 @given(writes(), st.sampled_from([VIEW, View()]))
 def test_any_bytes_are_an_order_to_the_automaton_or_a_refusal_that_says_why(write: Write, view: View) -> None:
     row, message = BY_NAME[write.row], wire.Message(wire.WRITE, write.data_type, write.count, 1, 1, write.payload)

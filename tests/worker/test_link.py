@@ -134,7 +134,7 @@ MESSAGES: dict[type, st.SearchStrategy[Any]] = {
     events.ThreadsWatched: st.builds(events.ThreadsWatched, threads=st.lists(watched, max_size=3).map(tuple)),
 }
 message = st.one_of(*MESSAGES.values())
-quick = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 
 
 def test_every_message_is_tested_here() -> None:

@@ -398,7 +398,7 @@ def play(script: list[str], many: int, *, at_once: bool) -> Iterator[tuple[str, 
 SCRIPTS = st.lists(
     st.sampled_from(["step", "step", "step", "RUN", "DONE", "OTHER", "pause", "resume", "turn", "turn"]), max_size=80
 )
-BOUNDED = settings(max_examples=300, deadline=None)
+BOUNDED = settings(max_examples=300)
 
 
 @BOUNDED

@@ -13,7 +13,7 @@ from typing import Any
 import caproto as ca
 import pytest
 from caproto._commands import extract_data, from_buffer
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ioc.cas import cheap, wire
@@ -226,7 +226,6 @@ def in_c(number: Any, precision: int, function: str = "cvtDoubleToString") -> by
     return text.value[:39]
 
 
-@settings(deadline=None)  # the first call loads the library
 @given(st.floats() | st.floats(-2e7, 2e7) | st.floats(-1e17, 1e17), st.integers(0, 20))
 @example(1e7, 1)
 @example(1e7 + 1, 5)
