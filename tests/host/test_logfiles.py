@@ -22,7 +22,7 @@ from guardian.host.logfolder import make_room, most_bytes, node_files
 from guardian.host.logline import LogLine, lines_of
 from guardian.host.logrules import BOUNDS
 from guardian.host.logsink import LogSink
-from guardian.host.rotation import Bounds
+from guardian.host.rotation import Bounds, aside
 from tests.support import eventually
 from tests.support.child import REPO
 
@@ -303,13 +303,13 @@ for n in range(1_000_000):
 
 class TestSink:
     def test_a_stream_in_a_file_is_bounded_too(self, tmp_path: Path):
-        sink = LogSink(tmp_path / "log", bounds=Bounds(file_bytes=10_000, total_bytes=50_000), most_lines=100_000)
+        path = tmp_path / "log"
+        sink = LogSink(path, bounds=Bounds(file_bytes=10_000, total_bytes=50_000), most_lines=100_000)
         for n in range(5000):
             sink.line("A", f"line {n:04}")
         assert sink.close(20) == 0
         assert used(tmp_path) <= 50_000
-        names = sorted(path.name for path in tmp_path.iterdir())
-        lines = [line for name in [*names[1:], "log"] for line in (tmp_path / name).read_text().splitlines()]
+        lines = [line for file in [*aside(path), path] for line in file.read_text().splitlines()]
         assert [line.split()[-1] for line in lines] == [f"{n:04}" for n in range(5000 - len(lines), 5000)]
 
     def test_a_fifo_is_no_file_to_be_put_aside(self, tmp_path: Path):
