@@ -78,7 +78,7 @@ class Channel:
     ----------
     name : full name on the network.
     connected : whether there is a circuit now.
-    waited : whether somebody has once waited for the connection, with success or in vain.
+    waited : whether somebody has once waited for the connection, with success or in vain, or has found it made.
 
     Raises
     ------
@@ -173,6 +173,11 @@ class Channel:
                 if status != NORMAL:
                     raise EzcaError(f"{self.name!r:.200} is not a channel name ({self._library.message(status)}).")
             self._call.ca_flush_io()
+
+    def seek(self) -> None:
+        """Begin to search, or search anew for one that was opened a while ago: somebody is about to wait for it."""
+        self.open()
+        self.search_again()
 
     def wait_connected(self, deadline: float) -> bool:
         """True once connected; False when the monotonic clock passes `deadline`."""

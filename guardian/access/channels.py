@@ -322,7 +322,7 @@ class Channels(Remembering):
         used = [self._channels.get(full) or self._register(full) for full in names]
         fresh = [channel for channel in used if not channel.waited and not channel.connected]
         for channel in fresh:
-            channel.open()
+            channel.seek()
         began = time.monotonic()
         for channel in fresh:
             channel.wait_connected(began + self._patience.left_s)
@@ -398,26 +398,28 @@ class Channels(Remembering):
     def _connected(self, full: str, timeout_s: float | None, *, reads: bool = False) -> tuple[UsedChannel, float]:
         """The connected channel, and the deadline of the operation. The first use of a name waits for it."""
         channel = self._channels.get(full) or self._register(full)
-        began = time.monotonic()
-        deadline = began + (self._timeout_s if timeout_s is None else timeout_s)
+        allowed_s = self._timeout_s if timeout_s is None else timeout_s
         if reads:
             channel.read_in = self._turn  # first, so that no change is missed
+        began = time.monotonic()
         if channel.connected:
-            return self._found(channel), deadline
+            return self._found(channel), began + allowed_s
         if channel.waited:
             raise EzcaConnectError(f"{full}: not connected. It is used again when its IOC is back.", (full,))
-        channel.open()
+        channel.seek()
         if not channel.wait_connected(began + (self._patience.left_s if timeout_s is None else timeout_s)):
             short = timeout_s is None and self._patience.left_s < self._timeout_s
             waited_s = self._waited(began, [channel])
             why = "; what else this call misses has used up the rest of the timeout" if short else ""
             raise EzcaConnectError(f"{full}: no server answered within {waited_s:.1f} s{why}. {_ASK}", (full,))
-        return self._found(channel), deadline
+        return self._found(channel), time.monotonic() + allowed_s  # all of it, however late it came
 
     def _found(self, channel: UsedChannel) -> UsedChannel:
         if not channel.needed:
-            channel.needed = True
+            channel.needed = channel.waited = True  # a foreseen one was there before anybody waited
             self._met.append(channel.name)
+            if not channel.connected:  # lost before its loss was worth telling
+                self._keeper.ring()
         return channel
 
     def _kept_up(self) -> tuple[UsedChannel, ...]:

@@ -500,7 +500,6 @@ def foreseen(ezca, log):
         for name in names[:3]:
             quick[name]
             assert quick._channels[quick.full_name(name)] is ahead[quick.full_name(name)]
-            assert not ahead[quick.full_name(name)].waited, "it was there"
         assert quick.met == [f"{ezca.ifo}:{name}" for name in names[:3]] and quick.count == 3
         with raises(EzcaConnectError, "0.5 s"):
             quick["NOWHERE"]
@@ -692,9 +691,18 @@ def failures_leak_nothing(ezca, log):
 # -- a server that goes and comes: steps on one object ----------------------------------------------------------------
 
 
+#: What the kept object told of lost channels, each time.
+TOLD: list[tuple[str, ...]] = []
+
+
 def use_and_keep(ezca, log):
+    """Of two channels that are foreseen one is used, and was there before that."""
+    ezca.foresee(ezca.full_name(name) for name in ("COUNT", "SWITCH"))
+    ahead = tuple(ezca._foreseen.values())
+    eventually(lambda: all(channel.connected for channel in ahead))
     ezca["NUM"] = 12
-    assert ezca["NUM"] == 12
+    assert ezca["NUM"] == 12 and ezca["COUNT"] == 7
+    assert not TOLD
 
 
 def see_it_gone(ezca, log):
@@ -702,9 +710,10 @@ def see_it_gone(ezca, log):
     began = time.monotonic()
     eventually(lambda: ezca.lost([name]) == (name,))
     print(f"lost after {time.monotonic() - began:.2f} s", flush=True)
-    for use in (lambda: ezca["NUM"], lambda: ezca.write("NUM", 1)):
-        with raises(EzcaConnectError, name):
+    for use in (lambda: ezca["NUM"], lambda: ezca.write("NUM", 1), lambda: ezca["COUNT"]):
+        with raises(EzcaConnectError, ezca.ifo, "not connected. It is used again when its IOC is back"):
             use()
+    eventually(lambda: set(TOLD[-1]) == {name, f"{ezca.ifo}:COUNT"}, what="both that were used to be told as lost")
     with raises(EzcaConnectError, f"{ezca.ifo}:LATER"):
         ezca.read("LATER", timeout=0.2)
 
@@ -717,6 +726,9 @@ def see_it_back(ezca, log):
     # Of another kind than before: NUM is a text now.
     assert ezca["NUM"] == "now a text", ezca["NUM"]
     assert ezca["LATER"] == 1
+    eventually(lambda: not TOLD[-1], what="nothing lost any more")
+    assert ezca["COUNT"] == 8
+    assert ezca.read("SWITCH", as_string=True, timeout=2) == "ON", "foreseen, lost and never used till now"
     ezca["NUM"] = "yes"
     assert ezca["NUM"] == "yes"
 
@@ -726,6 +738,15 @@ def lose_it_while_writing(ezca, log):
         ezca.write("SLOW0", 50, timeout=60)
 
 
+def find_it_late_and_write(ezca, log):
+    """The write has its whole time, however long the server let us wait for the connection."""
+    print("SEARCHING", flush=True)
+    began = time.monotonic()
+    with raises(EzcaError, "SLOW0", "not confirmed in time"):
+        ezca.write("SLOW0", 50, timeout=10)
+    print(f"gave up after {time.monotonic() - began:.2f} s", flush=True)
+
+
 def main(ifo):
     kept = None
 
@@ -733,7 +754,8 @@ def main(ifo):
         nonlocal kept
         keep = check in ("use_and_keep", "see_it_gone", "see_it_back")
         log = []
-        ezca = (keep and kept) or Channels(ifo, log=log.append, timeout_s=20)
+        told = TOLD if keep else []
+        ezca = (keep and kept) or Channels(ifo, log=log.append, lost=told.append, timeout_s=20)
         if keep:
             kept = ezca
         try:

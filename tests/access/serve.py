@@ -40,10 +40,12 @@ class Plant(PVGroup):
 
 
 class Changed(PVGroup):
-    """What is there after a restart: a channel of another kind, and one that was missing."""
+    """What is there after a restart: a channel of another kind, one that was missing, and other values."""
 
     num = pvproperty(value="now a text", name="NUM", dtype=ChannelType.STRING)
     later = pvproperty(value=1.0, name="LATER")
+    count = pvproperty(value=8, name="COUNT", dtype=ChannelType.LONG)
+    switch = pvproperty(value="ON", name="SWITCH", dtype=ChannelType.ENUM, enum_strings=["OFF", "ON", "AUTO"])
 
 
 async def _ready(_async_lib) -> None:

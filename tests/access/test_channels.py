@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -113,6 +116,21 @@ def test_a_server_that_is_killed_and_comes_back_changed() -> None:
         assert float(re.search(r"lost after (\S+) s", said)[1]) < 1.0
         with caproto_server(prefix, port, "changed"):
             client.check("see_it_back")
+
+
+@pytest.mark.ca
+def test_a_write_has_its_whole_time_behind_a_connection_that_came_late() -> None:
+    prefix, port = random_prefix(), free_port()
+    with caproto_server(prefix, port) as server, client_of(prefix, port) as client:
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            writing = client.begin("find_it_late_and_write")
+            client.child.wait_for("SEARCHING")
+            time.sleep(3)
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        said = client.end("find_it_late_and_write", writing)
+        assert float(re.search(r"gave up after (\S+) s", said)[1]) > 3 + 9
 
 
 def test_neither_error_of_channels_is_the_other_so_that_each_except_of_the_field_catches_its_own() -> None:

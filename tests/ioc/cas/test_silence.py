@@ -53,16 +53,12 @@ def test_others_notice_nothing(server: LoadServer, witness: Witness, attack: Att
 
 @BOTH
 def test_a_producer_that_outruns_the_server_is_paced(server: LoadServer, witness: Witness) -> None:
-    """Offered far more than can be written: what arrives stays near the most that arrives at all."""
-    best = 0.0
-    for rate in (4000, 8000, 16_000):
-        server.offer(rate)
-        best = max(best, witness.watch(2).rate)
+    """Offered far more than can be written: updates go on arriving; how near the most that can, the bench says."""
     server.offer(100_000)
     got = witness.watch(4)
     server.offer(OFFERED)
-    print(f"at most {best:.0f}/s, {got.rate:.0f}/s when outrun")
-    assert got.rate > 0.6 * best
+    print(f"{got.rate:.0f}/s when outrun, silent for {got.silence_s:.3f} s at most")
+    assert got.rate > KEPT * OFFERED
     assert got.silence_s < SILENCE_S
     with server.client("connect", 100) as late:  # and a client that comes then is served
         late.send("\n")
