@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -122,13 +121,13 @@ def test_a_server_that_is_killed_and_comes_back_changed() -> None:
 def test_a_write_has_its_whole_time_behind_a_connection_that_came_late() -> None:
     prefix, port = random_prefix(), free_port()
     with caproto_server(prefix, port) as server, client_of(prefix, port) as client:
-        os.kill(server.pid, signal.SIGSTOP)
+        server.signal(signal.SIGSTOP)
         try:
             writing = client.begin("find_it_late_and_write")
             client.child.wait_for("SEARCHING")
-            time.sleep(3)
+            time.sleep(3)  # so late is the server
         finally:
-            os.kill(server.pid, signal.SIGCONT)
+            server.signal(signal.SIGCONT)
         said = client.end("find_it_late_and_write", writing)
         assert float(re.search(r"gave up after (\S+) s", said)[1]) > 3 + 9
 

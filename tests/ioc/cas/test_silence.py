@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import eventually
-from tests.support.load import ATTACKS, PREFIX, Attack, LoadServer, Witness
+from tests.support.load import ATTACKS, PREFIX, Attack, Got, LoadServer, Witness
 
 pytestmark = [pytest.mark.ca, pytest.mark.proc, pytest.mark.slow]
 
@@ -53,13 +53,22 @@ def test_others_notice_nothing(server: LoadServer, witness: Witness, attack: Att
 
 @BOTH
 def test_a_producer_that_outruns_the_server_is_paced(server: LoadServer, witness: Witness) -> None:
-    """Offered far more than can be written: updates go on arriving; how near the most that can, the bench says."""
+    """Offered far more than can be written: what arrives comes near the most that arrives at all."""
+    best = 0.0
+    for rate in (4000, 8000, 16_000):
+        server.offer(rate)
+        best = max(best, witness.watch(2).rate)
     server.offer(100_000)
-    got = witness.watch(4)
+    outrun: list[Got] = []
+
+    def near() -> bool:
+        outrun.append(witness.watch(4))
+        return outrun[-1].rate > 0.6 * best
+
+    eventually(near, 60, f"more than 0.6 of {best:.0f}/s to arrive")  # other tests take their share meanwhile
     server.offer(OFFERED)
-    print(f"{got.rate:.0f}/s when outrun, silent for {got.silence_s:.3f} s at most")
-    assert got.rate > KEPT * OFFERED
-    assert got.silence_s < SILENCE_S
+    print(f"at most {best:.0f}/s, {outrun[-1].rate:.0f}/s when outrun")
+    assert max(got.silence_s for got in outrun) < SILENCE_S
     with server.client("connect", 100) as late:  # and a client that comes then is served
         late.send("\n")
         late.wait_for("CONNECTED", 60)
